@@ -1,0 +1,57 @@
+# Two commands matter: `make lab` opens the course, `make test` checks everything. Both set themselves up.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+COURSE := $(VENV)/course.stamp
+TOOLS  := $(VENV)/tools.stamp
+
+.PHONY: help env lab book notebooks test release grade bench clean
+
+help: ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+env: $(COURSE) ## make the environment (the other targets do it too)
+
+$(COURSE): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "This course needs Python 3.11 or newer; name one with PYTHON=…, e.g. make lab PYTHON=python3.12"; exit 1; }
+	@echo "Setting up $(VENV) (a few minutes, once)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) --editable '.[book]'
+	@touch $@
+
+# The teacher's tools live in the same environment; a learner's JupyterLab shows none of them.
+$(TOOLS): $(COURSE)
+	@echo "Adding what teaching and testing need"
+	@$(PIP) --editable '.[book,teach,test]'
+	@$(BIN)/python tools/hide_teacher.py
+	@touch $@
+
+lab: $(COURSE) ## open JupyterLab on the course
+	$(BIN)/jupyter lab --LabApp.default_url='/lab/tree/README.md?factory=Markdown%20Preview'
+
+book: $(COURSE) ## build the Jupyter Book from the stored outputs
+	@$(BIN)/python tools/book.py
+
+notebooks: $(COURSE) ## execute the chapters whose source or library changed
+	@$(BIN)/python tools/notebooks.py
+
+test: $(TOOLS) ## everything: lint, library, notebooks, coursework, the book, a real browser
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest --nbval-lax chapters
+
+release: $(TOOLS) ## write the students' notebooks
+	@$(BIN)/python coursework/grading.py release
+
+grade: $(TOOLS) ## grade a folder of submissions: make grade SUBMISSIONS=folder
+	@$(BIN)/python coursework/grading.py grade "$(SUBMISSIONS)"
+
+bench: $(TOOLS) ## print the numbers that the course promises
+	@$(BIN)/python benchmarks/run.py
+
+clean: ## remove what was built, keep the environment
+	rm -rf _build

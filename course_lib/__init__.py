@@ -1,0 +1,1 @@
+"""The library behind the chapters of *From vectors to objects*, a course on deep generative models."""

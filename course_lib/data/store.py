@@ -1,0 +1,150 @@
+"""The store finds a data file, downloads it if it is missing, and never hands out one it has not verified.
+
+It is a folder, `$COURSE_DATA` or else the user's cache folder; `registry.toml` beside this module lists what
+can lie in it. (It is in the package, not in the repository's `data/`, so that an installed course has it.)
+"""
+
+import errno
+import gzip
+import os
+import shutil
+import tempfile
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class StoreError(RuntimeError):
+    """A data file cannot be had. The message is one line: what failed, and what to do about it."""
+
+
+@dataclass(frozen=True)
+class Download:
+    """Where a file comes from, and the content (SHA-256, size in bytes) that makes it the right one."""
+
+    url: str
+    sha256: str
+    size: int
+    source: str
+    licence: str
+    archive_md5: str = ""  # given where the address serves a .gz: the MD5 of that
+
+
+_ENTRIES = tomllib.loads(Path(__file__).with_name("registry.toml").read_text("utf-8"))
+REGISTRY = {name: Download(**entry) for name, entry in _ENTRIES.items()}
+
+
+def store_folder() -> Path:
+    """Say where the store is: `$COURSE_DATA`, or the user's cache folder if that is unset. It need not exist.
+
+    A relative `COURSE_DATA` is looked for below the current folder, then below the repository: a notebook
+    runs in its own folder, and `COURSE_DATA=../data` was typed in another. Raises StoreError if it is a file.
+    """
+    if not os.environ.get("COURSE_DATA"):
+        import pooch  # here and below, so that importing the course does not pay for pooch
+        return pooch.os_cache("deep-generative-course")
+    given = Path(os.environ["COURSE_DATA"]).expanduser()
+    # An absolute path swallows the folder that it is joined to; a new folder is made below the current one.
+    here, repository = Path.cwd() / given, Path(__file__).parents[2] / given
+    folder = repository if repository.exists() and not here.exists() else here
+    if folder.exists() and not folder.is_dir():
+        raise StoreError(f"COURSE_DATA must be a folder, but {folder} is a file: set it to a folder, or "
+                         "unset it to use the default cache folder")
+    return folder.resolve()
+
+
+def fetch(name: str) -> Path:
+    """Return the path of a data file, such as "text/names.txt", downloading it if it is missing.
+
+    The content is verified by SHA-256 at every call (0.03 s for the largest file), so the path that you get
+    is always the right file. A file that was changed is refused, and left where it is: it may be yours. Many
+    processes may fetch the same file at once. Raises StoreError in every bad case: one line, with what to do.
+    """
+    if name not in REGISTRY:
+        raise StoreError(f"the course knows no data file {name!r}; it knows {', '.join(REGISTRY)}")
+    download, path = REGISTRY[name], store_folder() / name
+    try:
+        if not path.exists():
+            _download(name, download, path)
+        given = _hash(path)
+    except OSError as error:
+        raise StoreError(_disk_trouble(error, name, download, path)) from None
+    if given != download.sha256:
+        raise StoreError(f"{path} is not the file that the course knows (SHA-256 expected "
+                         f"{download.sha256[:12]}…, given {given[:12]}…): move it away and run again to "
+                         "download the right one, or set COURSE_DATA to another folder")
+    return path
+
+
+def _download(name: str, download: Download, path: Path) -> None:
+    """Download to a temporary folder beside `path`, verify there, and only then move to `path` in one step.
+
+    On the same disk the move is atomic: nobody ever sees half a file, and of two processes at once the second
+    puts the same bytes over the first's. The temporary folder is removed whatever happens.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".download-") as folder:
+        arrived, ready = Path(folder) / "arrived", Path(folder) / "ready"
+        _receive(name, download, arrived, path)
+        if download.archive_md5:
+            _refuse_changed(name, download.url, "MD5", download.archive_md5, _hash(arrived, "md5"))
+            with gzip.open(arrived) as packed, open(ready, "wb") as unpacked:
+                shutil.copyfileobj(packed, unpacked)
+        else:
+            ready = arrived
+        _refuse_changed(name, download.url, "SHA-256", download.sha256, _hash(ready))
+        try:
+            os.replace(ready, path)
+        except PermissionError:
+            # Windows refuses while another process reads what it has just put there; `fetch` verifies that.
+            if not path.exists():
+                raise
+
+
+def _receive(name: str, download: Download, arrived: Path, path: Path) -> None:
+    """Write what the address serves to `arrived`, with a progress bar, or say why not and what to do."""
+    import pooch
+    import requests  # pooch downloads with it, and its errors are what we meet
+    from tqdm import tqdm
+
+    answers = []
+    try:
+        # pooch sets the total again once the server has said it: the size that arrives, hence "identity"
+        with tqdm(desc=name, total=download.size, unit="B", unit_scale=True, leave=False) as bar:
+            ask = {"headers": {"Accept-Encoding": "identity"},
+                   "hooks": {"response": lambda answer, **_: answers.append(answer)}}
+            pooch.HTTPDownloader(bar, chunk_size=2**16, **ask)(download.url, str(arrived), None)
+    except requests.RequestException as error:
+        reason = f"no connection, {type(error).__name__}"
+        if isinstance(error, requests.exceptions.ChunkedEncodingError) or arrived.stat().st_size > 0:
+            reason = "cut in the middle"
+        elif error.response is not None:
+            reason = f"the server answered {error.response.status_code}"
+        copy = "a decompressed copy" if download.archive_md5 else "a copy"
+        raise StoreError(f"could not download {name} from {download.url} ({reason}); nothing was kept: check "
+                         f"the network and run again, put {copy} at {path}, or set COURSE_DATA to a folder "
+                         f"with {name}") from None
+    finally:
+        for answer in answers:  # pooch leaves the connection open when the disk fills up, or at a 404
+            answer.close()
+
+
+def _refuse_changed(name: str, url: str, kind: str, expected: str, given: str) -> None:
+    if given != expected:
+        raise StoreError(f"what {url} sent is not {name} as the course knows it ({kind} expected "
+                         f"{expected[:12]}…, given {given[:12]}…); nothing was kept: run again, and if it "
+                         "stays so, the file has changed at its source: please report it")
+
+
+def _hash(path: Path, kind: str = "sha256") -> str:
+    import pooch
+
+    return pooch.file_hash(str(path), alg=kind)
+
+
+def _disk_trouble(error: OSError, name: str, download: Download, path: Path) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return (f"the disk is full: {name} needs {download.size / 1e6:.1f} MB in {path.parent}; nothing was "
+                "kept: free some space, or set COURSE_DATA to a folder on another disk")
+    return (f"cannot read or write {path} ({error.strerror or error}): set COURSE_DATA to a folder where you "
+            f"can, or to one that already holds {name}")

@@ -1,0 +1,39 @@
+"""What a public function says when it is given the wrong thing: what it expected, what it got, what to do."""
+
+import torch
+
+
+def expect_floats(name: str, x: torch.Tensor, shape: tuple) -> None:
+    """`x` must be a floating-point tensor of `shape`, in which a string stands for any size: ("B", 2).
+
+    Raises TypeError for another type or dtype, ValueError for another shape; both state expected and given.
+    """
+    _expect_tensor(name, x)
+    if not x.is_floating_point():
+        raise TypeError(f"{name}: expected a floating-point tensor, got {x.dtype}; {name}.float() converts it")
+    _expect_shape(name, x, shape)
+
+
+def expect_levels(name: str, x: torch.Tensor, shape: tuple, levels: int) -> None:
+    """`x` must hold integer levels 0 … `levels` − 1 (dtype long) in `shape`, as in `expect_floats`.
+
+    Raises TypeError for another type or dtype, ValueError for another shape or range.
+    """
+    _expect_tensor(name, x)
+    if x.dtype != torch.long:
+        raise TypeError(f"{name}: expected levels as torch.long, got {x.dtype}; {name}.long() converts whole numbers")
+    _expect_shape(name, x, shape)
+    if x.numel() and not (0 <= x.min() and x.max() < levels):
+        raise ValueError(f"{name}: expected levels 0 to {levels - 1}, got {x.min()} to {x.max()}")
+
+
+def _expect_tensor(name, x):
+    if not isinstance(x, torch.Tensor):
+        raise TypeError(f"{name}: expected a torch.Tensor, got {type(x).__name__}; torch.as_tensor({name}) makes one")
+
+
+def _expect_shape(name, x, shape):
+    fits = x.ndim == len(shape) and all(isinstance(s, str) or s == n for s, n in zip(shape, x.shape, strict=True))
+    if not fits:
+        expected = ", ".join(str(s) for s in shape)
+        raise ValueError(f"{name}: expected shape ({expected}), got {tuple(x.shape)}")

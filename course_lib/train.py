@@ -1,0 +1,244 @@
+"""Training in one call: the loop of chapter 2, with what a long run needs around it; and checkpoints."""
+
+import copy
+import math
+import os
+import pickle
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+from tqdm.auto import tqdm
+
+from .device import make_generator, pick_device
+
+KEEP_EVERY = 50  # steps between two copies of the state that a failing run falls back on
+SAVE_EVERY = 10.0  # seconds between two checkpoints of a run that has `checkpoint=`
+
+Data = torch.Tensor | tuple[torch.Tensor, ...]
+
+
+@dataclass
+class History:
+    """What happened: `loss` in nats per observation, one a step; `valid` pairs (step, nats); and how long it took."""
+
+    loss: list[float] = field(default_factory=list)
+    valid: list[tuple[int, float]] = field(default_factory=list)
+    seconds: float = 0.0
+    steps: int = 0  # how many were asked for; len(loss) of them are done
+    resume: dict = field(default_factory=dict, repr=False)  # optimiser and generator, as the last step left them
+
+    def __repr__(self):
+        last = self.loss[-KEEP_EVERY:]
+        nats = f", {sum(last) / len(last):.2f} nats over the last {len(last)}" if last else ""
+        return f"History: {len(self.loss)} of {self.steps} steps{nats}"
+
+
+class NotFinite(ArithmeticError):
+    """The loss became NaN or infinite; the model is back at its last good state, which `history` describes."""
+
+    def __init__(self, message: str, history: History):
+        super().__init__(message)
+        self.history = history
+
+
+def fit(
+    model: torch.nn.Module,
+    data: Data,
+    *,
+    loss: Callable[..., torch.Tensor],
+    steps: int,
+    batch_size: int,
+    lr: float,
+    generator: torch.Generator,
+    valid: Data | None = None,
+    valid_every: int = 100,
+    precision: str | None = None,
+    history: History | None = None,
+    checkpoint: str | Path | None = None,
+    progress: bool = True,
+) -> History:
+    """Train `model` with Adam: `loss(model, *batch)` gives (B,) nats, and their mean goes down for `steps` updates.
+
+    `data` is x (N, …) or a tuple (x, y, …) of equal N; batches are drawn from it with replacement by `generator`.
+    The mean loss on `valid`, if given, enters the history every `valid_every` steps. Everything moves to
+    `pick_device()`; on a GPU, `precision="bf16-mixed"` is faster; under `fabric run` every process trains on batches
+    of its own. Ctrl-C (the notebook's stop button) ends after the current step: model and History stay usable, and
+    `fit(…, history=history)` goes on to `steps` exactly as if it had never stopped. `checkpoint=path` does the same
+    across sessions: it is written as training goes, and read when it exists.
+
+    Raises NotFinite with step and advice when the loss stops being a number; ValueError when sizes cannot work.
+    """
+    data, valid = _tensors("data", data), () if valid is None else _tensors("valid", valid)
+    if steps < 1 or batch_size < 1 or valid_every < 1:
+        raise ValueError(f"expected steps, batch_size, valid_every ≥ 1, got {steps}, {batch_size}, {valid_every}")
+    fabric = _launch(precision)
+    if fabric.world_size > 1:  # the same seed everywhere would train every process on the same batches
+        generator = make_generator(generator.initial_seed() + fabric.global_rank, generator.device)
+    if checkpoint is not None and Path(checkpoint).exists():
+        history = load(checkpoint, model)
+    history = history or History()
+    wrapped, optimizer = fabric.setup(model, torch.optim.Adam(model.parameters(), lr=lr))
+    for name in ("log_prob", "elbo"):  # what a loss may call instead of the model itself
+        if hasattr(model, name):
+            wrapped.mark_forward_method(name)
+    _go_on_from(history, steps, optimizer, generator, lr)
+    data, valid = fabric.to_device(data), fabric.to_device(valid)
+    first, earlier, started = len(history.loss), history.seconds, time.monotonic()
+    saved, good = started, _state(model, optimizer, generator)
+    bar = tqdm(total=steps, initial=first, desc="training", unit="step", delay=1, disable=not progress)
+    with _stop_button() as stop, bar:
+        model.train()
+        for step in range(first + 1, steps + 1):
+            index = torch.randint(len(data[0]), (batch_size,), device=generator.device, generator=generator)
+            nats = loss(wrapped, *(t[index.to(t.device)] for t in data)).mean()
+            optimizer.zero_grad()
+            fabric.backward(nats)
+            history.loss.append(nats.item())
+            if not math.isfinite(history.loss[-1]):
+                raise _fall_back(good, model, history, lr)
+            optimizer.step()
+            bar.update()
+            if valid and step % valid_every == 0:
+                history.valid.append((step, _mean_loss(wrapped, valid, loss, batch_size)))
+            if step % KEEP_EVERY == 0:
+                bar.set_postfix_str(f"{history.loss[-1]:.2f} nats", refresh=False)
+                good = _state(model, optimizer, generator)
+                if checkpoint is not None and time.monotonic() - saved > SAVE_EVERY:
+                    history.resume, saved = good["resume"], time.monotonic()
+                    save(checkpoint, model, history)
+            if stop.is_set():
+                print(f"stopped after step {step} of {steps}; fit(…, history=history) goes on from here")
+                break
+    model.eval()
+    history.seconds = earlier + time.monotonic() - started
+    history.resume = _state(model, optimizer, generator)["resume"]
+    if checkpoint is not None:
+        save(checkpoint, model, history)
+    return history
+
+
+def save(path: str | Path, model: torch.nn.Module, history: History | None = None) -> None:
+    """Write model (its class's name, config and weights) and history to one file, whole or not at all.
+
+    The file appears under `path` only when it is complete, so a crash, a full disk or a second writer never leaves
+    half a checkpoint. Raises OSError as the disk does.
+    """
+    path = Path(path)
+    part = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
+    record = {
+        "model": type(model).__name__,
+        "config": asdict(model.config),
+        "weights": model.state_dict(),
+        "history": vars(history or History()),
+    }
+    try:
+        torch.save(record, part)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def load(path: str | Path, model: torch.nn.Module) -> History:
+    """Read a checkpoint of `save` into `model`, which must be of the same class and config; returns its History.
+
+    Nothing in the file is executed: torch's `weights_only` reader takes tensors and plain values, and no code.
+    Raises ValueError, leaving `model` as it was, for a file that is no checkpoint, that carries code, or that holds
+    another model; FileNotFoundError where there is none.
+    """
+    try:
+        record = torch.load(path, map_location="cpu", weights_only=True)
+        held = record["model"], record["config"]
+        weights, history = record["weights"], History(**record["history"])
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path} is not a checkpoint that `save` wrote, or carries code; it was refused and nothing in it was run"
+        ) from error
+    wanted = type(model).__name__, asdict(model.config)
+    if held != wanted:
+        raise ValueError(f"{path} holds another model: expected {wanted[0]} {wanted[1]}, got {held[0]} {held[1]}")
+    model.load_state_dict(weights)
+    return history
+
+
+def _launch(precision):
+    """Fabric on one device of our choice; under `fabric run`, on those that its command line names."""
+    if "LT_CLI_USED" in os.environ:
+        fabric = Fabric()
+    else:
+        fabric = Fabric(accelerator=pick_device().type, devices=1, precision=precision)
+    fabric.launch()
+    return fabric
+
+
+def _tensors(name, data):
+    data = data if isinstance(data, tuple) else (data,)
+    sizes = [len(t) if isinstance(t, torch.Tensor) and t.ndim else type(t).__name__ for t in data]
+    if not sizes or len(set(sizes)) > 1 or not isinstance(sizes[0], int) or sizes[0] == 0:
+        raise ValueError(f"{name}: expected tensors of one common, positive length, got {sizes}")
+    return data
+
+
+def _state(model, optimizer, generator):
+    """A copy of everything that the next step depends on."""
+    resume = {"optimizer": copy.deepcopy(optimizer.state_dict()), "generator": generator.get_state()}
+    return {"model": copy.deepcopy(model.state_dict()), "resume": resume}
+
+
+def _go_on_from(history, steps, optimizer, generator, lr):
+    history.steps = steps
+    if history.resume:
+        optimizer.load_state_dict(history.resume["optimizer"])
+        generator.set_state(history.resume["generator"])
+        for group in optimizer.param_groups:
+            group["lr"] = lr  # the caller's, which may have changed since
+
+
+def _fall_back(good, model, history, lr):
+    """The error to raise when the loss is no number; model and history return to the last good state."""
+    step, value = len(history.loss), history.loss[-1]
+    back = (step - 1) // KEEP_EVERY * KEEP_EVERY
+    model.load_state_dict(good["model"])
+    model.eval()
+    history.loss, history.resume = history.loss[:back], good["resume"]
+    history.valid = [(s, nats) for s, nats in history.valid if s <= back]
+    return NotFinite(
+        f"the loss became {value} at step {step}. The model is back at step {back}, its last good state. "
+        f"Try a smaller lr (it was {lr:g}), and check the data for NaN; fit(…, history=error.history) goes on.",
+        history,
+    )
+
+
+@torch.no_grad()
+def _mean_loss(model, data, loss, batch_size):
+    model.eval()
+    batches = zip(*(t.split(batch_size) for t in data), strict=True)
+    total = sum(loss(model, *batch).sum().item() for batch in batches)
+    model.train()
+    return total / len(data[0])
+
+
+@contextmanager
+def _stop_button():
+    """Ctrl-C sets the flag that this yields, so that a step is never left half done; a second one stops at once."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop  # only the main thread is ever interrupted
+        return
+
+    def asked(signum, frame):
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = signal.signal(signal.SIGINT, asked)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,276 @@
+"""The stored notebooks are what `make notebooks` makes of the sources; and `make notebooks` does what it promises."""
+
+import ast
+import importlib
+import importlib.util
+import inspect
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+specification = importlib.util.spec_from_file_location("notebooks", ROOT / "tools" / "notebooks.py")
+notebooks = importlib.util.module_from_spec(specification)
+specification.loader.exec_module(notebooks)
+
+SOURCES = notebooks.chapters()
+MACHINE = re.compile(r"/(?:home|root|tmp|Users|work|var/folders)/|[A-Z]:\\\\?Users")
+every_chapter = pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
+
+
+def stored(source):
+    path = source.with_suffix(".ipynb")
+    assert path.is_file(), f"{source.stem} has no stored notebook: run `make notebooks`"
+    return nbformat.read(path, as_version=4)
+
+
+def outputs(notebook):
+    return [(n, output) for n, cell in enumerate(notebook.cells, 1) for output in cell.get("outputs", [])]
+
+
+def test_there_are_chapters():
+    assert SOURCES, "no chapters/NN_name.py found"
+
+
+# What is stored
+
+
+@every_chapter
+def test_stored_notebook_is_made_from_its_source(source):
+    written, kept = notebooks.read_source(source).cells, stored(source).cells
+    same = [(c.id, c.cell_type, c.source, c.metadata) for c in written] == [
+        (c.id, c.cell_type, c.source, c.metadata) for c in kept
+    ]
+    assert same, f"{source.stem}: the stored notebook's cells are not those of {source.name}: run `make notebooks`"
+
+
+@every_chapter
+def test_stored_notebook_is_current(source):
+    made_from, now = stored(source).metadata.get("course", {}), notebooks.fingerprint(source)
+    changed = " and ".join(part for part in now if made_from.get(part) != now[part])
+    assert not changed, f"{source.stem}: its {changed} changed since it was executed: run `make notebooks`"
+
+
+@every_chapter
+def test_stored_notebook_is_clean(source):
+    path, notebook = source.with_suffix(".ipynb"), stored(source)
+    text = path.read_text(encoding="utf8")
+    size = path.stat().st_size
+    assert size <= notebooks.LARGEST, f"{source.stem} is {size / 1e6:.2f} MB; {notebooks.LARGEST / 1e6} are allowed"
+    assert "jupyter.widget" not in text, f"{source.stem} carries widgets, which show an error without their kernel"
+    for cell, output in outputs(notebook):
+        where = f"{source.stem}, cell {cell}"
+        shown = json.dumps({k: v for k, v in output.get("data", {}).items() if not k.startswith("image/")})
+        shown += output.get("text", "")
+        assert output.output_type != "error", f"{where} shows an error"
+        assert output.get("name") != "stderr", f"{where} writes to stderr"
+        assert not notebooks.ADDRESS.search(shown), f"{where} shows a memory address"
+        assert not MACHINE.search(shown), f"{where} shows a folder of a machine: {MACHINE.search(shown)[0]}"
+
+
+@every_chapter
+def test_every_exploration_has_a_player(source):
+    calls = [
+        node
+        for node in ast.walk(ast.parse(source.read_text(encoding="utf8")))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "explore"
+    ]
+    players = [o for _, o in outputs(stored(source)) if 'class="course-player"' in o.get("data", {}).get("text/html", "")]
+    assert len(players) == len(calls), f"{source.stem}: {len(calls)} calls of explore, {len(players)} players stored"
+
+
+@every_chapter
+def test_code_cells_stay_short(source):
+    """At most 30 lines (DESIGN, section 4): what is longer holds two ideas."""
+    for number, cell in enumerate(notebooks.read_source(source).cells, 1):
+        lines = len(cell.source.splitlines())
+        assert cell.cell_type != "code" or lines <= 30, f"{source.stem}, cell {number}, has {lines} lines of code"
+
+
+# Twins: what stands in a chapter and in the library is the same
+
+
+def without_docstrings(tree):
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        is_text = isinstance(body, list) and body and isinstance(body[0], ast.Expr)
+        if is_text and isinstance(body[0].value, ast.Constant) and isinstance(body[0].value.value, str):
+            node.body = body[1:] or [ast.Pass()]
+    return ast.dump(tree)
+
+
+def definition(text, name):
+    found = [n for n in ast.parse(text).body if getattr(n, "name", None) == name]
+    return without_docstrings(found[0]) if found else None
+
+
+@every_chapter
+def test_twins_equal_the_library(source):
+    """A cell tagged `twin:course_lib.layers.Name` defines Name as the library does, docstrings aside."""
+    for cell in notebooks.read_source(source).cells:
+        for tag in cell.metadata.get("tags", []):
+            if tag.startswith("twin:"):
+                path = tag.removeprefix("twin:")
+                module, name = path.rsplit(".", 1)
+                library = inspect.getsource(getattr(importlib.import_module(module), name))
+                here = definition(cell.source, name)
+                assert here, f"{source.stem}: a cell is tagged {tag} and does not define {name}"
+                assert here == definition(library, name), f"{source.stem}: {name} is not what {path} is"
+
+
+@pytest.mark.parametrize(
+    "other, same",
+    [
+        ('def f(x: int):\n    """Other words."""\n    return x + 1', True),
+        ("def f(x: int):\n    return x + 1  # a comment", True),
+        ("def f(x: int):\n    return x + 2", False),
+        ("def f(x):\n    return x + 1", False),
+        ("def g(x: int):\n    return x + 1", False),
+    ],
+)
+def test_twins_are_compared_by_their_trees(other, same):
+    original = 'def f(x: int):\n    """Add one."""\n    return x + 1'
+    assert (definition(other, "f") == definition(original, "f")) is same
+
+
+# The tool, on a course of one small chapter
+
+CHAPTER = """\
+# %% [markdown]
+# # A small chapter
+
+# %% tags=["hide-input"]
+import base64
+from IPython.display import Image, display
+from tqdm.auto import tqdm
+from course_lib.small import three
+
+dot = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+display(Image(base64.b64decode(dot)))
+
+# %%
+for _ in tqdm(range(three)):
+    print("step")
+
+# %%
+import os
+import ipywidgets
+
+slider = ipywidgets.IntSlider()
+shown = slider._repr_mimebundle_() | {"text/plain": "a slider", "text/html": "<b>a player</b>"}
+display(shown, raw=True)
+print(os.environ["COURSE_PUBLISH"])
+"""
+
+
+@pytest.fixture
+def course(tmp_path):
+    """A course in a temporary folder: one chapter, and a library of one constant."""
+    for name, text in {"chapters/01_small.py": CHAPTER, "course_lib/small.py": "three = 3\n"}.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf8")
+    (tmp_path / "course_lib" / "__init__.py").touch()
+    (tmp_path / "course_lib" / "unused.py").touch()
+    return tmp_path
+
+
+@pytest.fixture
+def change(course):
+    """Append a cell to the chapter."""
+    path = course / "chapters" / "01_small.py"
+    return lambda cell: path.write_text(f"{CHAPTER}\n# %%\n{cell}\n", encoding="utf8")
+
+
+def files(course):
+    return {p.name: p.read_bytes() for p in sorted((course / "chapters").rglob("*")) if p.suffix in (".ipynb", ".png")}
+
+
+def test_notebooks_are_stored_once_and_the_same_each_time(course, capsys):
+    assert notebooks.main([], course) == 0
+    first = files(course)
+    assert set(first) == {"01_small.ipynb", "01_small.png"}
+    notebook = nbformat.reads(first["01_small.ipynb"].decode(), as_version=4)
+    kept = [o.data if "data" in o else o.text for _, o in outputs(notebook)]
+    assert kept[1] == "step\nstep\nstep\n"  # the bar itself is gone
+    assert kept[2] == {"text/plain": "a slider", "text/html": "<b>a player</b>"}
+    assert kept[3:] == ["1\n"]
+    assert "widgets" not in notebook.metadata
+    assert notebook.cells[1].metadata == {"tags": ["hide-input"]}
+
+    capsys.readouterr()
+    assert notebooks.main([], course) == 0
+    assert "running" not in capsys.readouterr().out
+    assert notebooks.main(["--force", "01"], course) == 0
+    assert files(course) == first
+
+
+def test_what_a_notebook_depends_on(course, capsys, monkeypatch):
+    monkeypatch.setattr(notebooks, "execute", notebooks.read_source)
+    assert notebooks.main(["--check"], course) == 1
+    assert "01_small" in capsys.readouterr().out
+    assert notebooks.main([], course) == 0 == notebooks.main(["--check"], course)
+    (course / "course_lib" / "unused.py").write_text("x = 1\n")
+    assert notebooks.main(["--check"], course) == 0
+    (course / "course_lib" / "table.csv").write_text("1,2\n")
+    assert notebooks.main(["--check"], course) == 1
+    assert notebooks.main([], course) == 0
+    (course / "course_lib" / "small.py").write_text("from .unused import x as three\n")
+    assert notebooks.main(["--check"], course) == 1
+    assert notebooks.main([], course) == 0
+    (course / "course_lib" / "unused.py").write_text("x = 2\n")
+    assert notebooks.main(["--check"], course) == 1
+
+
+def test_unknown_chapter_is_refused(course, capsys):
+    with pytest.raises(SystemExit):
+        notebooks.main(["77"], course)
+    assert "01_small" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "cell, message",
+    [
+        ("1 / 0", r"cell 5 \(`1 / 0`\) fails(.|\n)*ZeroDivisionError"),
+        ("import warnings; warnings.warn('take care')", r"cell 5 .*stderr(.|\n)*take care"),
+        ("object()", r"cell 5 .*memory address"),
+        ("print(os.getcwd() + '/file')", r"cell 5 .*folder of this machine"),
+        ("from IPython.display import HTML\nHTML('x' * 2_000_000)", r"2\.\d\d MB; the budget is 1\.50 MB(.|\n)*cell 5"),
+    ],
+)
+def test_what_is_refused_leaves_the_old_notebook(course, change, cell, message, capsys):
+    path = course / "chapters" / "01_small.ipynb"
+    path.write_text("what was stored before")
+    change(cell)
+    assert notebooks.main(["--force"], course) == 1
+    assert re.search(message, capsys.readouterr().err)
+    assert path.read_text() == "what was stored before"
+    assert not [p for p in path.parent.iterdir() if p.name.startswith(".")]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
+def test_interrupted_leaves_the_old_notebook(course, change):
+    path = course / "chapters" / "01_small.ipynb"
+    path.write_text("what was stored before")
+    started = course / "started"
+    change(f"open({str(started)!r}, 'w').close()\nimport time\ntime.sleep(120)")
+    code = f"import sys; sys.path.insert(0, {str(ROOT / 'tools')!r}); import notebooks, pathlib; "
+    code += f"sys.exit(notebooks.main(['--force'], pathlib.Path({str(course)!r})))"
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+    for _ in range(300):
+        if started.exists():
+            break
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "interrupted" in said
+    assert path.read_text() == "what was stored before"
