@@ -12,7 +12,9 @@ import ipywidgets
 from course_lib.player import Frame, player, render
 
 
-def explore(function: Callable, /, *, alt: str | None = None, labels: dict[str, str] | None = None, **sliders: Sequence):
+def explore(
+    function: Callable, /, *, alt: str | None = None, labels: dict[str, str] | None = None, **sliders: Sequence
+) -> "Exploration":
     """Sliders over the arguments of `function`, and below or above them what it shows: an `Exploration`.
 
         explore(show_digit_at, z1=np.linspace(-3, 3, 9), z2=np.linspace(-3, 3, 9), alt="the decoded image")
@@ -121,7 +123,7 @@ class Exploration:
         where = self.describe(self.position)
         try:
             self.view.value = self.value().to_html(where)
-        except Exception as error:  # noqa: BLE001 - a widget's callback would hide it in a log: show it where one looks
+        except Exception as error:
             lines = html.escape("".join(traceback.format_exception(error)))
             message = html.escape(f"{type(error).__name__}: {error}\nat {where}")
             self.view.value = (
@@ -163,8 +165,12 @@ def _check_parameters(function, grid):
     name = getattr(function, "__name__", repr(function))
     takes_any = any(p.kind is Kind.VAR_KEYWORD for p in parameters)
     if not takes_any and (unknown := [n for n in grid if n not in names]):
-        raise TypeError(f"{name} takes ({', '.join(names)}), got a slider for {', '.join(unknown)}; rename or remove it")
-    required = [p for p in parameters if p.default is Kind.empty and p.kind not in (Kind.VAR_POSITIONAL, Kind.VAR_KEYWORD)]
+        raise TypeError(
+            f"{name} takes ({', '.join(names)}), got a slider for {', '.join(unknown)}; rename or remove it"
+        )
+    required = [
+        p for p in parameters if p.default is Kind.empty and p.kind not in (Kind.VAR_POSITIONAL, Kind.VAR_KEYWORD)
+    ]
     if missing := [p.name for p in required if p.name not in grid]:
         raise TypeError(f"{name} needs {', '.join(missing)}, got sliders for {', '.join(grid)}; add one or a default")
 

@@ -40,7 +40,9 @@ class Frame:
         if self.kind == "figure":
             return _img(self.data, self.mime, words)
         if self.kind == "sound":
-            return f'<audio controls preload="metadata" aria-label="{words}" src="{_uri(self.data, self.mime)}"></audio>'
+            return (
+                f'<audio controls preload="metadata" aria-label="{words}" src="{_uri(self.data, self.mime)}"></audio>'
+            )
         if self.kind == "html":
             # It may be wider than a phone: then it scrolls, and the keyboard must be able to reach it to scroll.
             return f'<div role="group" aria-label="{words}" tabindex="0" style="overflow-x: auto">{self.data}</div>'

@@ -19,9 +19,7 @@ def browser():
 
     quiet = ["--disable-background-networking", "--no-first-run", "--disable-component-update", "--disable-sync"]
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=path, args=["--no-sandbox", "--disable-gpu", *quiet]
-        )
+        chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu", *quiet])
         yield chromium
         chromium.close()
 

@@ -55,7 +55,9 @@ def test_page_needs_no_network_and_makes_no_errors(name, open_page):
     page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
     page.wait_for_load_state("networkidle")
     assert page.problems == []
-    asked = page.evaluate("[...document.querySelectorAll('link[href], script[src], img[src]')].map(e => e.href || e.src)")
+    asked = page.evaluate(
+        "[...document.querySelectorAll('link[href], script[src], img[src]')].map(e => e.href || e.src)"
+    )
     assert [address for address in asked if not address.startswith(("file:", "data:"))] == []
 
 
@@ -74,11 +76,14 @@ def test_mathematics_is_typeset(name, open_page):
         assert formula.locator("mjx-container").count(), f"not typeset: {text}"
         assert formula.locator("mjx-merror, [data-mml-node=merror]").count() == 0, f"MathJax does not know: {text}"
         box = formula.locator("mjx-container").first.bounding_box()
-        assert box["width"] > 2 and box["height"] > 2
+        assert min(box["width"], box["height"]) > 2
     # innerText is what a reader sees; code is left out, where a dollar is a dollar.
     seen = page.evaluate(
-        "(() => { const a = document.querySelector('.bd-article').cloneNode(true);"
-        "a.querySelectorAll('code, pre, script, style, mjx-container').forEach(e => e.remove()); return a.innerText })()"
+        """() => {
+          const article = document.querySelector('.bd-article').cloneNode(true);
+          article.querySelectorAll('code, pre, script, style, mjx-container').forEach(e => e.remove());
+          return article.innerText;
+        }"""
     )
     assert not re.search(r"\\\(|\\\[|\$\$|\{(?:doc|term|cite|ref)[:\w]*\}", seen), "raw markup on the page"
 
@@ -161,7 +166,8 @@ def test_nothing_overflows(name, width, open_page):
           const right = document.documentElement.clientWidth + 1;
           const scrolls = e => e && (getComputedStyle(e).overflowX != 'visible' || scrolls(e.parentElement));
           return [...document.querySelectorAll('.bd-article *')]
-            .filter(e => e.getBoundingClientRect().right > right && !scrolls(e.parentElement)).map(e => e.outerHTML.slice(0, 90));
+            .filter(e => e.getBoundingClientRect().right > right && !scrolls(e.parentElement))
+            .map(e => e.outerHTML.slice(0, 90));
         }"""
     )
     assert wide == []
@@ -175,7 +181,7 @@ THEIRS = [
 ]
 
 
-@pytest.mark.parametrize("scheme, width", [("light", 1280), ("dark", 375)])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 375)])
 @every_page
 def test_accessibility(name, scheme, width, open_page):
     """axe-core finds nothing serious in the article: the part of the page that we write."""
@@ -222,7 +228,7 @@ def test_first_page_has_a_card_for_each_chapter(open_page):
 
 def test_page_order_is_the_chapters_order():
     on_disk = sorted(path.stem for path in (ROOT / "chapters").glob("[0-9][0-9]_*.py"))
-    assert CHAPTERS == on_disk, "each chapter has one line in _toc.yml, in the order of the numbers"
+    assert on_disk == CHAPTERS, "each chapter has one line in _toc.yml, in the order of the numbers"
 
 
 def test_icons_are_drawn(open_page):
@@ -237,7 +243,7 @@ def test_icons_are_drawn(open_page):
 
 
 @pytest.mark.parametrize(
-    "address, expected",
+    ("address", "expected"),
     [
         ("https://github.com/someone/course", "https://github.com/someone/course"),
         ("https://github.com/someone/course.git\n", "https://github.com/someone/course"),
@@ -272,7 +278,7 @@ def test_repository_address_comes_from_git(tmp_path, monkeypatch):
 @every_chapter
 def test_without_a_repository_there_is_a_download_and_no_launch_button(name, html):
     text = (html / f"{name}.html").read_text(encoding="utf8")
-    assert "colab" not in text and "mybinder" not in text
+    assert not re.search("colab|mybinder", text)
     assert f'href="_sources/{name}.ipynb"' in text
     assert (html / "_sources" / f"{name}.ipynb").is_file()
 

@@ -16,7 +16,7 @@ X = np.linspace(-2, 2, 9)
 
 
 def show_dot(x, y):
-    figure, (left, right) = plt.subplots(1, 2, figsize=(6, 3), layout="constrained")
+    _figure, (left, right) = plt.subplots(1, 2, figsize=(6, 3), layout="constrained")
     left.plot(x, y, "o", ms=12)
     left.set(xlim=(-3, 3), ylim=(-3, 3), xlabel="first code", ylabel="second code")
     right.imshow(np.outer(np.arange(8) * x, np.arange(8) + y), cmap="gray", vmin=-50, vmax=50)
@@ -252,7 +252,8 @@ def test_a_finger_taps_and_the_page_still_scrolls(open_offline, address):
     wait_until_drawn(page, "figure", x=2.0, y=0)
     assert x.evaluate("input => getComputedStyle(input).touchAction") == "pan-y"
     picture = page.locator("#figure canvas").bounding_box()
-    assert picture["width"] <= 375 - 2 * 16 and picture["width"] == pytest.approx(2 * picture["height"], rel=0.01)
+    assert picture["width"] <= 375 - 2 * 16
+    assert picture["width"] == pytest.approx(2 * picture["height"], rel=0.01)
     assert page.problems == []
 
 
@@ -262,7 +263,8 @@ def test_a_phone_stacks_label_and_value_over_the_slider(open_offline, address):
     boxes = [page.locator(f"#figure .course-player-sliders {part}").first.bounding_box() for part in ("span", "output")]
     box = slider(page, "figure", "first code z₁").bounding_box()
     assert boxes[0]["y"] == pytest.approx(boxes[1]["y"], abs=4)
-    assert box["y"] >= boxes[0]["y"] + boxes[0]["height"] - 1 and box["width"] > 300
+    assert box["y"] >= boxes[0]["y"] + boxes[0]["height"] - 1
+    assert box["width"] > 300
 
 
 def test_the_focus_is_seen(page):

@@ -83,7 +83,9 @@ def test_every_exploration_has_a_player(source):
         for node in ast.walk(ast.parse(source.read_text(encoding="utf8")))
         if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "explore"
     ]
-    players = [o for _, o in outputs(stored(source)) if 'class="course-player"' in o.get("data", {}).get("text/html", "")]
+    players = [
+        o for _, o in outputs(stored(source)) if 'class="course-player"' in o.get("data", {}).get("text/html", "")
+    ]
     assert len(players) == len(calls), f"{source.stem}: {len(calls)} calls of explore, {len(players)} players stored"
 
 
@@ -127,7 +129,7 @@ def test_twins_equal_the_library(source):
 
 
 @pytest.mark.parametrize(
-    "other, same",
+    ("other", "same"),
     [
         ('def f(x: int):\n    """Other words."""\n    return x + 1', True),
         ("def f(x: int):\n    return x + 1  # a comment", True),
@@ -237,7 +239,7 @@ def test_unknown_chapter_is_refused(course, capsys):
 
 
 @pytest.mark.parametrize(
-    "cell, message",
+    ("cell", "message"),
     [
         ("1 / 0", r"cell 5 \(`1 / 0`\) fails(.|\n)*ZeroDivisionError"),
         ("import warnings; warnings.warn('take care')", r"cell 5 .*stderr(.|\n)*take care"),

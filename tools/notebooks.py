@@ -134,7 +134,7 @@ def execute(source):
             try:
                 client.execute_cell(cell, number)
             except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-                raise ChapterError(f"{place(source, notebook, number)} fails:\n{error}") from None
+                raise ChapterError(f"{place(source, notebook, number)} fails:\n{ANSI.sub('', str(error))}") from None
     return notebook
 
 

@@ -1,0 +1,74 @@
+"""Pictures: arrays in, a figure out. Nothing here knows a model."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+
+# Ten hues that stay apart for colour-blind readers and on white and dark pages; one a digit, everywhere.
+DIGIT_COLOURS = ["#4477aa", "#ee6677", "#228833", "#ccaa22", "#55bbdd", "#aa3377", "#777777", "#ee8822", "#22aa99", "#885522"]
+ACCENT, QUIET = "#cc3311", "#8899aa"
+
+
+def show_images(images, *, columns: int | None = None, titles=None, crossed=None, maximum: float = 16) -> Figure:
+    """A grid of grey images (N, 1, H, W) or (N, H, W), ink from 0 (paper) to `maximum`, with a title and a cross each.
+
+    `crossed` (N,) bool strikes images out: the judge says that they are no digits.
+    """
+    images = _array(images).reshape(-1, *images.shape[-2:])
+    columns = columns or min(len(images), 10)
+    rows = -(-len(images) // columns)
+    height = rows * (1.0 if titles is None else 1.25)
+    figure, axes = plt.subplots(rows, columns, figsize=(columns * 0.85, height), layout="constrained", squeeze=False)
+    for n, ax in enumerate(axes.flat):
+        ax.axis("off")
+        if n >= len(images):
+            continue
+        ax.imshow(images[n], cmap="gray_r", vmin=0, vmax=maximum)
+        if titles is not None:
+            ax.set_title(titles[n], fontsize=9)
+        if crossed is not None and crossed[n]:
+            ax.plot([0, 1], [0, 1], color=ACCENT, lw=1.5, transform=ax.transAxes)
+    return figure
+
+
+def show_code_plane(z, y, *, mark=None, image=None, title=None, limits=None) -> Figure:
+    """Codes z (N, 2) coloured by digit y (N,); beside them, if given, the image (H, W) decoded at the cross `mark`."""
+    z, y = _array(z), _array(y)
+    width = 6.2 if image is None else 7.4
+    figure, axes = plt.subplots(1, 1 if image is None else 2, figsize=(width, 4.2), layout="constrained", squeeze=False,
+                                width_ratios=[1] if image is None else [1.7, 1])  # fmt: skip
+    plane = axes[0, 0]
+    for digit in range(10):
+        here = z[y == digit]
+        plane.scatter(here[:, 0], here[:, 1], s=7, color=DIGIT_COLOURS[digit], label=str(digit), linewidths=0)
+    plane.legend(loc="center left", bbox_to_anchor=(1, 0.5), title="digit", frameon=False, markerscale=2.5)
+    plane.set(xlabel="first code, z₁", ylabel="second code, z₂")
+    if limits is not None:
+        plane.set(xlim=limits[0], ylim=limits[1])
+    if mark is not None:
+        plane.plot(*mark, marker="+", color="black", markersize=16, markeredgewidth=2)
+    if image is not None:
+        axes[0, 1].imshow(_array(image), cmap="gray_r", vmin=0, vmax=16)
+        axes[0, 1].axis("off")
+        axes[0, 1].set_title(title, fontsize=10)
+    return figure
+
+
+def show_curves(curves: dict, *, xlabel: str, ylabel: str, floors: dict | None = None, **settings) -> Figure:
+    """Lines {label: (xs, ys)} with their axes named, and horizontal floors {label: height} to read them against.
+
+    `settings` go to the axes: `ylim=(0, 1)`, `xscale="log"`.
+    """
+    figure, ax = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+    for label, (xs, ys) in curves.items():
+        ax.plot(_array(xs), _array(ys), marker="o" if len(xs) < 20 else None, markersize=4, label=label)
+    for n, (label, height) in enumerate((floors or {}).items()):
+        ax.axhline(height, color=QUIET, ls=[":", "--"][n % 2], label=label)
+    ax.set(xlabel=xlabel, ylabel=ylabel, **settings)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(frameon=False, fontsize=9)
+    return figure
+
+
+def _array(values):
+    return np.asarray(values.detach().cpu()) if hasattr(values, "detach") else np.asarray(values)

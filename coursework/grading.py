@@ -1,0 +1,257 @@
+"""Release the students' notebooks, and grade what they hand in: `make release`, `make grade SUBMISSIONS=folder`.
+
+An assignment is one source, `NN_name.py`, with its solutions and hidden checks. nbgrader makes the students' copy of
+it and grades against it; around nbgrader stands what a class of 300 needs: any layout of the folder, one submission
+after the other whatever is in it, nothing graded twice, and nothing lost on Ctrl-C.
+"""
+
+import argparse
+import csv
+import hashlib
+import html
+import json
+import logging
+import os
+import shutil
+import sys
+import time
+import warnings
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+COURSE = HERE.parent / "_build" / "coursework"
+# nbgrader calls `alembic` by name, which stands beside this Python also where no environment is activated
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+
+import jupytext
+import nbformat
+from nbconvert.preprocessors import ClearMetadataPreprocessor
+from nbgrader.api import Gradebook
+from nbgrader.converters import Autograde, GenerateAssignment, GenerateFeedback
+from nbgrader.coursedir import CourseDirectory
+from nbgrader.preprocessors import CheckCellMetadata, LimitOutput, SaveAutoGrades
+from running import Run
+from submissions import NotGradable, find, mend, read_cells
+from traitlets.config import Config
+
+
+class Course:
+    """A course directory of nbgrader, and `state.json`: what was released and graded, from which bytes."""
+
+    def __init__(self, root: Path, timeout: int):
+        root.mkdir(parents=True, exist_ok=True)
+        self.root, self.timeout = root.resolve(), timeout
+        self.state = {"released": {}, "graded": {}}
+        if (self.root / "state.json").is_file():
+            self.state = json.loads((self.root / "state.json").read_text("utf-8"))
+
+    def file(self, step: str, name: str, student: str = ".", suffix: str = ".ipynb") -> Path:
+        """Where nbgrader keeps a notebook at one of its steps."""
+        return self.root / step / student / name / f"{name}{suffix}"
+
+    def convert(self, converter, name: str, student: str = "."):
+        """Run one of nbgrader's converters. Raises as it does, also KeyboardInterrupt."""
+        config = Config()
+        config.Run.timeout = self.timeout
+        config.Autograde.autograde_preprocessors = [
+            Run, ClearMetadataPreprocessor, LimitOutput, SaveAutoGrades, CheckCellMetadata
+        ]  # fmt: skip
+        place = CourseDirectory(root=str(self.root), assignment_id=name, student_id=student)
+        converter(coursedir=place, config=config, force=True).start()
+
+    def gradebook(self):
+        """nbgrader's database of all grades."""
+        return Gradebook(f"sqlite:///{self.root / 'gradebook.db'}")
+
+    def save(self):
+        """Write the state whole or not at all."""
+        replace(self.root / "state.json", json.dumps(self.state, ensure_ascii=False, indent=1).encode())
+
+
+def replace(path, content):
+    """Put `content` at `path` in one step, so that nobody ever finds half a file."""
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(content)
+    os.replace(part, path)
+
+
+def release(course, sources):
+    """Write the students' notebook of every source that changed; returns name -> cells of what they get."""
+    released = {}
+    for source in sources:
+        name, text = source.stem, source.read_text("utf-8")
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        target = course.file("release", name)
+        if course.state["released"].get(name) != digest or not target.is_file():
+            notebook = jupytext.reads(text, fmt="py:percent")
+            for number, cell in enumerate(notebook.cells):
+                cell.id = f"cell-{number}"
+            course.file("source", name).parent.mkdir(parents=True, exist_ok=True)
+            nbformat.write(notebook, course.file("source", name))
+            try:
+                course.convert(GenerateAssignment, name)
+            except Exception as error:
+                raise SystemExit(
+                    f"{name}: nbgrader cannot release it ({error}). If cells came or went after grading had begun, "
+                    f"move {course.root} away and grade again. Details: {course.root / 'grading.log'}"
+                ) from None
+            course.state["released"][name] = digest
+            course.save()
+        released[name] = read_cells(target)
+    return released
+
+
+def grade_one(course, submission, student, released):
+    """Grade one submission. Returns (status, remarks); the points are in the gradebook."""
+    name = submission.assignment
+    if name is None:
+        raise NotGradable("missing", "no notebook of an assignment here")
+    notebook, remarks = mend(submission.path, released[name])
+    target = course.file("submitted", name, student)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(notebook, target)
+    try:
+        course.convert(Autograde, name, student)
+        course.convert(GenerateFeedback, name, student)
+    except Exception as error:
+        raise NotGradable("failed", f"nbgrader gave up: {error}; see grading.log") from error
+    status = "graded"
+    for cell in nbformat.read(course.file("autograded", name, student), as_version=4).cells:
+        errors = [output for output in cell.get("outputs", []) if output.output_type == "error"]
+        status = {"Timeout": "timeout", "KernelDied": "kernel died"}.get(errors[-1].ename if errors else "", status)
+        known = cell.metadata.get("nbgrader", {})
+        if known.get("grade") and errors:
+            remarks.append(f"{known['grade_id']}: {errors[0].ename}: {errors[0].evalue}"[:200])
+        elif known.get("grade") and any(output.get("name") == "stderr" for output in cell.outputs):
+            remarks.append(f"{known['grade_id']}: wrote to stderr, which nbgrader counts as failed")
+    return status, remarks
+
+
+def set_to_zero(course, submission, student, why):
+    """What cannot be run gets 0 points in the gradebook, and a feedback page that says why."""
+    name = submission.assignment
+    if name:
+        for step in ("submitted", "autograded"):  # an earlier one may have been graded
+            shutil.rmtree(course.file(step, name, student).parent, ignore_errors=True)
+        with course.gradebook() as book:
+            book.update_or_create_student(student)
+            book.update_or_create_submission(name, student)
+            for grade in book.find_submission_notebook(name, name, student).grades:
+                grade.auto_score, grade.needs_manual_grade = 0, False
+            book.db.commit()
+    page = course.file("feedback", name or "no notebook", student, ".html")
+    page.parent.mkdir(parents=True, exist_ok=True)
+    lines = (f"<h1>{html.escape(submission.student)}</h1>", f"<p>This could not be graded: {html.escape(why)}.</p>")
+    page.write_text("<!doctype html><meta charset='utf-8'>" + "".join(lines), "utf-8")
+
+
+def points_of(course, name, student):
+    """Points per exercise, and what could be had: ({exercise: points}, max). The exercise is the id up to its `_`."""
+    points, most = {}, 0.0
+    with course.gradebook() as book:
+        for grade in book.find_submission_notebook(name, name, student).grades:
+            exercise = grade.name.partition("_")[0]
+            points[exercise] = points.get(exercise, 0.0) + (grade.score or 0.0)
+            most += grade.max_score
+    return dict(sorted(points.items())), most
+
+
+def grade(course, folder, released, force):
+    """Grade a folder of submissions, one after the other; returns how many could not be graded."""
+    submissions = find(folder, released)
+    if not submissions:
+        raise SystemExit(f"{folder} holds no submissions: expected student/{next(iter(released))}.ipynb, or the like")
+    in_class = {s.assignment for s in submissions} - {None}
+    bad = skipped = 0
+    for number, submission in enumerate(submissions, 1):
+        if submission.assignment is None and len(in_class) == 1:
+            submission = type(submission)(submission.student, submission.path, *in_class, submission.remark)
+        name, key = submission.assignment, f"{submission.assignment}/{submission.student}"
+        content = submission.path.read_bytes() if submission.path.is_file() else b""
+        digest = hashlib.sha256(content + course.state["released"].get(name, "").encode()).hexdigest()
+        if course.state["graded"].get(key, {}).get("digest") == digest and not force:
+            skipped += 1
+            continue
+        # nbgrader looks for students with glob patterns; %5B is a [ that is no pattern
+        student = "".join(f"%{ord(c):02X}" if c in "[]*?%" else c for c in submission.student)
+        started = time.monotonic()
+        try:
+            status, remarks = grade_one(course, submission, student, released)
+        except NotGradable as error:
+            status, remarks = error.status, [str(error)]
+            set_to_zero(course, submission, student, str(error))
+            bad += 1
+        points, most = points_of(course, name, student) if name else ({}, 0)
+        message = "; ".join(" ".join(remark.split()) for remark in [submission.remark, *remarks] if remark)
+        head = {"student": submission.student, "assignment": name or ""}
+        row = {**head, **points, "total": sum(points.values()), "max": most, "status": status, "message": message}
+        course.state["graded"][key] = {"digest": None if status == "failed" else digest, "row": row}
+        course.save()
+        write_table(course)
+        seconds = time.monotonic() - started
+        print(f"[{number}/{len(submissions)}] {submission.student}, {name or 'no assignment'}: "
+              f"{row['total']:g} of {most:g}, {status} ({seconds:.0f} s)", flush=True)  # fmt: skip
+    print(f"{len(submissions)} submissions: {len(submissions) - skipped} graded now, {skipped} unchanged since")
+    print(f"table: {course.root / 'grades.csv'}\nfeedback: {course.root / 'feedback'}")
+    return bad
+
+
+def write_table(course):
+    """Write `grades.csv` from everything that was ever graded here."""
+    rows = [course.state["graded"][key]["row"] for key in sorted(course.state["graded"])]
+    ends = ["total", "max", "status", "message"]
+    exercises = sorted({key for row in rows for key in row} - {"student", "assignment", *ends})
+    path = course.root / "grades.csv"
+    with path.with_name(".grades.part").open("w", newline="", encoding="utf-8-sig") as file:  # -sig: for Excel
+        table = csv.DictWriter(file, ["student", "assignment", *exercises, *ends])
+        table.writeheader()
+        for row in rows:  # a cell that begins with = would be run by a spreadsheet
+            table.writerow({k: f"'{v}" if isinstance(v, str) and v[:1] in tuple("=+-@") else v for k, v in row.items()})
+    os.replace(path.with_name(".grades.part"), path)
+
+
+def keep_quiet(root, verbose):
+    """What nbgrader and its libraries say goes to grading.log; to the screen only with --verbose."""
+    handlers = [logging.FileHandler(root / "grading.log", encoding="utf-8")]
+    handlers += [logging.StreamHandler()] * verbose
+    logging.basicConfig(level=logging.INFO, handlers=handlers, format="%(asctime)s %(name)s %(message)s", force=True)
+    logging.captureWarnings(True)
+    warnings.simplefilter("default" if verbose else "ignore")
+
+
+def main(arguments=None):
+    """The command line. Returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--sources", type=Path, default=HERE, help="where the assignments' sources NN_name.py are")
+    parser.add_argument("--course", type=Path, default=COURSE, help="where everything made goes (default: _build/…)")
+    parser.add_argument("--verbose", action="store_true", help="show what nbgrader says")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("release", help="write the students' notebooks")
+    grading = commands.add_parser("grade", help="grade a folder of submissions")
+    grading.add_argument("folder", type=Path)
+    grading.add_argument("--timeout", type=int, default=60, help="seconds that one cell may take (default 60)")
+    grading.add_argument("--force", action="store_true", help="grade again what has not changed")
+    options = parser.parse_args(arguments)
+    if options.command == "grade" and not (str(options.folder) not in ("", ".") and options.folder.is_dir()):
+        parser.error(f"no folder {str(options.folder)!r}: name the folder of submissions (make grade SUBMISSIONS=folder)")
+    sources = sorted(options.sources.glob("[0-9][0-9]_*.py"))
+    if not sources:
+        parser.error(f"{options.sources} holds no assignment NN_name.py")
+    course = Course(options.course, getattr(options, "timeout", 60))
+    keep_quiet(course.root, options.verbose)
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")]))
+    os.environ["PYTHONWARNINGS"] = "ignore"  # nbgrader gives 0 points to a check that writes to stderr
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # small networks are faster so, and never fight over the cores
+    try:
+        released = release(course, sources)
+        if options.command == "release":
+            print("\n".join(f"{name}: {course.file('release', name)}" for name in released))
+            return 0
+        return int(bool(grade(course, options.folder, released, options.force)))
+    except KeyboardInterrupt:
+        print("\nstopped; what was graded is kept, and the same command goes on from here", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,168 @@
+"""A learner opens a chapter in JupyterLab, runs all of it from the menu, and drags a slider."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+CHAPTERS = sorted((ROOT / "chapters").glob("[0-9][0-9]_*.ipynb"))
+LONGEST_RUN = 180  # seconds, on a machine that does other things too
+
+pytestmark = pytest.mark.timeout(LONGEST_RUN + 120)
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory, browser):
+    """The address of a JupyterLab on a copy of the chapters, without the outputs that are stored in them."""
+    folder = tmp_path_factory.mktemp("lab")
+    shutil.copytree(ROOT / "chapters", folder / "course" / "chapters")
+    for path in (folder / "course" / "chapters").glob("*.ipynb"):
+        notebook = nbformat.read(path, as_version=4)
+        for cell in notebook.cells:
+            if cell.cell_type == "code":
+                cell.outputs, cell.execution_count = [], None
+        nbformat.write(notebook, path)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    own = {name: str(folder / name.lower()) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "IPYTHONDIR")}
+    own |= {name: str(folder / name.lower()) for name in ("JUPYTER_RUNTIME_DIR", "JUPYTERLAB_SETTINGS_DIR")}
+    own |= {"JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"), "PYTHONPATH": str(ROOT)}
+    environment = {key: value for key, value in os.environ.items() if key != "COURSE_PUBLISH"} | own
+    options = [
+        *("--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0"),
+        *("--IdentityProvider.token=", "--ServerApp.password=", f"--ServerApp.root_dir={folder / 'course'}"),
+        *("--LabApp.expose_app_in_browser=True", "--LabApp.news_url=None", "--LabApp.extension_manager=readonly"),
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+    ]
+    address = f"http://127.0.0.1:{port}"
+    with (folder / "log").open("w") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "jupyterlab", *options], env=environment, stdout=log, stderr=subprocess.STDOUT
+        )
+    for _ in range(120):
+        try:
+            urllib.request.urlopen(f"{address}/api/status", timeout=5).close()
+            break
+        except (urllib.error.URLError, OSError):
+            assert server.poll() is None, (folder / "log").read_text()
+            time.sleep(0.5)
+    yield address
+    server.terminate()
+    server.wait(timeout=30)
+
+
+@pytest.fixture
+def open_lab(lab, browser):
+    """A function that opens a path in JupyterLab and waits until it is ready. Nothing else can be reached."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.route("**/*", lambda route: route.continue_() if route.request.url.startswith(lab) else route.abort())
+
+    def open_at(path):
+        page = context.new_page()
+        page.set_default_timeout(60_000)
+        page.goto(f"{lab}/lab/workspaces/test{path}?reset")
+        page.wait_for_selector("#jp-main-dock-panel")
+        page.wait_for_function("window.jupyterapp && jupyterapp.restored")
+        page.evaluate("jupyterapp.restored")
+        return page
+
+    yield open_at
+    context.close()
+
+
+# In the page: one entry a code cell, what it has shown so far and whether it has been run.
+CELLS = """() => jupyterapp.shell.currentWidget.content.widgets.map((cell, index) => ({
+  index, code: cell.model.type == 'code', source: cell.model.sharedModel.source,
+  run: cell.model.executionCount, outputs: cell.model.type == 'code' ? cell.model.outputs.toJSON() : []
+})).filter(cell => cell.code)"""
+
+
+def run_all(page):
+    """Run → Run All Cells, from the menu. Returns the code cells when the last is done, or one has failed."""
+    page.wait_for_function("jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status == 'idle'")
+    page.locator(".lm-MenuBar-itemLabel", has_text=re.compile("^Run$")).click()
+    page.locator(".lm-Menu-itemLabel", has_text=re.compile("^Run All Cells$")).click()
+    end = time.monotonic() + LONGEST_RUN
+    while time.monotonic() < end:
+        page.wait_for_timeout(1000)
+        cells = [cell for cell in page.evaluate(CELLS) if cell["source"].strip()]
+        failed = [o for cell in cells for o in cell["outputs"] if o["output_type"] == "error"]
+        status = page.evaluate("jupyterapp.shell.currentWidget.sessionContext.session.kernel.status")
+        if failed or (all(cell["run"] for cell in cells) and status == "idle"):
+            return cells
+    pytest.fail(f"not done after {LONGEST_RUN} s: {[c['source'][:60] for c in cells if not c['run']][:1]}")
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
+def test_chapter_runs_and_its_sliders_move(chapter, open_lab):
+    page = open_lab(f"/tree/chapters/{chapter.name}")
+    cells = run_all(page)
+    for cell in cells:
+        for output in cell["outputs"]:
+            error = f"{output.get('ename')}: {output.get('evalue')}" if output["output_type"] == "error" else ""
+            assert not error, f"{chapter.stem}: {error}, in the cell\n{cell['source']}"
+
+    explorations = [cell for cell in cells if re.search(r"^\s*(?:\w+ = )?explore\(", cell["source"], re.MULTILINE)]
+    for cell in explorations:
+        page.evaluate(f"jupyterapp.shell.currentWidget.content.scrollToItem({cell['index']}, 'center')")
+        area = page.locator(f".jp-Notebook .jp-Cell[data-windowed-list-index='{cell['index']}'] .jp-Cell-outputArea")
+        where = f"{chapter.stem}: in the cell\n{cell['source']}\n"
+        area.locator(".noUi-handle").first.wait_for()
+        for number in range(area.locator(".noUi-handle").count()):
+            before, handle = shown(area), area.locator(".noUi-handle").nth(number)
+            handle.scroll_into_view_if_needed()
+            track, at = area.locator(".noUi-base").nth(number).bounding_box(), handle.bounding_box()
+            height = at["y"] + at["height"] / 2
+            page.mouse.move(at["x"] + at["width"] / 2, height)
+            page.mouse.down()
+            page.mouse.move(track["x"] + track["width"] * 0.9, height, steps=6)
+            page.mouse.up()
+            assert changes(page, area, before), f"{where}the picture stays as slider {number + 1} is dragged"
+            before = shown(area)
+            handle.focus()
+            page.keyboard.press("ArrowLeft")
+            page.keyboard.press("ArrowLeft")
+            assert changes(page, area, before), f"{where}the picture stays under the arrow keys of slider {number + 1}"
+
+
+def shown(area):
+    """What an exploration shows beside its sliders: the picture, or the text; not the alt text, which moves too."""
+    picture = area.locator(".widget-html-content img")
+    if picture.count():
+        return picture.first.get_attribute("src")
+    return re.sub(r'aria-label="[^"]*"', "", area.locator(".widget-html-content").last.inner_html())
+
+
+def changes(page, area, before):
+    """Whether what is shown changes within ten seconds."""
+    for _ in range(100):
+        if shown(area) != before:
+            return True
+        page.wait_for_timeout(100)
+    return False
+
+
+def test_learner_sees_nothing_of_the_teachers_tools(open_lab):
+    """nbgrader is installed for those who teach; its menus, panels and commands stay out of a learner's way."""
+    page = open_lab(f"/tree/chapters/{CHAPTERS[0].name}")
+    page.wait_for_function("jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel")
+    commands = page.evaluate("jupyterapp.commands.listCommands()")
+    assert [command for command in commands if "nbgrader" in command.lower()] == []
+    words = page.locator("body").inner_text()
+    for menu in page.locator(".lm-MenuBar-itemLabel").all():
+        menu.click()
+        words += page.locator(".lm-Menu").last.inner_text()
+        page.keyboard.press("Escape")
+    assert "Run All Cells" in words
+    assert not re.search(r"nbgrader|formgrader|assignment", words, re.IGNORECASE)
