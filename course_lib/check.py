@@ -89,7 +89,9 @@ def _value_hint(got, expected, tolerance):
     largest = expected.abs().argmax()
     ratio = (expected.flatten()[largest] / got.flatten()[largest]).item()
     for factor, says in ((ratio, "small"), (1 / ratio if ratio else math.inf, "large")):
-        if 1.5 < factor < 1e6 and abs(factor - round(factor)) < 1e-3 * factor and explained(expected / ratio):
+        # a single number is a small multiple of another by chance too often; several are not
+        likely = 1.5 < factor < 1e6 if got.numel() > 1 else 7.5 < factor < 5000
+        if likely and abs(factor - round(factor)) < 0.01 and explained(expected / ratio):
             turned = "a mean where a sum is meant" if says == "small" else "a sum where a mean is meant"
             return f" Hint: too {says} by a factor of {round(factor)}: {turned}?"
     if got.ndim > 1 and got.shape[0] == got.shape[1] and explained(expected.transpose(0, 1)):

@@ -8,7 +8,7 @@ def expect_floats(name: str, x: torch.Tensor, shape: tuple) -> None:
 
     Raises TypeError for another type or dtype, ValueError for another shape; both state expected and given.
     """
-    _expect_tensor(name, x)
+    expect_tensor(name, x)
     if not x.is_floating_point():
         raise TypeError(f"{name}: expected a floating-point tensor, got {x.dtype}; {name}.float() converts it")
     _expect_shape(name, x, shape)
@@ -19,15 +19,16 @@ def expect_levels(name: str, x: torch.Tensor, shape: tuple, levels: int) -> None
 
     Raises TypeError for another type or dtype, ValueError for another shape or range.
     """
-    _expect_tensor(name, x)
+    expect_tensor(name, x)
     if x.dtype != torch.long:
         raise TypeError(f"{name}: expected levels as torch.long, got {x.dtype}; {name}.long() converts whole numbers")
     _expect_shape(name, x, shape)
-    if x.numel() and not (0 <= x.min() and x.max() < levels):
+    if x.numel() and not (x.min() >= 0 and x.max() < levels):
         raise ValueError(f"{name}: expected levels 0 to {levels - 1}, got {x.min()} to {x.max()}")
 
 
-def _expect_tensor(name, x):
+def expect_tensor(name: str, x) -> None:
+    """`x` must be a tensor at all. Raises TypeError that names what it is instead."""
     if not isinstance(x, torch.Tensor):
         raise TypeError(f"{name}: expected a torch.Tensor, got {type(x).__name__}; torch.as_tensor({name}) makes one")
 

@@ -1,6 +1,7 @@
 """Small blocks that several models share."""
 
 from contextlib import contextmanager
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -27,6 +28,6 @@ class MLP(nn.Sequential):
 
     def __init__(self, sizes: list[int]):
         layers = []
-        for wide_in, wide_out in zip(sizes[:-1], sizes[1:], strict=True):
+        for wide_in, wide_out in pairwise(sizes):
             layers += [nn.Linear(wide_in, wide_out), nn.SiLU()]
         super().__init__(*layers[:-1])  # the last layer's output is free to be any number

@@ -5,30 +5,41 @@ import numpy as np
 from matplotlib.figure import Figure
 
 # Ten hues that stay apart for colour-blind readers and on white and dark pages; one a digit, everywhere.
-DIGIT_COLOURS = ["#4477aa", "#ee6677", "#228833", "#ccaa22", "#55bbdd", "#aa3377", "#777777", "#ee8822", "#22aa99", "#885522"]
+DIGIT_COLOURS = [
+    "#4477aa",
+    "#ee6677",
+    "#228833",
+    "#ccaa22",
+    "#55bbdd",
+    "#aa3377",
+    "#777777",
+    "#ee8822",
+    "#22aa99",
+    "#885522",
+]
 ACCENT, QUIET = "#cc3311", "#8899aa"
 
 
-def show_images(images, *, columns: int | None = None, titles=None, crossed=None, maximum: float = 16) -> Figure:
-    """A grid of grey images (N, 1, H, W) or (N, H, W), ink from 0 (paper) to `maximum`, with a title and a cross each.
+def show_images(images, *, columns: int | None = None, titles=None, crossed=None, size: float = 0.85) -> Figure:
+    """A grid of digits (N, 1, H, W) or (N, H, W), ink from 0 (paper) to 16, each `size` inches wide.
 
-    `crossed` (N,) bool strikes images out: the judge says that they are no digits.
+    `titles` (N,) stand above the images; `crossed` (N,) bool strikes images out: a judge says that they are no digits.
     """
     images = _array(images).reshape(-1, *images.shape[-2:])
     columns = columns or min(len(images), 10)
     rows = -(-len(images) // columns)
-    height = rows * (1.0 if titles is None else 1.25)
-    figure, axes = plt.subplots(rows, columns, figsize=(columns * 0.85, height), layout="constrained", squeeze=False)
+    height = rows * (size + (0.1 if titles is None else 0.3))
+    figure, axes = plt.subplots(rows, columns, figsize=(columns * size, height), layout="constrained", squeeze=False)
     for n, ax in enumerate(axes.flat):
         ax.axis("off")
         if n >= len(images):
             continue
-        ax.imshow(images[n], cmap="gray_r", vmin=0, vmax=maximum)
+        ax.imshow(images[n], cmap="gray_r", vmin=0, vmax=16)
         if titles is not None:
             ax.set_title(titles[n], fontsize=9)
         if crossed is not None and crossed[n]:
             ax.plot([0, 1], [0, 1], color=ACCENT, lw=1.5, transform=ax.transAxes)
-    return figure
+    return _shown_once(figure)
 
 
 def show_code_plane(z, y, *, mark=None, image=None, title=None, limits=None) -> Figure:
@@ -51,7 +62,7 @@ def show_code_plane(z, y, *, mark=None, image=None, title=None, limits=None) -> 
         axes[0, 1].imshow(_array(image), cmap="gray_r", vmin=0, vmax=16)
         axes[0, 1].axis("off")
         axes[0, 1].set_title(title, fontsize=10)
-    return figure
+    return _shown_once(figure)
 
 
 def show_curves(curves: dict, *, xlabel: str, ylabel: str, floors: dict | None = None, **settings) -> Figure:
@@ -67,6 +78,12 @@ def show_curves(curves: dict, *, xlabel: str, ylabel: str, floors: dict | None =
     ax.set(xlabel=xlabel, ylabel=ylabel, **settings)
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(frameon=False, fontsize=9)
+    return _shown_once(figure)
+
+
+def _shown_once(figure):
+    """Take the figure out of pyplot's hands, which would draw it a second time at the end of the cell."""
+    plt.close(figure)
     return figure
 
 

@@ -5,7 +5,7 @@ import math
 import torch
 import torch.nn.functional as F
 
-from .expect import expect_floats, expect_levels
+from .expect import expect_floats, expect_levels, expect_tensor
 
 
 def categorical_log_prob(logits: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
@@ -14,6 +14,7 @@ def categorical_log_prob(logits: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     The components (pixels, channels) are independent *given the logits*, so their log-probabilities add up.
     Raises TypeError and ValueError as `expect_levels` does.
     """
+    expect_tensor("x", x)
     expect_floats("logits", logits, ("B", "V", *x.shape[1:]))
     expect_levels("x", x, (logits.shape[0], *logits.shape[2:]), levels=logits.shape[1])
     return -F.cross_entropy(logits, x, reduction="none").flatten(1).sum(1)

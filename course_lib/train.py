@@ -7,6 +7,7 @@ import pickle
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -153,7 +154,9 @@ def load(path: str | Path, model: torch.nn.Module) -> History:
     another model; FileNotFoundError where there is none.
     """
     try:
-        record = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's remarks on how a foreign file was pickled: we refuse it anyway
+            record = torch.load(path, map_location="cpu", weights_only=True)
         held = record["model"], record["config"]
         weights, history = record["weights"], History(**record["history"])
     except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError) as error:

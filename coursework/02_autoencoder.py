@@ -24,16 +24,15 @@ import matplotlib.pyplot as plt
 import torch
 
 from course_lib.data import load_digits
-from course_lib.device import make_generator, pick_device
+from course_lib.device import make_generator
 from course_lib.judge import DigitJudge
 from course_lib.models.autoencoder import Autoencoder, AutoencoderConfig
 from course_lib.prob import categorical_log_prob
 from course_lib.train import fit
 
-device = pick_device()
-generator = make_generator(0, device)
-x, y = load_digits("train", device)  # x (1000, 1, 8, 8): ink levels 0 to 16
-x_test, y_test = load_digits("test", device)
+generator = make_generator(0)
+x, y = load_digits("train")  # x (1000, 1, 8, 8): ink levels 0 to 16
+x_test, y_test = load_digits("test")
 
 # %% [markdown]
 # ## 1 The price of an image, with one number a pixel
@@ -67,18 +66,19 @@ def binomial_nll(logits, x):
 
 
 # %% [markdown]
-# One pixel first. Its 17 levels are everything that can happen, so their probabilities sum to 1.
+# One pixel first, half inked, at $p = 1/2$: 12870 of the 65536 ways to ink 16 dots ink 8 of them. Then all 17 levels:
+# they are everything that can happen, so their probabilities sum to 1.
 
 # %% nbgrader={"grade": true, "grade_id": "exercise1_visible", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 from course_lib.check import assert_close, assert_shape
 
+half_inked = binomial_nll(torch.zeros(1, 1, 1, 1), torch.full((1, 1, 1, 1), 8))
+assert_close(half_inked, torch.tensor([1.62770]), name="−log(12870 / 65536), level 8 at p = 1/2")
 levels = torch.arange(17).view(17, 1, 1, 1)  # 17 images of a single pixel
 for logit in (0.0, 1.5, -4.0):
     nll = binomial_nll(torch.full((17, 1, 1, 1), logit), levels)
     assert_shape(nll, (17,), name="binomial_nll of 17 images")
     assert_close((-nll).exp().sum(), 1.0, name=f"the 17 probabilities at logit {logit}, summed")
-half_inked = binomial_nll(torch.zeros(1, 1, 1, 1), torch.full((1, 1, 1, 1), 8))
-assert_close(half_inked, torch.tensor([1.6279]), tolerance=1e-3, name="−log(12870 / 65536), level 8 at p = 1/2")
 
 # %% [markdown]
 # Graded later, worth 2 points: whole images, and logits of any size. Try some yourself first.
@@ -116,12 +116,15 @@ for ax, logit in zip(axes, (-2.0, 0.0, 3.0), strict=True):
 # %% nbgrader={"grade": false, "grade_id": "training", "locked": true, "schema_version": 3, "solution": false, "task": false}
 config = AutoencoderConfig(latent=8, features=64, depth=1)
 knobs = dict(steps=800, batch_size=100, lr=1e-3, generator=generator)
-model = Autoencoder(config, generator=generator).to(device)
-fit(model, x, loss=lambda model, x: -categorical_log_prob(model(x), x), **knobs)
+model = Autoencoder(config, generator=generator)
+history = fit(model, x, loss=lambda model, x: -categorical_log_prob(model(x), x), **knobs)
+model.cpu()  # fit trains on the fastest device; the rest is small
+history
 
 # %% nbgrader={"grade": false, "grade_id": "exercise1_use", "locked": true, "schema_version": 3, "solution": false, "task": false}
-model_b = Autoencoder(config, generator=generator).to(device)
+model_b = Autoencoder(config, generator=generator)
 fit(model_b, x, loss=lambda model, x: binomial_nll(model(x)[:, 0], x), **knobs)  # of 17 numbers it uses the first
+model_b.cpu()
 with torch.no_grad():
     cost_a = -categorical_log_prob(model(x_test), x_test).mean()
     cost_b = binomial_nll(model_b(x_test)[:, 0], x_test).mean()
@@ -133,7 +136,7 @@ assert cost_a < cost_b, "the freedom to be unsure is worth something"
 # decoder's most likely level in each pixel, and the chapter's judge says which digit that is, or −1 for *none*.
 
 # %% nbgrader={"grade": false, "grade_id": "judge", "locked": true, "schema_version": 3, "solution": false, "task": false}
-judge = DigitJudge((x, y), load_digits("valid", device), generator=generator)
+judge = DigitJudge((x, y), load_digits("valid"), generator=generator)
 
 
 @torch.no_grad()
@@ -170,7 +173,7 @@ def loneliest_point(z_start, z_end, codes, steps):
     -> (t, distance), two floats: t in 0 … 1, where 0 is z_start; distance (Euclidean) to that point's nearest code.
     """
     ### BEGIN SOLUTION
-    t = torch.linspace(0, 1, steps, device=codes.device)
+    t = torch.linspace(0, 1, steps)
     path = torch.lerp(z_start, z_end, t[:, None])  # (steps, Z)
     nearest = torch.cdist(path, codes).min(1).values  # (steps,)
     i = nearest.argmax()
@@ -224,7 +227,7 @@ assert_close(t, alone.index(max(alone)) / 20, name="t in 8 dimensions")
 # %% nbgrader={"grade": false, "grade_id": "exercise2_picture", "locked": true, "schema_version": 3, "solution": false, "task": false}
 start, end = codes_test[y_test == 4][0], codes_test[y_test == 9][0]
 t_alone, distance = loneliest_point(start, end, codes, steps=11)
-path = torch.lerp(start, end, torch.linspace(0, 1, 11, device=device)[:, None])
+path = torch.lerp(start, end, torch.linspace(0, 1, 11)[:, None])
 images = decode(path).cpu()
 fig, axes = plt.subplots(1, 11, figsize=(10, 1.5), layout="constrained")
 for i, (ax, label) in enumerate(zip(axes, judge.label(images).tolist(), strict=True)):
@@ -298,8 +301,8 @@ for accepts, right in ((True, 0.0), (False, 1.0)):
 
 # %% nbgrader={"grade": false, "grade_id": "exercise3_use", "locked": true, "schema_version": 3, "solution": false, "task": false}
 low, high = codes.min(0).values, codes.max(0).values
-u = torch.rand(len(codes_test), codes.shape[1], generator=generator, device=device)
-partner = codes_test[torch.randperm(len(codes_test), generator=generator, device=device)]
+u = torch.rand(len(codes_test), codes.shape[1], generator=generator)
+partner = codes_test[torch.randperm(len(codes_test), generator=generator)]
 kinds = {"held-out": codes_test, "half-way": (codes_test + partner) / 2, "box": low + (high - low) * u}
 shares = {kind: rejected_share(decode, is_digit, z) for kind, z in kinds.items()}
 for kind, (share, error) in shares.items():

@@ -9,7 +9,6 @@ import argparse
 import csv
 import hashlib
 import html
-import json
 import logging
 import os
 import shutil
@@ -20,108 +19,29 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 COURSE = HERE.parent / "_build" / "coursework"
-# nbgrader calls `alembic` by name, which stands beside this Python also where no environment is activated
-os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 
-import jupytext
 import nbformat
-from nbconvert.preprocessors import ClearMetadataPreprocessor
-from nbgrader.api import Gradebook
-from nbgrader.converters import Autograde, GenerateAssignment, GenerateFeedback
-from nbgrader.coursedir import CourseDirectory
-from nbgrader.preprocessors import CheckCellMetadata, LimitOutput, SaveAutoGrades
-from running import Run
-from submissions import NotGradable, find, mend, read_cells
-from traitlets.config import Config
-
-
-class Course:
-    """A course directory of nbgrader, and `state.json`: what was released and graded, from which bytes."""
-
-    def __init__(self, root: Path, timeout: int):
-        root.mkdir(parents=True, exist_ok=True)
-        self.root, self.timeout = root.resolve(), timeout
-        self.state = {"released": {}, "graded": {}}
-        if (self.root / "state.json").is_file():
-            self.state = json.loads((self.root / "state.json").read_text("utf-8"))
-
-    def file(self, step: str, name: str, student: str = ".", suffix: str = ".ipynb") -> Path:
-        """Where nbgrader keeps a notebook at one of its steps."""
-        return self.root / step / student / name / f"{name}{suffix}"
-
-    def convert(self, converter, name: str, student: str = "."):
-        """Run one of nbgrader's converters. Raises as it does, also KeyboardInterrupt."""
-        config = Config()
-        config.Run.timeout = self.timeout
-        config.Autograde.autograde_preprocessors = [
-            Run, ClearMetadataPreprocessor, LimitOutput, SaveAutoGrades, CheckCellMetadata
-        ]  # fmt: skip
-        place = CourseDirectory(root=str(self.root), assignment_id=name, student_id=student)
-        converter(coursedir=place, config=config, force=True).start()
-
-    def gradebook(self):
-        """nbgrader's database of all grades."""
-        return Gradebook(f"sqlite:///{self.root / 'gradebook.db'}")
-
-    def save(self):
-        """Write the state whole or not at all."""
-        replace(self.root / "state.json", json.dumps(self.state, ensure_ascii=False, indent=1).encode())
-
-
-def replace(path, content):
-    """Put `content` at `path` in one step, so that nobody ever finds half a file."""
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(content)
-    os.replace(part, path)
-
-
-def release(course, sources):
-    """Write the students' notebook of every source that changed; returns name -> cells of what they get."""
-    released = {}
-    for source in sources:
-        name, text = source.stem, source.read_text("utf-8")
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        target = course.file("release", name)
-        if course.state["released"].get(name) != digest or not target.is_file():
-            notebook = jupytext.reads(text, fmt="py:percent")
-            for number, cell in enumerate(notebook.cells):
-                cell.id = f"cell-{number}"
-            course.file("source", name).parent.mkdir(parents=True, exist_ok=True)
-            nbformat.write(notebook, course.file("source", name))
-            try:
-                course.convert(GenerateAssignment, name)
-            except Exception as error:
-                raise SystemExit(
-                    f"{name}: nbgrader cannot release it ({error}). If cells came or went after grading had begun, "
-                    f"move {course.root} away and grade again. Details: {course.root / 'grading.log'}"
-                ) from None
-            course.state["released"][name] = digest
-            course.save()
-        released[name] = read_cells(target)
-    return released
+from course import Course, release
+from submissions import NotGradable, find, mend
 
 
 def grade_one(course, submission, student, released):
     """Grade one submission. Returns (status, remarks); the points are in the gradebook."""
     name = submission.assignment
-    if name is None:
+    if name is None or submission.path.is_dir():
         raise NotGradable("missing", "no notebook of an assignment here")
     notebook, remarks = mend(submission.path, released[name])
     target = course.file("submitted", name, student)
     target.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, target)
-    try:
-        course.convert(Autograde, name, student)
-        course.convert(GenerateFeedback, name, student)
-    except Exception as error:
-        raise NotGradable("failed", f"nbgrader gave up: {error}; see grading.log") from error
+    course.autograde(name, student)
     status = "graded"
     for cell in nbformat.read(course.file("autograded", name, student), as_version=4).cells:
         errors = [output for output in cell.get("outputs", []) if output.output_type == "error"]
         status = {"Timeout": "timeout", "KernelDied": "kernel died"}.get(errors[-1].ename if errors else "", status)
         known = cell.metadata.get("nbgrader", {})
         if known.get("grade") and errors:
-            remarks.append(f"{known['grade_id']}: {errors[0].ename}: {errors[0].evalue}"[:200])
+            remarks.append(f"{known['grade_id']}: {errors[-1].ename}: {errors[-1].evalue}".rstrip(": ")[:200])
         elif known.get("grade") and any(output.get("name") == "stderr" for output in cell.outputs):
             remarks.append(f"{known['grade_id']}: wrote to stderr, which nbgrader counts as failed")
     return status, remarks
@@ -177,7 +97,10 @@ def grade(course, folder, released, force):
         started = time.monotonic()
         try:
             status, remarks = grade_one(course, submission, student, released)
-        except NotGradable as error:
+        except Exception as error:  # whatever it is, the class goes on
+            logging.exception("%s, %s", submission.student, name)
+            if not isinstance(error, NotGradable):
+                error = NotGradable("failed", f"nbgrader gave up ({type(error).__name__}); grading.log says why")
             status, remarks = error.status, [str(error)]
             set_to_zero(course, submission, student, str(error))
             bad += 1
@@ -233,7 +156,9 @@ def main(arguments=None):
     grading.add_argument("--force", action="store_true", help="grade again what has not changed")
     options = parser.parse_args(arguments)
     if options.command == "grade" and not (str(options.folder) not in ("", ".") and options.folder.is_dir()):
-        parser.error(f"no folder {str(options.folder)!r}: name the folder of submissions (make grade SUBMISSIONS=folder)")
+        parser.error(
+            f"no folder {str(options.folder)!r}: name the folder of submissions (make grade SUBMISSIONS=folder)"
+        )
     sources = sorted(options.sources.glob("[0-9][0-9]_*.py"))
     if not sources:
         parser.error(f"{options.sources} holds no assignment NN_name.py")

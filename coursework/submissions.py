@@ -38,7 +38,8 @@ def read_cells(path):
         kept = [
             {
                 "cell_type": cell["cell_type"] if cell["cell_type"] in ("code", "markdown", "raw") else "raw",
-                "source": "".join(cell["source"]),
+                # half a Unicode pair, which some editors leave behind, could not be written again
+                "source": "".join(cell["source"]).encode("utf-8", "replace").decode(),
                 "metadata": cell["metadata"] if isinstance(cell.get("metadata"), dict) else {},
             }
             for cell in cells
@@ -52,12 +53,13 @@ def read_cells(path):
 def grade_id(cell):
     """The name under which nbgrader knows a cell, or None."""
     known = cell["metadata"].get("nbgrader")
-    return known.get("grade_id") if isinstance(known, dict) else None
+    name = known.get("grade_id") if isinstance(known, dict) else None
+    return name if isinstance(name, str) else None
 
 
 def ids_of(cells):
     """The set of those names in a notebook."""
-    return {name for cell in cells if isinstance(name := grade_id(cell), str)}
+    return {grade_id(cell) for cell in cells} - {None}
 
 
 def recognise(path, released):
@@ -134,7 +136,11 @@ def mend(path, released):
             after += 1
             cells.insert(after, dict(original))
             remarks.append(f"{name} was deleted, put back")
-    make = {"code": nbformat.v4.new_code_cell, "markdown": nbformat.v4.new_markdown_cell, "raw": nbformat.v4.new_raw_cell}
+    make = {
+        "code": nbformat.v4.new_code_cell,
+        "markdown": nbformat.v4.new_markdown_cell,
+        "raw": nbformat.v4.new_raw_cell,
+    }
     known = ids_of(released)
     nodes = []
     for i, cell in enumerate(cells):

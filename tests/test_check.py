@@ -54,6 +54,7 @@ numbers = torch.tensor([64.0, 128.0, 320.0])
 @pytest.mark.parametrize(
     ("got", "expected", "says"),
     [
+        (1.40625, 90.0, "too small by a factor of 64"),
         (numbers / 64, numbers, "too small by a factor of 64: a mean where a sum is meant?"),
         (numbers * 8, numbers, "too large by a factor of 8: a sum where a mean is meant?"),
         (-numbers, numbers, "sign"),
@@ -76,7 +77,12 @@ def test_a_wrong_number_is_explained(got, expected, says):
     assert str(error.value).startswith("nll: ")
 
 
-def test_a_hint_that_does_not_explain_every_number_is_not_given():
+@pytest.mark.parametrize(
+    ("got", "expected"),
+    [(torch.tensor([1.0, 2.5]), torch.tensor([64.0, 128.0])), (0.25, 0.75), (3.0, 0.6)],
+    ids=["it explains one number and not the other", "three times", "a fifth"],
+)
+def test_a_hint_that_guesses_is_not_given(got, expected):
     with pytest.raises(AssertionError) as error:
-        assert_close(torch.tensor([1.0, 2.5]), torch.tensor([64.0, 128.0]))
+        assert_close(got, expected)
     assert "Hint" not in str(error.value)

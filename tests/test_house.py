@@ -122,8 +122,11 @@ def test_a_file_is_read_in_one_sitting(path):
     assert lines <= 250, f"{path.name} has {lines} lines, and 250 are enough: which two ideas does it hold?"
 
 
-LIGHT = [f"course_lib.{name}".rstrip(".") for name in SOURCES if any(fnmatch(name, p) for p in LAYERS)
-         and layer_of(name) <= 2]
+LIGHT = [
+    f"course_lib.{name}".rstrip(".")
+    for name in SOURCES
+    if any(fnmatch(name, p) for p in LAYERS) and layer_of(name) <= 2
+]
 
 
 @pytest.mark.parametrize("modules", [["course_lib"], LIGHT], ids=["the package", "floors 0 to 2"])
@@ -178,8 +181,10 @@ def test_nothing_is_dead(module):
         users += (ROOT / folder).rglob("*.py")
     used = set().union(*map(mentioned, users))
     dead = dead_names(ast.parse(SOURCES[module].read_text("utf-8")), used)
-    assert not dead, (f"course_lib.{module}: no chapter, assignment, benchmark, tool or other module uses "
-                      f"{', '.join(dead)}: use it or delete it")
+    assert not dead, (
+        f"course_lib.{module}: no chapter, assignment, benchmark, tool or other module uses "
+        f"{', '.join(dead)}: use it or delete it"
+    )
 
 
 def test_the_rule_of_dead_names_bites():
@@ -198,7 +203,7 @@ def project():
 
 def requirements():
     """List what pyproject asks for, extras included, without references to the project's own extras."""
-    lines = project()["dependencies"] + sum(project().get("optional-dependencies", {}).values(), [])
+    lines = project()["dependencies"] + [line for extra in project()["optional-dependencies"].values() for line in extra]
     every = [Requirement(line) for line in lines]
     return [one for one in every if canonicalize_name(one.name) != canonicalize_name(project()["name"])]
 
@@ -258,8 +263,10 @@ def test_environment_yml_installs_the_same():
     extras = set(filter(None, (course[1] or "").split(",")))
     assert extras <= project().get("optional-dependencies", {}).keys(), "an extra that pyproject.toml lacks"
     conda_pins = [one for one in conda if not re.match(r"(python|pip|make|git)\b", one)]
-    both = pins([re.sub(r"(?<![=<>!~])=(?!=)", "==", one) for one in conda_pins]
-                + [one for one in pip if not one.startswith("-")])
+    both = pins(
+        [re.sub(r"(?<![=<>!~])=(?!=)", "==", one) for one in conda_pins]
+        + [one for one in pip if not one.startswith("-")]
+    )
     assert both.items() <= constraints().items(), "environment.yml pins another version than constraints.txt"
 
 

@@ -77,8 +77,14 @@ def registry(port):
     address = f"http://127.0.0.1:{port}"
     return {
         "toy/plain": Download(f"{address}/plain", sha256, len(CONTENT), "test", "none"),
-        "toy/packed": Download(f"{address}/packed", sha256, len(CONTENT), "test", "none",
-                               archive_md5=hashlib.md5(PACKED, usedforsecurity=False).hexdigest()),
+        "toy/packed": Download(
+            f"{address}/packed",
+            sha256,
+            len(CONTENT),
+            "test",
+            "none",
+            archive_md5=hashlib.md5(PACKED, usedforsecurity=False).hexdigest(),
+        ),
     }
 
 

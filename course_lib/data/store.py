@@ -42,14 +42,17 @@ def store_folder() -> Path:
     """
     if not os.environ.get("COURSE_DATA"):
         import pooch  # here and below, so that importing the course does not pay for pooch
+
         return pooch.os_cache("deep-generative-course")
     given = Path(os.environ["COURSE_DATA"]).expanduser()
     # An absolute path swallows the folder that it is joined to; a new folder is made below the current one.
     here, repository = Path.cwd() / given, Path(__file__).parents[2] / given
     folder = repository if repository.exists() and not here.exists() else here
     if folder.exists() and not folder.is_dir():
-        raise StoreError(f"COURSE_DATA must be a folder, but {folder} is a file: set it to a folder, or "
-                         "unset it to use the default cache folder")
+        raise StoreError(
+            f"COURSE_DATA must be a folder, but {folder} is a file: set it to a folder, or "
+            "unset it to use the default cache folder"
+        )
     return folder.resolve()
 
 
@@ -70,9 +73,11 @@ def fetch(name: str) -> Path:
     except OSError as error:
         raise StoreError(_disk_trouble(error, name, download, path)) from None
     if given != download.sha256:
-        raise StoreError(f"{path} is not the file that the course knows (SHA-256 expected "
-                         f"{download.sha256[:12]}…, given {given[:12]}…): move it away and run again to "
-                         "download the right one, or set COURSE_DATA to another folder")
+        raise StoreError(
+            f"{path} is not the file that the course knows (SHA-256 expected "
+            f"{download.sha256[:12]}…, given {given[:12]}…): move it away and run again to "
+            "download the right one, or set COURSE_DATA to another folder"
+        )
     return path
 
 
@@ -111,8 +116,10 @@ def _receive(name: str, download: Download, arrived: Path, path: Path) -> None:
     try:
         # pooch sets the total again once the server has said it: the size that arrives, hence "identity"
         with tqdm(desc=name, total=download.size, unit="B", unit_scale=True, leave=False) as bar:
-            ask = {"headers": {"Accept-Encoding": "identity"},
-                   "hooks": {"response": lambda answer, **_: answers.append(answer)}}
+            ask = {
+                "headers": {"Accept-Encoding": "identity"},
+                "hooks": {"response": lambda answer, **_: answers.append(answer)},
+            }
             pooch.HTTPDownloader(bar, chunk_size=2**16, **ask)(download.url, str(arrived), None)
     except requests.RequestException as error:
         reason = f"no connection, {type(error).__name__}"
@@ -121,9 +128,11 @@ def _receive(name: str, download: Download, arrived: Path, path: Path) -> None:
         elif error.response is not None:
             reason = f"the server answered {error.response.status_code}"
         copy = "a decompressed copy" if download.archive_md5 else "a copy"
-        raise StoreError(f"could not download {name} from {download.url} ({reason}); nothing was kept: check "
-                         f"the network and run again, put {copy} at {path}, or set COURSE_DATA to a folder "
-                         f"with {name}") from None
+        raise StoreError(
+            f"could not download {name} from {download.url} ({reason}); nothing was kept: check "
+            f"the network and run again, put {copy} at {path}, or set COURSE_DATA to a folder "
+            f"with {name}"
+        ) from None
     finally:
         for answer in answers:  # pooch leaves the connection open when the disk fills up, or at a 404
             answer.close()
@@ -131,9 +140,11 @@ def _receive(name: str, download: Download, arrived: Path, path: Path) -> None:
 
 def _refuse_changed(name: str, url: str, kind: str, expected: str, given: str) -> None:
     if given != expected:
-        raise StoreError(f"what {url} sent is not {name} as the course knows it ({kind} expected "
-                         f"{expected[:12]}…, given {given[:12]}…); nothing was kept: run again, and if it "
-                         "stays so, the file has changed at its source: please report it")
+        raise StoreError(
+            f"what {url} sent is not {name} as the course knows it ({kind} expected "
+            f"{expected[:12]}…, given {given[:12]}…); nothing was kept: run again, and if it "
+            "stays so, the file has changed at its source: please report it"
+        )
 
 
 def _hash(path: Path, kind: str = "sha256") -> str:
@@ -144,7 +155,11 @@ def _hash(path: Path, kind: str = "sha256") -> str:
 
 def _disk_trouble(error: OSError, name: str, download: Download, path: Path) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return (f"the disk is full: {name} needs {download.size / 1e6:.1f} MB in {path.parent}; nothing was "
-                "kept: free some space, or set COURSE_DATA to a folder on another disk")
-    return (f"cannot read or write {path} ({error.strerror or error}): set COURSE_DATA to a folder where you "
-            f"can, or to one that already holds {name}")
+        return (
+            f"the disk is full: {name} needs {download.size / 1e6:.1f} MB in {path.parent}; nothing was "
+            "kept: free some space, or set COURSE_DATA to a folder on another disk"
+        )
+    return (
+        f"cannot read or write {path} ({error.strerror or error}): set COURSE_DATA to a folder where you "
+        f"can, or to one that already holds {name}"
+    )

@@ -42,8 +42,8 @@ class Autoencoder(nn.Module):
         """x (B, C, H, W) long -> z (B, Z). Raises TypeError or ValueError for other images."""
         c = self.config
         expect_levels("x", x, ("B", c.channels, c.height, c.width), c.levels)
-        ink = x.flatten(1) / (c.levels - 1) * 2 - 1  # levels to −1 … 1, where a network starts best
-        return self.encoder_net(ink)
+        ink = x.flatten(1).to(self.encoder_net[0].weight.dtype) / (c.levels - 1)
+        return self.encoder_net(2 * ink - 1)  # −1 … 1, where a network starts best
 
     def decoder(self, z: torch.Tensor) -> torch.Tensor:
         """z (B, Z) -> logits (B, V, C, H, W). Raises TypeError or ValueError for other codes."""

@@ -1,0 +1,361 @@
+"""Assignments: the checks bite, a release gives nothing away, and one bad submission never stops a class.
+
+A new assignment `coursework/NN_name.py` is covered without a change here; what it needs is its list of typical
+mistakes, `tests/mistakes/NN_name.md`.
+"""
+
+import ast
+import csv
+import json
+import os
+import re
+import subprocess
+import sys
+import warnings
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import jupytext
+import nbformat
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted((ROOT / "coursework").glob("[0-9][0-9]_*.py"))
+HEADING = re.compile(r"^## (\w+): ([^\n]+)\n+```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+SOLUTION = re.compile(r"^( *)### BEGIN SOLUTION\n.*?### END SOLUTION", re.MULTILINE | re.DOTALL)
+HIDDEN = re.compile(r"^ *### BEGIN HIDDEN TESTS\n(.*?)### END HIDDEN TESTS", re.MULTILINE | re.DOTALL)
+
+
+@cache
+def cells_of(source):
+    """The code cells of an assignment as pairs (grade_id, text)."""
+    cells = jupytext.read(source, fmt="py:percent").cells
+    return [(c.metadata.get("nbgrader", {}).get("grade_id", ""), c.source) for c in cells if c.cell_type == "code"]
+
+
+def exercises_of(source):
+    """The names of an assignment's exercises: `exercise1_solution` is the solution of exercise1."""
+    return [name.removesuffix("_solution") for name, _ in cells_of(source) if name.endswith("_solution")]
+
+
+def solution_of(source, exercise):
+    return dict(cells_of(source))[f"{exercise}_solution"]
+
+
+def mistakes_of(source):
+    """Triples (exercise, what is wrong, text); the stub that students get is everyone's first."""
+    for exercise in exercises_of(source):
+        yield exercise, "the stub", SOLUTION.sub(r"\1raise NotImplementedError()", solution_of(source, exercise))
+    text = (ROOT / "tests" / "mistakes" / f"{source.stem}.md").read_text("utf-8")
+    yield from (match.groups() for match in HEADING.finditer(text))
+
+
+@contextmanager
+def one_thread():
+    """Networks this small are faster on one core, and many times so when another test keeps the others busy."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def states():
+    """A function: source -> {exercise: the names that stand when it is reached}, from one run with all solutions."""
+    import matplotlib
+
+    matplotlib.use("agg")
+
+    @cache
+    def run(source):
+        namespace, before = {"__name__": "assignment"}, {}
+        with one_thread(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the training's many libraries; `make grade` does the same
+            for name, text in cells_of(source):
+                if name.endswith("_solution"):
+                    before[name.removesuffix("_solution")] = dict(namespace)
+                exec(compile(text, name, "exec"), namespace)
+        return before
+
+    return run
+
+
+def run_checks(state, source, exercise, answer, only=("visible", "hidden")):
+    """Run the checks of one exercise on an answer; raises what they raise."""
+    namespace = dict(state)
+    exec(answer, namespace)
+    for name, text in cells_of(source):
+        if name in {f"{exercise}_{kind}" for kind in only}:
+            exec(compile(text, name, "exec"), namespace)
+
+
+EXERCISES = [pytest.param(s, e, id=f"{s.stem}-{e}") for s in SOURCES for e in exercises_of(s)]
+MISTAKES = [pytest.param(s, *m, id=f"{s.stem}-{m[0]}-{m[1]}") for s in SOURCES for m in mistakes_of(s)]
+each_source = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+
+
+# --- the checks bite ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("source", "exercise"), EXERCISES)
+def test_the_checks_pass_on_the_solution(states, source, exercise):
+    run_checks(states(source)[exercise], source, exercise, solution_of(source, exercise))
+
+
+@pytest.mark.parametrize(("source", "exercise", "wrong", "answer"), MISTAKES)
+def test_the_checks_refuse(states, source, exercise, wrong, answer):
+    state = states(source)[exercise]
+    with pytest.raises(NotImplementedError if wrong == "the stub" else AssertionError) as error:
+        run_checks(state, source, exercise, answer)
+    assert wrong == "the stub" or len(str(error.value)) > 40, "a message must teach"
+    if wrong.endswith("(subtle)"):
+        run_checks(state, source, exercise, answer, only=["visible"])
+
+
+@pytest.mark.parametrize(("source", "exercise"), EXERCISES)
+def test_an_exercise_is_complete(source, exercise):
+    names = {name for name, _ in cells_of(source)}
+    assert {f"{exercise}_visible", f"{exercise}_hidden"} <= names
+    known = [what for name, what, _ in mistakes_of(source) if name == exercise and what != "the stub"]
+    assert len(known) >= 2, f"tests/mistakes/{source.stem}.md needs two typical mistakes of {exercise}"
+    assert any(what.endswith("(subtle)") for what in known), "which mistake do only the hidden checks find?"
+    (function,) = [n for n in ast.parse(solution_of(source, exercise)).body if isinstance(n, ast.FunctionDef)]
+    assert len(function.body) <= 15
+    assert "->" in ast.get_docstring(function), "the docstring is the specification: what comes out?"
+
+
+# --- no answer stands ready ---------------------------------------------------------------------------------
+
+
+def shape_of(function):
+    """A function's body as text, its docstring and the choice of names aside."""
+    body = function.body[1:] if ast.get_docstring(function) else function.body
+    text = "".join(ast.dump(statement) for statement in body)
+    return re.sub(r"Name\(id='\w+'", "Name(", text)
+
+
+def functions(tree):
+    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+
+
+@pytest.mark.parametrize(("source", "exercise"), EXERCISES)
+def test_no_answer_stands_ready_in_the_library(source, exercise):
+    (answer,) = functions(ast.parse(solution_of(source, exercise)))
+    for path in (ROOT / "course_lib").rglob("*.py"):
+        for function in functions(ast.parse(path.read_text("utf-8"))):
+            assert function.name != answer.name, f"{path.name} defines {answer.name}"
+            assert shape_of(function) != shape_of(answer), f"{path.name}: {function.name} is the answer"
+
+
+# --- release and grade --------------------------------------------------------------------------------------
+
+
+def grading(course, *arguments, sources=None):
+    """Run the command line, as a teacher would."""
+    command = [sys.executable, str(ROOT / "coursework" / "grading.py"), "--course", str(course)]
+    command += ["--sources", str(sources)] * (sources is not None)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [*command, *map(str, arguments)], capture_output=True, text=True, encoding="utf-8", env=environment, timeout=600
+    )
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory):
+    """A course directory in which all assignments are released."""
+    folder = tmp_path_factory.mktemp("course")
+    done = grading(folder, "release")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "", "nothing of nbgrader's noise is for the teacher"
+    return folder
+
+
+def released(course, name):
+    return nbformat.read(course / "release" / name / f"{name}.ipynb", as_version=4)
+
+
+@each_source
+def test_a_release_gives_nothing_away(course, source):
+    from nbgrader.nbgraderformat import MetadataValidator
+
+    notebook = released(course, source.stem)
+    MetadataValidator().validate_nb(notebook)
+    text = "\n".join(cell.source for cell in notebook.cells)
+    assert "BEGIN SOLUTION" not in text
+    assert "HIDDEN TESTS" not in text
+    handed_out = {line.strip() for line in text.splitlines()}
+    secrets = [m[0] for _, cell in cells_of(source) for m in (*SOLUTION.finditer(cell), *HIDDEN.finditer(cell))]
+    assert len(secrets) == 2 * len(exercises_of(source))
+    lines = {line.strip() for secret in secrets for line in secret.splitlines()}
+    assert not {line for line in lines & handed_out if len(line) > 4}
+    assert not any(cell.get("outputs") for cell in notebook.cells)
+    assert text.count("raise NotImplementedError()") >= len(exercises_of(source))
+
+
+TINY = """
+# %% [markdown]
+# # Tiny
+
+# %% nbgrader={"grade": false, "grade_id": "exercise1_solution", "locked": false, "schema_version": 3, "solution": true}
+def double(x):
+    ### BEGIN SOLUTION
+    return 2 * x
+    ### END SOLUTION
+
+# %% nbgrader={"grade": true, "grade_id": "exercise1_visible", "locked": true, "points": 1, "schema_version": 3, "solution": false}
+assert double(1) == 2, "twice one is two"
+
+# %% nbgrader={"grade": true, "grade_id": "exercise1_hidden", "locked": true, "points": 2, "schema_version": 3, "solution": false}
+### BEGIN HIDDEN TESTS
+assert double(-3) == -6
+### END HIDDEN TESTS
+
+# %% nbgrader={"grade": false, "grade_id": "exercise2_solution", "locked": false, "schema_version": 3, "solution": true}
+def half(x):
+    ### BEGIN SOLUTION
+    return x / 2
+    ### END SOLUTION
+
+# %% nbgrader={"grade": true, "grade_id": "exercise2_visible", "locked": true, "points": 2, "schema_version": 3, "solution": false}
+assert half(2) == 1
+"""  # noqa: E501
+
+DOUBLE, HALF = "def double(x):\n    return x + x", "def half(x):\n    return x / 2"
+# what the student wrote for (exercise 1, exercise 2) -> points, status, and a word of the message
+ANSWERS = {
+    "perfect": (DOUBLE, HALF, 3, 2, "graded", ""),
+    "half [1] *?": ("def double(x):\n    return 2", HALF, 1, 2, "graded", "exercise1_hidden: AssertionError"),
+    "loop": (DOUBLE, "def half(x):\n    while True: pass", 3, 0, "timeout", "stopped after 3 s"),
+    "exit": (DOUBLE, "exit()\nimport os\nos._exit(1)", 3, 0, "kernel died", "exercise2_visible"),
+    "syntax": ("def double(x) return", HALF, 0, 2, "graded", "NameError"),
+    "stderr": (DOUBLE, "import sys\ndef half(x):\n    print('?', file=sys.stderr)\n    return x / 2", 3, 0, "graded",
+               "stderr"),
+    "flood": (DOUBLE, HALF + "\nfor i in range(20000): print('x' * 1000)", 3, 2, "graded", ""),
+    "=cmd()": (DOUBLE + "\nraise ValueError('x' * 10**7)", HALF, 3, 2, "graded", ""),
+}  # fmt: skip
+
+
+def answered(notebook, answers):
+    """A student's notebook: the release, with text of their own in the cells named."""
+    notebook = nbformat.from_dict(json.loads(nbformat.writes(notebook)))
+    for cell in notebook.cells:
+        cell.source = answers.get(cell.metadata.get("nbgrader", {}).get("grade_id"), cell.source)
+    return notebook
+
+
+def hand_in(folder, name, notebook):
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(notebook if isinstance(notebook, str) else nbformat.writes(notebook), encoding="utf-8")
+
+
+def table(course):
+    with (course / "grades.csv").open(encoding="utf-8-sig", newline="") as file:
+        return {row["student"].removeprefix("'"): row for row in csv.DictReader(file)}
+
+
+def test_a_class_is_graded_whatever_it_hands_in(tmp_path):
+    sources, course, folder = tmp_path / "sources", tmp_path / "course", tmp_path / "class"
+    sources.mkdir()
+    (sources / "01_tiny.py").write_text(TINY.lstrip(), encoding="utf-8")
+    assert grading(course, "release", sources=sources).returncode == 0
+    tiny = released(course, "01_tiny")
+    expected = {}
+    for student, (one, two, *row) in ANSWERS.items():
+        notebook = answered(tiny, {"exercise1_solution": one, "exercise2_solution": two})
+        hand_in(folder, f"{student}/01_tiny.ipynb", notebook)
+        expected[student] = tuple(row)
+
+    right = answered(tiny, {"exercise1_solution": DOUBLE, "exercise2_solution": HALF})
+    hand_in(folder, "flat__01_tiny.ipynb", right)
+    expected["flat"] = (3, 2, "graded", "")
+    hand_in(folder, "copy/01_tiny/my work.ipynb", right)  # known by its cells
+    hand_in(folder, "copy/notes.ipynb", nbformat.v4.new_notebook())
+    expected["copy"] = (3, 2, "graded", "")
+    deleted = answered(right, {})
+    deleted.cells = [c for c in deleted.cells if "exercise2" not in str(c.metadata)]
+    hand_in(folder, "deleted/01_tiny/01_tiny.ipynb", deleted)
+    expected["deleted"] = (3, 0, "graded", "exercise2_visible was deleted, put back")
+    cheat = {"exercise1_visible": "pass", "exercise1_hidden": "100", "exercise2_solution": HALF}
+    hand_in(folder, "tampered/01_tiny.ipynb", answered(tiny, cheat))
+    expected["tampered"] = (0, 2, "graded", "exercise1_visible was changed, put back")
+    hand_in(folder, "broken/01_tiny.ipynb", '{"cells": [')
+    expected["broken"] = (0, 0, "unreadable", "no notebook")
+    hand_in(folder, "empty/01_tiny.ipynb", "")
+    expected["empty"] = (0, 0, "unreadable", "the file is empty")
+    other = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 + 1")])
+    hand_in(folder, "other/01_tiny.ipynb", other)
+    expected["other"] = (0, 0, "another notebook", "none of the assignment's cells")
+    odd = json.loads(nbformat.writes(right))
+    odd["cells"].append({"cell_type": "?", "source": ["\ud83d"], "metadata": {"nbgrader": {"grade_id": [1]}}})
+    hand_in(folder, "odd/01_tiny.ipynb", json.dumps(odd))
+    expected["odd"] = (3, 2, "graded", "")
+    hand_in(folder, "nothing/answer.txt", "42")
+    expected["nothing"] = (0, 0, "missing", "no notebook")
+
+    done = grading(course, "grade", folder, "--timeout", 3, sources=sources)
+    assert done.stderr == ""
+    rows = table(course)
+    got = {s: (float(r["exercise1"]), float(r["exercise2"]), r["status"]) for s, r in rows.items()}
+    assert got == {student: row[:3] for student, row in expected.items()}
+    for student, row in rows.items():
+        assert expected[student][3] in row["message"], row
+        assert float(row["total"]) == float(row["exercise1"]) + float(row["exercise2"])
+        assert row["max"] == "5.0"
+    assert done.stdout.count("01_tiny: ") == len(expected), done.stdout
+    assert len(list((course / "feedback").glob("*/01_tiny/01_tiny.html"))) == len(expected)
+    assert all(path.stat().st_size < 1_000_000 for path in (course / "feedback").rglob("*.html"))
+
+    # once more: only what changed is graded, and what was graded stays in the table
+    hand_in(folder, "empty/01_tiny.ipynb", right)
+    hand_in(folder, "perfect/01_tiny.ipynb", '{"cells": 3}')
+    again = grading(course, "grade", folder, "--timeout", 3, sources=sources)
+    assert again.stdout.count("01_tiny: ") == 2, again.stdout
+    changed = table(course)
+    assert (changed["empty"]["total"], changed["perfect"]["total"]) == ("5.0", "0.0")
+    unchanged = rows.keys() - {"empty", "perfect"}
+    assert {s: changed[s] for s in unchanged} == {s: rows[s] for s in unchanged}
+
+
+@each_source
+def test_a_right_and_an_empty_answer_are_graded(course, tmp_path, source):
+    notebook = released(course, source.stem)
+    right = {f"{e}_solution": solution_of(source, e) for e in exercises_of(source)}
+    hand_in(tmp_path, f"王 小明 Müller/{source.stem}.ipynb", answered(notebook, right))
+    hand_in(tmp_path, f"stub/{source.stem}/{source.stem}.ipynb", notebook)
+    done = grading(course, "grade", tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = {s: r for s, r in table(course).items() if r["assignment"] == source.stem}
+    assert (rows["王 小明 Müller"]["total"], rows["王 小明 Müller"]["message"]) == (rows["stub"]["max"], "")
+    assert (rows["stub"]["total"], rows["stub"]["status"]) == ("0.0", "graded")
+
+
+def test_ctrl_c_keeps_what_was_graded(tmp_path):
+    sources, course, folder = tmp_path / "sources", tmp_path / "course", tmp_path / "class"
+    sources.mkdir()
+    (sources / "01_tiny.py").write_text(TINY.lstrip(), encoding="utf-8")
+    assert grading(course, "release", sources=sources).returncode == 0
+    tiny = released(course, "01_tiny")
+    hand_in(folder, "a/01_tiny.ipynb", answered(tiny, {"exercise2_solution": HALF}))
+    hand_in(folder, "b/01_tiny.ipynb", answered(tiny, {"exercise1_solution": "while True: pass"}))
+    script = ROOT / "coursework" / "grading.py"
+    command = [sys.executable, "-u", script, "--course", course, "--sources", sources, "grade", folder]
+    with subprocess.Popen([*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert "a, 01_tiny: 2 of 5" in process.stdout.readline()
+        process.send_signal(2)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.strip() == "stopped; what was graded is kept, and the same command goes on from here"
+    assert {s: r["total"] for s, r in table(course).items()} == {"a": "2.0"}
+
+
+@pytest.mark.parametrize("folder", ["nowhere", "", "empty"])
+def test_a_folder_that_is_none_is_named(tmp_path, folder):
+    (tmp_path / "empty").mkdir()
+    done = grading(tmp_path / "course", "grade", tmp_path / folder if folder else "")
+    assert done.returncode != 0
+    assert ("holds no submissions" if folder == "empty" else "no folder") in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,148 @@
+"""One contract for every model; a new model adds a line to `MODELS`."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from course_lib.device import make_generator
+from course_lib.layers import MLP, initialised_by
+from course_lib.models.autoencoder import Autoencoder, AutoencoderConfig
+from course_lib.prob import categorical_log_prob
+from course_lib.train import load, save
+
+
+def levels_like(config, n, generator):
+    return torch.randint(config.levels, (n, config.channels, config.height, config.width), generator=generator)
+
+
+def reconstruction(model, x):
+    return -categorical_log_prob(model(x), x)
+
+
+# model, config, its loss (B,) nats, and the methods of the taxonomy that its mathematics gives it
+MODELS = {
+    "autoencoder": (Autoencoder, AutoencoderConfig(), reconstruction, set()),
+    "autoencoder-colour": (
+        Autoencoder,
+        AutoencoderConfig(levels=5, channels=3, height=4, width=6, latent=7, features=16, depth=3),
+        reconstruction,
+        set(),
+    ),
+    "autoencoder-linear": (Autoencoder, AutoencoderConfig(latent=64, depth=0), reconstruction, set()),
+}
+TAXONOMY = {"log_prob", "elbo", "log_prob_bound", "sample"}
+
+
+@pytest.fixture(params=MODELS)
+def case(request):
+    kind, config, loss, methods = MODELS[request.param]
+    generator = make_generator(0)
+    model = kind(config, generator=generator)
+    return model, levels_like(config, 4, generator), loss, methods
+
+
+def test_it_has_what_mathematics_gives_it_and_nothing_else(case):
+    model, _, _, methods = case
+    assert {name for name in TAXONOMY if hasattr(model, name)} == methods
+
+
+def test_logits_and_loss_have_their_shapes(case):
+    model, x, loss, _ = case
+    B, C, H, W = x.shape
+    assert model(x).shape == (B, model.config.levels, C, H, W)
+    nats = loss(model, x)
+    assert nats.shape == (B,)
+    assert torch.isfinite(nats).all()
+
+
+def test_images_of_a_batch_do_not_meet(case):
+    model, x, loss, _ = case
+    together, alone = loss(model, x), torch.cat([loss(model, x[i : i + 1]) for i in range(len(x))])
+    torch.testing.assert_close(together, alone, atol=1e-4, rtol=1e-5)  # sums of a few hundred float32 terms
+
+
+def test_a_gradient_reaches_every_parameter(case):
+    model, x, loss, _ = case
+    loss(model, x).mean().backward()
+    silent = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert silent == []
+
+
+def test_the_generator_decides_the_first_weights_and_disturbs_nobody(case):
+    model, *_ = case
+    torch.manual_seed(3)
+    expected = torch.rand(3)
+    torch.manual_seed(3)
+    twin, other = (type(model)(model.config, generator=make_generator(seed)) for seed in (0, 1))
+    assert torch.equal(torch.rand(3), expected), "building a model drew from the global source"
+    weights = [torch.cat([p.flatten() for p in m.parameters()]) for m in (model, twin, other)]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_it_moves_to_float64(case):
+    model, x, loss, _ = case
+    precise = copy.deepcopy(model).double()
+    assert precise(x).dtype == torch.float64
+    torch.testing.assert_close(loss(model, x).double(), loss(precise, x), atol=1e-3, rtol=1e-5)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU on this machine")
+def test_it_moves_to_the_gpu(case):
+    model, x, loss, _ = case
+    on_gpu = loss(copy.deepcopy(model).cuda(), x.cuda()).cpu()
+    torch.testing.assert_close(on_gpu, loss(model, x), atol=1e-2, rtol=1e-3)  # TF32 and another order of sums
+
+
+def test_it_survives_the_disk(case, tmp_path):
+    model, x, loss, _ = case
+    save(tmp_path / "model.pt", model)
+    other = type(model)(model.config, generator=make_generator(1))
+    load(tmp_path / "model.pt", other)
+    assert torch.equal(loss(model, x), loss(other, x))
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "says"),
+    [
+        (lambda x: x.float(), TypeError, "levels as torch.long, got torch.float32"),
+        (lambda x: x + 100, ValueError, "expected levels 0 to"),
+        (lambda x: x - 100, ValueError, "expected levels 0 to"),
+        (lambda x: x[0], ValueError, "expected shape"),
+        (lambda x: x[..., :-1], ValueError, "expected shape"),
+        (lambda x: torch.cat([x, x], 1), ValueError, "expected shape"),
+        (lambda x: x.tolist(), TypeError, "torch.Tensor, got list"),
+    ],
+)
+def test_wrong_images_are_refused_with_expected_and_given(case, change, error, says):
+    model, x, *_ = case
+    with pytest.raises(error, match=says):
+        model(change(x))
+
+
+def test_the_autoencoder_refuses_codes_of_another_size_or_type():
+    model = Autoencoder(AutoencoderConfig(latent=2))
+    with pytest.raises(ValueError, match=r"z: expected shape \(B, 2\), got \(4, 3\)"):
+        model.decoder(torch.zeros(4, 3))
+    with pytest.raises(TypeError, match=r"z: expected a floating-point tensor, got torch.int64"):
+        model.decoder(torch.zeros(4, 2, dtype=torch.long))
+
+
+def test_all_of_the_image_goes_through_the_code():
+    model = Autoencoder(AutoencoderConfig(latent=2), generator=make_generator(0))
+    x = levels_like(model.config, 3, make_generator(1))
+    assert torch.equal(model(x), model.decoder(model.encoder(x)))
+    jacobian = torch.autograd.functional.jacobian(model.decoder, model.encoder(x[:1]))
+    assert torch.linalg.matrix_rank(jacobian.flatten(0, 4).squeeze(1)) == 2, "two numbers move it in two directions"
+
+
+def test_an_mlp_without_hidden_layers_is_linear_and_bends_with_them():
+    x = torch.randn(8, 4, generator=make_generator(0))
+    for sizes, linear in ([4, 3], True), ([4, 16, 3], False):
+        with initialised_by(make_generator(1)):
+            net = MLP(sizes)
+        middle = (net(x[:4]) + net(x[4:])) / 2
+        assert torch.allclose(net((x[:4] + x[4:]) / 2), middle, atol=1e-6) == linear
+        assert not isinstance(net[-1], nn.SiLU), "the output must be free to be negative"

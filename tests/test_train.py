@@ -1,0 +1,314 @@
+"""`fit` and its checkpoints: the bare loop and nothing else, and nothing lost when something goes wrong."""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from course_lib.data import load_digits
+from course_lib.device import make_generator
+from course_lib.models.autoencoder import Autoencoder, AutoencoderConfig
+from course_lib.prob import categorical_log_prob
+from course_lib.train import History, NotFinite, fit, load, save
+
+ROOT = Path(__file__).parents[1]
+CONFIG = AutoencoderConfig(latent=2, features=16, depth=1)
+
+
+def nats(model, x):
+    return -categorical_log_prob(model(x), x)
+
+
+def fresh(seed=0):
+    generator = make_generator(seed)
+    return Autoencoder(CONFIG, generator=generator), generator
+
+
+def run(model, generator, x=None, **changes):
+    settings = {"loss": nats, "steps": 120, "batch_size": 20, "lr": 1e-3, "progress": False} | changes
+    x = load_digits("train")[0] if x is None else x
+    return fit(model, x, generator=generator, **settings)
+
+
+def weights(model):
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+def test_it_is_the_bare_loop_and_nothing_else():
+    x = load_digits("train")[0]
+    model, generator = fresh()
+    history = run(model, generator)
+    bare, generator = fresh()
+    optimizer = torch.optim.Adam(bare.parameters(), lr=1e-3)
+    losses = []
+    for _ in range(120):
+        loss = nats(bare, x[torch.randint(1000, (20,), generator=generator)]).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert history.loss == losses
+    assert torch.equal(weights(model), weights(bare))
+    assert history.loss[-1] < history.loss[0]
+    assert not model.training
+
+
+def test_the_held_out_loss_is_the_mean_over_all_of_it():
+    (x, y), (x_valid, y_valid) = load_digits("train"), load_digits("valid")
+    model, generator = fresh()
+    history = run(
+        model,
+        generator,
+        (x, y),
+        loss=lambda model, x, y: nats(model, x) + 0 * y,
+        valid=(x_valid, y_valid),
+        valid_every=60,
+    )
+    assert [step for step, _ in history.valid] == [60, 120]
+    assert history.valid[-1][1] == pytest.approx(nats(model, x_valid).mean().item(), rel=1e-5)
+    assert "120 of 120 steps" in repr(history)
+
+
+def interrupt_after(steps):
+    """A loss that presses Ctrl-C (a real SIGINT to this process) in the middle of step `steps`."""
+    count = 0
+
+    def loss(model, x):
+        nonlocal count
+        count += 1
+        if count == steps:
+            os.kill(os.getpid(), signal.SIGINT)
+        return nats(model, x)
+
+    return loss
+
+
+def test_ctrl_c_loses_nothing_and_fit_goes_on_exactly(capsys):
+    whole, generator = fresh()
+    expected = run(whole, generator)
+    model, generator = fresh()
+    history = run(model, generator, loss=interrupt_after(37))
+    assert len(history.loss) == 37
+    assert "stopped after step 37 of 120" in capsys.readouterr().out
+    assert torch.isfinite(nats(model, load_digits("test")[0])).all(), "the model is usable"
+    generator.manual_seed(99)  # whatever the reader did in between
+    history = run(model, generator, history=history)
+    assert history.loss == expected.loss
+    assert torch.equal(weights(model), weights(whole))
+
+
+def test_a_second_ctrl_c_stops_at_once():
+    model, generator = fresh()
+    handler = signal.getsignal(signal.SIGINT)
+
+    def impatient(model, x):
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.01)
+        return nats(model, x)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(model, generator, loss=impatient)
+    assert signal.getsignal(signal.SIGINT) is handler, "Ctrl-C means what it meant before"
+
+
+def test_it_runs_beside_the_main_thread():
+    model, generator = fresh()
+    result = []
+    thread = threading.Thread(target=lambda: result.append(run(model, generator, steps=3)))
+    thread.start()
+    thread.join()
+    assert len(result[0].loss) == 3
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_loss_that_is_no_number_stops_at_its_step_and_keeps_the_last_good_state(bad):
+    model, generator = fresh()
+    kept = {}
+
+    def loss(model, x):
+        step = kept["step"] = kept.get("step", 0) + 1
+        if step == 51:
+            kept["good"] = weights(model)  # after 50 steps: the state to come back to
+        return nats(model, x) * (bad if step == 73 else 1)
+
+    with pytest.raises(
+        NotFinite, match=r"became (nan|inf) at step 73\b.* back at step 50.* smaller lr \(it was 0.001\)"
+    ) as e:
+        run(model, generator, loss=loss)
+    assert torch.equal(weights(model), kept["good"])
+    assert len(e.value.history.loss) == 50
+    history = run(model, generator, history=e.value.history, lr=5e-4)
+    assert len(history.loss) == 120
+    assert torch.isfinite(torch.tensor(history.loss)).all()
+
+
+def test_a_poisoned_step_is_undone_too():
+    """A gradient can be NaN while the loss is not: the weights are lost one step before it shows."""
+    model, generator = fresh()
+    count = 0
+
+    def loss(model, x):
+        nonlocal count
+        count += 1
+        value = nats(model, x)
+        return value + (0 * value.sum()).sqrt() if count == 60 else value  # sqrt at 0: value 0, gradient NaN
+
+    with pytest.raises(NotFinite, match="at step 61"):
+        run(model, generator, loss=loss)
+    assert torch.isfinite(weights(model)).all()
+
+
+def test_a_checkpoint_carries_on_across_sessions(tmp_path):
+    path = tmp_path / "run.pt"
+    whole, generator = fresh()
+    expected = run(whole, generator)
+    model, generator = fresh()
+    run(model, generator, loss=interrupt_after(50), checkpoint=path)
+    later, generator = fresh(seed=5)
+    history = run(later, generator, checkpoint=path)
+    assert history.loss == expected.loss
+    assert torch.equal(weights(later), weights(whole))
+    assert [p.name for p in tmp_path.iterdir()] == ["run.pt"]
+
+
+def test_save_and_load_give_back_model_and_history(tmp_path):
+    model, generator = fresh()
+    history = run(model, generator)
+    save(tmp_path / "a.pt", model, history)
+    other, _ = fresh(seed=1)
+    again = load(tmp_path / "a.pt", other)
+    assert torch.equal(weights(model), weights(other))
+    assert (again.loss, again.steps, again.seconds) == (history.loss, history.steps, history.seconds)
+
+
+class Boom:
+    """Pickled code: whoever unpickles it creates a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_a_checkpoint_with_code_is_refused_and_nothing_runs(tmp_path):
+    model, _ = fresh()
+    before, trap = weights(model), tmp_path / "boom"
+    for name, write in {
+        "torch.pt": lambda p: torch.save({"model": Boom(trap)}, p),
+        "pickle.pt": lambda p: p.write_bytes(pickle.dumps(Boom(trap))),
+    }.items():
+        write(tmp_path / name)
+        with pytest.raises(ValueError, match=r"refused and nothing in it was run"):
+            load(tmp_path / name, model)
+    assert not trap.exists()
+    assert torch.equal(weights(model), before)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 half a zip"])
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, content):
+    path = tmp_path / "a.pt"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="not a checkpoint"):
+        load(path, fresh()[0])
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path):
+    save(tmp_path / "a.pt", fresh()[0])
+    other = Autoencoder(AutoencoderConfig(latent=3, features=16, depth=1))
+    before = weights(other)
+    with pytest.raises(ValueError, match=r"another model: expected Autoencoder .*'latent': 3.*got .*'latent': 2"):
+        load(tmp_path / "a.pt", other)
+    assert torch.equal(weights(other), before)
+
+    class Namesake(Autoencoder):
+        pass
+
+    with pytest.raises(ValueError, match="expected Namesake"):
+        load(tmp_path / "a.pt", Namesake(CONFIG))
+
+
+def test_a_full_disk_leaves_the_old_checkpoint(tmp_path, monkeypatch):
+    path = tmp_path / "a.pt"
+    model, _ = fresh()
+    save(path, model)
+    before = path.read_bytes()
+
+    def full(record, part):
+        Path(part).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match="No space left"):
+        save(path, model)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["a.pt"]
+
+
+def test_two_writers_of_one_checkpoint_both_end_right(tmp_path):
+    path = tmp_path / "a.pt"
+    models = [fresh(seed)[0] for seed in range(2)]
+    writers = [threading.Thread(target=lambda m=m: [save(path, m) for _ in range(20)]) for m in models]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    reader, _ = fresh(7)
+    load(path, reader)
+    assert any(torch.equal(weights(reader), weights(m)) for m in models)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.pt"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"steps": 0}, "steps, batch_size, valid_every ≥ 1, got 0"),
+        ({"batch_size": 0}, "got 120, 0, 100"),
+        ({"x": torch.zeros(0, 1, 8, 8, dtype=torch.long)}, r"data: expected tensors of one common, positive length"),
+        ({"x": (torch.zeros(3, 1), torch.zeros(2, 1))}, r"got \[3, 2\]"),
+        ({"x": [1, 2, 3]}, "got \\['list'\\]"),
+        ({"valid": (torch.zeros(3, 1), torch.zeros(2, 1))}, "valid: expected tensors of one common"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_training(changes, says):
+    model, generator = fresh()
+    with pytest.raises(ValueError, match=says):
+        run(model, generator, **changes)
+
+
+def test_under_fabric_run_every_process_has_batches_of_its_own_and_all_agree(tmp_path):
+    script = tmp_path / "train.py"
+    script.write_text(
+        "import torch\n"
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from test_train import fresh, run, weights\n"
+        "model, generator = fresh()\n"
+        "seen = []\n"
+        "from test_train import nats\n"
+        "def loss(model, x):\n"
+        "    seen.append(x.sum().item())\n"
+        "    return nats(model, x)\n"
+        "run(model, generator, loss=loss, steps=5)\n"
+        "import torch.distributed as dist\n"
+        "everyone = [None, None]\n"
+        "dist.all_gather_object(everyone, (seen, weights(model)))\n"
+        "assert everyone[0][0] != everyone[1][0], 'the same batches'\n"
+        "assert torch.equal(everyone[0][1], everyone[1][1]), 'the weights drifted apart'\n"
+        "print('agreed')\n"
+        "dist.destroy_process_group()\n"
+    )
+    command = [Path(sys.executable).parent / "fabric", "run", script, "--accelerator=cpu", "--devices=2"]
+    command += ["--strategy=ddp", Path(__file__).parent]
+    env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=tmp_path, env=env)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("agreed") == 2
+    assert isinstance(History().loss, list)
