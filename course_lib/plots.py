@@ -3,6 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 # Ten hues that stay apart for colour-blind readers and on white and dark pages; one a digit, everywhere.
 DIGIT_COLOURS = [
@@ -42,20 +43,22 @@ def show_images(images, *, columns: int | None = None, titles=None, crossed=None
     return _shown_once(figure)
 
 
-def show_code_plane(z, y, *, mark=None, image=None, title=None, limits=None) -> Figure:
-    """Codes z (N, 2) coloured by digit y (N,); beside them, if given, the image (H, W) decoded at the cross `mark`."""
+def show_code_plane(z, y, *, mark=None, image=None, title=None) -> Figure:
+    """Codes z (N, 2) coloured by digit y (N,); beside them, if given, `image` (H, W), decoded at the cross `mark`."""
     z, y = _array(z), _array(y)
-    width = 6.2 if image is None else 7.4
-    figure, axes = plt.subplots(1, 1 if image is None else 2, figsize=(width, 4.2), layout="constrained", squeeze=False,
-                                width_ratios=[1] if image is None else [1.7, 1])  # fmt: skip
+    one, two = {"figsize": (5.2, 4.2)}, {"figsize": (7, 3.9), "width_ratios": [1.35, 1]}
+    sizes = one if image is None else two
+    figure, axes = plt.subplots(1, 1 if image is None else 2, layout="constrained", squeeze=False, **sizes)
     plane = axes[0, 0]
     for digit in range(10):
         here = z[y == digit]
-        plane.scatter(here[:, 0], here[:, 1], s=7, color=DIGIT_COLOURS[digit], label=str(digit), linewidths=0)
-    plane.legend(loc="center left", bbox_to_anchor=(1, 0.5), title="digit", frameon=False, markerscale=2.5)
+        plane.scatter(here[:, 0], here[:, 1], s=7, color=DIGIT_COLOURS[digit], linewidths=0)
+    for digit in range(10):  # a name in the middle of its crowd needs no legend
+        middle = np.median(z[y == digit], axis=0)
+        style = {"fontsize": 17, "weight": "bold", "ha": "center", "va": "center"}
+        name = plane.text(*middle, str(digit), color=DIGIT_COLOURS[digit], **style)
+        name.set_path_effects([withStroke(linewidth=3, foreground="white")])
     plane.set(xlabel="first code, z₁", ylabel="second code, z₂")
-    if limits is not None:
-        plane.set(xlim=limits[0], ylim=limits[1])
     if mark is not None:
         plane.plot(*mark, marker="+", color="black", markersize=16, markeredgewidth=2)
     if image is not None:

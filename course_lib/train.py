@@ -171,11 +171,10 @@ def load(path: str | Path, model: torch.nn.Module) -> History:
 
 
 def _launch(precision):
-    """Fabric on one device of our choice; under `fabric run`, on those that its command line names."""
+    """Fabric on one device of our choice; under `fabric run`, which has started the processes, on those it names."""
     if "LT_CLI_USED" in os.environ:
-        fabric = Fabric()
-    else:
-        fabric = Fabric(accelerator=pick_device().type, devices=1, precision=precision)
+        return Fabric()
+    fabric = Fabric(accelerator=pick_device().type, devices=1, precision=precision)
     fabric.launch()
     return fabric
 

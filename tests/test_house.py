@@ -203,7 +203,9 @@ def project():
 
 def requirements():
     """List what pyproject asks for, extras included, without references to the project's own extras."""
-    lines = project()["dependencies"] + [line for extra in project()["optional-dependencies"].values() for line in extra]
+    lines = project()["dependencies"] + [
+        line for extra in project()["optional-dependencies"].values() for line in extra
+    ]
     every = [Requirement(line) for line in lines]
     return [one for one in every if canonicalize_name(one.name) != canonicalize_name(project()["name"])]
 

@@ -129,7 +129,9 @@ def execute(source):
     )
     # Not client.execute(): it answers Ctrl-C by itself, with a traceback of its own troubles.
     client.reset_execution_trackers()
-    with client.setup_kernel(env={**os.environ, "COURSE_PUBLISH": "1", "PYTHONHASHSEED": "0", "PYTHONPATH": path}):
+    with client.setup_kernel(
+        env={**os.environ, "COURSE_PUBLISH": "1", "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+    ):
         for number, cell in enumerate(notebook.cells):
             try:
                 client.execute_cell(cell, number)

@@ -1,0 +1,174 @@
+"""The numbers that the course promises, measured here: `make bench`. Never a test, for a busy machine is not a bug.
+
+Each row is a measurement, the promise beside it (for a laptop with two cores), and whether it is kept.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from course_lib.data import load_digits, load_mnist
+from course_lib.device import make_generator, pick_device
+from course_lib.models.autoencoder import Autoencoder, AutoencoderConfig
+from course_lib.prob import categorical_log_prob
+from course_lib.train import fit
+
+ROOT = Path(__file__).parents[1]
+CHAPTERS = sorted((ROOT / "chapters").glob("[0-9][0-9]_*.ipynb"))
+SECONDS = {"02_autoencoder": 45}  # a chapter's own promise, where it is not the usual minute
+
+
+def row(what, measured, promise, unit):
+    kept = "" if promise is None else f"≤ {promise:g} {unit}  {'kept' if measured <= promise else 'MISSED'}"
+    print(f"{what:56s} {measured:8.2f} {unit:3s}  {kept}", flush=True)
+
+
+def nats(model, x):
+    """The chapter's loss: x (B, C, H, W) long -> (B,) nats."""
+    return -categorical_log_prob(model(x), x)
+
+
+def chapters():
+    """How long each stored notebook runs in a fresh kernel, as a learner runs it, and when its first picture stands."""
+    import nbformat
+    from nbclient import NotebookClient
+
+    for path in CHAPTERS:
+        pictures = []  # when each cell with a picture was done
+
+        def seen(cell, pictures=pictures, **_):
+            if any("image/png" in output.get("data", {}) for output in cell.get("outputs", [])):
+                pictures.append(time.perf_counter())
+
+        here = {"metadata": {"path": str(path.parent)}}
+        client = NotebookClient(nbformat.read(path, as_version=4), resources=here, on_cell_executed=seen)
+        start = time.perf_counter()
+        client.execute()
+        row(f"{path.stem}: run all", time.perf_counter() - start, SECONDS.get(path.stem, 60), "s")
+        row(f"{path.stem}: first picture after", pictures[0] - start, 10, "s")
+        row(f"{path.stem}: stored notebook", path.stat().st_size / 1e6, 1.5, "MB")
+
+
+def training():
+    """What `fit` costs over the bare loop: median of five alternating runs of the chapter's own model."""
+    x, steps = load_digits("train")[0], 1000
+    seconds = {"bare": [], "fit": []}
+    for repeat in range(6):
+        for way in seconds:
+            generator = make_generator(0)
+            model = Autoencoder(AutoencoderConfig(latent=2, features=64, depth=1), generator=generator)
+            start = time.perf_counter()
+            if way == "fit":
+                fit(model, x, loss=nats, steps=steps, batch_size=100, lr=1e-3, generator=generator, progress=False)
+            else:
+                optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+                losses = []
+                for _ in range(steps):
+                    loss = nats(model, x[torch.randint(1000, (100,), generator=generator)]).mean()
+                    optimizer.zero_grad()
+                    loss.backward()
+                    optimizer.step()
+                    losses.append(loss.item())
+            if repeat:  # the first round warms up
+                seconds[way].append(time.perf_counter() - start)
+    bare, with_fit = (statistics.median(seconds[way]) for way in seconds)
+    row("fit over the bare loop (1000 steps, median of 5)", 100 * (with_fit / bare - 1), 5, "%")
+    row("the bare loop itself, a step", 1e3 * bare / steps, None, "ms")
+
+
+def importing():
+    """`import course_lib` on top of `import torch`: medians of five fresh interpreters each."""
+
+    def median(code):
+        runs = []
+        for _ in range(5):
+            start = time.perf_counter()
+            subprocess.run([sys.executable, "-c", code], check=True)
+            runs.append(time.perf_counter() - start)
+        return statistics.median(runs)
+
+    row("import course_lib over import torch", median("import torch, course_lib") - median("import torch"), 0.3, "s")
+
+
+def book():
+    """How long the book builds, what a chapter's page weighs, and how soon it stands when opened from disk."""
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        command = [sys.executable, ROOT / "tools" / "book.py", "--fresh", "--output", folder]
+        subprocess.run(command, check=True, capture_output=True, env=os.environ | {"CUDA_VISIBLE_DEVICES": ""})
+        row("make book", time.perf_counter() - start, 60, "s")
+        for path in CHAPTERS:
+            page = next(Path(folder).rglob(f"{path.stem}.html"))
+            row(f"{path.stem}: page", page.stat().st_size / 1e6, 2.5, "MB")
+            loaded = _open(page)
+            if loaded:
+                row(f"{path.stem}: page opens, DOM content loaded", loaded[0], 2, "s")
+                row(f"{path.stem}: page with all that it loads", loaded[1] / 1e6, None, "MB")
+
+
+def _open(page):
+    """Seconds to DOMContentLoaded and bytes of all loaded files, median of five; None without a browser."""
+    import shutil
+
+    from playwright.sync_api import sync_playwright
+
+    found = [shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")]
+    if not any(found):
+        print("no Chromium here: apt-get install chromium measures how soon a page opens")
+        return None
+    seconds, files = [], {page}
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=next(filter(None, found)), args=["--no-sandbox"])
+        for _ in range(5):
+            tab = browser.new_context(offline=True).new_page()
+            tab.on("request", lambda r: files.add(Path(r.url.removeprefix("file://").split("?")[0].split("#")[0])))
+            tab.goto(page.as_uri(), wait_until="load")
+            seconds.append(tab.evaluate("performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd") / 1e3)
+        browser.close()
+    return statistics.median(seconds), sum(file.stat().st_size for file in files if file.is_file())
+
+
+def gpu():
+    """A training step on the GPU against the CPU: the chapter's model, and one of MNIST's size."""
+    if not torch.cuda.is_available():
+        print("no GPU here: its speed-up is measured where there is one")
+        return
+    sizes = {
+        "digits, 64 features, batch 100": (load_digits("train")[0], AutoencoderConfig(features=64, depth=1), 100),
+        "MNIST, 1024 features, batch 500": (
+            load_mnist("train")[0],
+            AutoencoderConfig(levels=256, height=28, width=28, latent=32, features=1024),
+            500,
+        ),
+    }
+    for name, (x, config, batch_size) in sizes.items():
+        step = {}
+        for device in ("cpu", "cuda"):
+            generator = make_generator(0, device)
+            model = Autoencoder(config, generator=generator).to(device)
+            data, optimizer = x.to(device), torch.optim.Adam(model.parameters(), lr=1e-3)
+            runs = []
+            for _ in range(25):
+                start = time.perf_counter()
+                index = torch.randint(len(data), (batch_size,), device=device, generator=generator)
+                loss = nats(model, data[index]).mean()
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                loss.item()
+                runs.append(time.perf_counter() - start)
+            step[device] = statistics.median(runs[5:])
+        row(f"GPU over CPU, a step: {name}", step["cpu"] / step["cuda"], None, "×")
+
+
+if __name__ == "__main__":
+    cores, threads = os.cpu_count(), torch.get_num_threads()
+    print(f"{cores} cores, {threads} threads, torch {torch.__version__}, {pick_device()}")
+    for measure in (importing, training, chapters, book, gpu):
+        measure()
