@@ -284,8 +284,8 @@ with torch.no_grad():
 show_images(torch.cat([x_test[:10], rebuilt[:10], x_test[10:20], rebuilt[10:]]))
 
 # %% [markdown]
-# Two numbers keep the class, more or less, and the slant; the handwriting is gone. What comes out is a digit all the
-# same, if not always the right one.
+# Two numbers keep the slant, the thickness and now and then the class; the handwriting is gone. What comes out looks like
+# a digit all the same, if not always like the right one.
 
 # %% [markdown]
 # ## Play: every point of the plane is an image
@@ -376,17 +376,16 @@ ruins = spoil(x_test, y_test, generator).chunk(4)
 noise = torch.randint(17, (1000, 1, 8, 8), **chance)
 order = torch.randperm(64, **chance)
 scattered = x_test.flatten(1)[:, order].view_as(x_test)
-trial = dict(
-    zip(["noisy", "blended", "overlaid", "quartered"], ruins, strict=True)
-)
+names = ["noisy", "blended", "overlaid", "quartered"]
+trial = dict(zip(names, ruins, strict=True))
 trial |= {"pure noise": noise, "pixels scattered": scattered}
 
-refused = {name: judge.invalid_share(images) for name, images in trial.items()}
+refused = {name: judge.invalid_share(trial[name]) for name in trial}
 floor = judge.invalid_share(x_test)
 print(f"real digits       {floor:4.0%} refused")
 for name, share in refused.items():
     print(f"{name:17s} {share:4.0%} refused")
-assert floor < 0.10 < 0.80 < min(refused.values()), "few digits, and most ruins"
+assert floor < 0.10 and min(refused.values()) > 0.80, "it can judge"
 
 # %% [markdown]
 # Not perfect, and we know by how much. About one real digit in twenty is refused: that is the floor for all that
@@ -428,16 +427,29 @@ def invalid_shares(model, n=2000):
 shares = {2: invalid_shares(model)}
 for place, share in shares[2].items():
     print(f"{place:9s} {share:6.1%} no digit")
-assert shares[2]["Gaussian"] < 0.10, "near the training codes, all is well"
-assert shares[2]["far"] > 0.15, "far from them it is not"
+gap = shares[2]["Gaussian"] - shares[2]["held-out"]
+assert abs(gap) < 0.05, "near the training codes, drawn is as good as encoded"
+assert shares[2]["far"] > shares[2]["Gaussian"] + 0.1, "far from them it is not"
 
 # %% [markdown]
-# The claim does not hold as it stands. Nearly all vectors from the Gaussian are vectors that no training image ever
-# had, and nearly all of them give a digit. In a plane, a thousand codes leave little room: wherever you stand, one of
-# them is near, and a smooth decoder does for you what it does for your neighbour. Far outside there are no neighbours,
-# and there it goes wrong.
+# The claim does not hold as it stands. A vector from the Gaussian is one that no image ever had, and yet it gives a digit
+# as reliably as the code of a real one. In a plane, a thousand codes leave little room: wherever you stand, one of them
+# is near, and a smooth decoder does for you what it does for your neighbour. Far outside there are no neighbours, and
+# there it goes wrong.
 #
-# So the question is not *seen or unseen*. It is: how far from what was seen?
+# But is it the *right* digit? With two numbers, digits are what the decoder draws, and not always what it was told:
+
+# %%
+with torch.no_grad():
+    named = judge.label(picture(model(x_test)))
+right = (named == y_test).float().mean().item()
+print(f"{right:.0%} of the rebuilt test digits are named rightly (chance: 10%)")
+assert 0.3 < right < 0.7, "two numbers do not hold a class"
+
+# %% [markdown]
+# About every second one. Two numbers are too few, and any autoencoder in earnest has more.
+#
+# And so the question changes: not *seen or unseen*, but how far from what was seen?
 
 # %% [markdown]
 # ## More numbers, more room
@@ -451,10 +463,11 @@ for Z in (8, 16, 32):
     models[Z], _ = train(Z)
     shares[Z] = invalid_shares(models[Z])
 
-print("code size" + "".join(f"{Z:6d}" for Z in models))
+print("share that is no digit, by code size")
+print(" " * 9 + "".join(f"{Z:6d}" for Z in models))
 for place in shares[2]:
     row = "".join(f"{shares[Z][place]:6.0%}" for Z in models)
-    print(f"{place:9s}{row}   no digit")
+    print(f"{place:9s}{row}")
 
 # %%
 for Z in (8, 16, 32):
@@ -485,14 +498,10 @@ assert box[0] < box[1] < min(box[2:]) and box[3] > 0.35
 def walk_away(model, paces, n=1000):  # distance to all codes; images there
     z = model.encoder(x_train)
     apart = torch.cdist(z, z) + 1e9 * torch.eye(len(z), device=device)
-    spacing = apart.min(
-        1
-    ).values.median()  # of a code and its nearest neighbour
-    north = make_generator(
-        seed, device
-    )  # the same directions at every distance
-    direction = torch.randn(n, z.shape[1], device=device, generator=north)
-    there = z[:n] + paces * spacing * F.normalize(direction, dim=1)
+    spacing = apart.min(1).values.median()  # from a code to the next
+    same_way = make_generator(seed, device)  # at every distance
+    way = torch.randn(n, z.shape[1], device=device, generator=same_way)
+    there = z[:n] + paces * spacing * F.normalize(way, dim=1)
     distance = torch.cdist(there, z).min(1).values.median() / spacing
     return distance.item(), picture(model.decoder(there))
 
@@ -501,9 +510,7 @@ def walk_away(model, paces, n=1000):  # distance to all codes; images there
 paces = [0.5, 1, 2, 4, 8, 16, 32, 64]
 walks = {Z: [walk_away(models[Z], p) for p in paces] for Z in models}
 distance = {Z: [d for d, _ in walks[Z]] for Z in models}
-invalid = {
-    Z: [judge.invalid_share(images) for _, images in walks[Z]] for Z in models
-}
+invalid = {Z: [judge.invalid_share(x) for _, x in walks[Z]] for Z in models}
 for Z in (8, 16, 32):
     _, near, _, further, far, farthest, *_ = invalid[Z]
     assert near < 0.06 < further < far < farthest, "farther is worse"
