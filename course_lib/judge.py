@@ -6,6 +6,8 @@ from sklearn.svm import SVC
 
 from .expect import expect_levels
 
+GAMMA = 0.2  # how fast the likeness of two images fades with their squared distance, ink from 0 to 1
+
 
 def spoil(x, y, generator):
     """Four ways to ruin digits: x (N, 1, 8, 8) long, y (N,) -> (4N, 1, 8, 8) long, none of them a digit.
@@ -41,29 +43,35 @@ class DigitJudge:
     def __init__(self, train, valid, *, generator: torch.Generator, refused: float = 0.05):
         """`train` and `valid` are pairs x (N, 1, 8, 8) long, y (N,) long; `refused` is the share of `valid` refused."""
         x, y = train
-        ruined = spoil(x, y, generator)
-        images = np.concatenate([_ink(x), _ink(ruined)])
-        labels = np.concatenate([y.cpu().numpy(), np.full(len(ruined), -1)])
-        self.claims = [SVC(C=10, gamma=0.2).fit(images, labels == digit) for digit in range(10)]
-        self.threshold = np.quantile(self._loudness(valid[0]).max(1), refused)
+        self.seen = torch.cat([_ink(x), _ink(spoil(x, y, generator))])  # (N, 64)
+        labels = torch.cat([y, torch.full((len(self.seen) - len(y),), -1, device=y.device)]).cpu().numpy()
+        claims = [SVC(C=10, gamma=GAMMA).fit(self.seen.cpu().numpy(), labels == digit) for digit in range(10)]
+        # What each of the ten learnt is a weight for every image it has seen: all are asked at once, on any device.
+        weights = np.zeros((len(self.seen), 10), dtype=np.float32)
+        for digit, claim in enumerate(claims):
+            weights[claim.support_, digit] = claim.dual_coef_[0]
+        self.weights = torch.as_tensor(weights, device=x.device)
+        self.bias = torch.tensor([claim.intercept_[0] for claim in claims], dtype=torch.float32, device=x.device)
+        self.threshold = self.loudness(valid[0]).amax(1).quantile(refused)
 
-    def label(self, x: torch.Tensor) -> torch.Tensor:
-        """x (B, 1, 8, 8) long -> (B,) long: the digit with the loudest claim, or −1 where the image is no digit.
+    def loudness(self, x: torch.Tensor) -> torch.Tensor:
+        """x (B, 1, 8, 8) long -> (B, 10): how loudly each of the ten claims each image.
 
         Raises TypeError or ValueError for other images.
         """
-        loudness = self._loudness(x)
-        label = np.where(loudness.max(1) >= self.threshold, loudness.argmax(1), -1)
-        return torch.as_tensor(label, device=x.device)
+        expect_levels("x", x, ("B", 1, 8, 8), levels=17)
+        near = [torch.exp(-GAMMA * torch.cdist(part, self.seen).square()) for part in _ink(x).split(2000)]
+        return torch.cat([part @ self.weights + self.bias for part in near])
+
+    def label(self, x: torch.Tensor) -> torch.Tensor:
+        """x (B, 1, 8, 8) long -> (B,) long: the digit with the loudest claim, or −1 where the image is no digit."""
+        loudest, digit = self.loudness(x).max(1)
+        return torch.where(loudest >= self.threshold, digit, -1)
 
     def invalid_share(self, x: torch.Tensor) -> float:
-        """The share of the images x (B, 1, 8, 8) that are no digits."""
+        """The share of the images x (B, 1, 8, 8) long that are no digits."""
         return (self.label(x) < 0).float().mean().item()
-
-    def _loudness(self, x):
-        expect_levels("x", x, ("B", 1, 8, 8), levels=17)
-        return np.stack([claim.decision_function(_ink(x)) for claim in self.claims], axis=1)
 
 
 def _ink(x):
-    return x.flatten(1).cpu().numpy() / 16
+    return x.flatten(1).float() / 16

@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import LogLocator, NullFormatter
 
 # Ten hues that stay apart for colour-blind readers and on white and dark pages; one a digit, everywhere.
 DIGIT_COLOURS = [
@@ -58,9 +59,10 @@ def show_code_plane(z, y, *, mark=None, image=None, title=None) -> Figure:
         style = {"fontsize": 17, "weight": "bold", "ha": "center", "va": "center"}
         name = plane.text(*middle, str(digit), color=DIGIT_COLOURS[digit], **style)
         name.set_path_effects([withStroke(linewidth=3, foreground="white")])
-    plane.set(xlabel="first code, z₁", ylabel="second code, z₂")
+    plane.set(xlabel="first number of the code, z₁", ylabel="second number, z₂")
     if mark is not None:
-        plane.plot(*mark, marker="+", color="black", markersize=16, markeredgewidth=2)
+        plane.plot(*mark, marker="+", color="white", markersize=20, markeredgewidth=5, zorder=9)
+        plane.plot(*mark, marker="+", color="black", markersize=18, markeredgewidth=2, zorder=10)
     if image is not None:
         axes[0, 1].imshow(_array(image), cmap="gray_r", vmin=0, vmax=16)
         axes[0, 1].axis("off")
@@ -79,6 +81,10 @@ def show_curves(curves: dict, *, xlabel: str, ylabel: str, floors: dict | None =
     for n, (label, height) in enumerate((floors or {}).items()):
         ax.axhline(height, color=QUIET, ls=[":", "--"][n % 2], label=label)
     ax.set(xlabel=xlabel, ylabel=ylabel, **settings)
+    if settings.get("xscale") == "log":  # 1, 2, 5, 10 instead of powers
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.xaxis.set_minor_formatter(NullFormatter())
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(frameon=False, fontsize=9)
     return _shown_once(figure)

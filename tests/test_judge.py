@@ -5,6 +5,7 @@ import inspect
 
 import pytest
 import torch
+from sklearn.svm import SVC
 
 from course_lib import judge as module
 from course_lib.data import load_digits
@@ -46,6 +47,18 @@ def test_each_way_to_ruin_does_what_it_says():
     ink = x.flatten(1).sort(1).values
     assert torch.equal(quartered.flatten(1).sort(1).values, ink), "shuffling quarters keeps the ink"
     assert spoil(x, y, make_generator(0)).unique().tolist() == list(range(17))
+
+
+def test_asking_all_ten_at_once_is_asking_each():
+    """The batched answer against scikit-learn's own, classifier by classifier."""
+    (x, y), generator = load_digits("train"), make_generator(3)
+    judge = DigitJudge((x, y), load_digits("valid"), generator=generator)
+    labels = [*y.tolist(), *[-1] * (4 * len(x))]
+    asked = load_digits("test")[0][:50]
+    for digit in range(10):
+        claim = SVC(C=10, gamma=0.2).fit(judge.seen.numpy(), [label == digit for label in labels])
+        alone = claim.decision_function((asked.flatten(1) / 16).numpy())
+        assert judge.loudness(asked)[:, digit].tolist() == pytest.approx(alone.tolist(), abs=1e-3)  # float32 sums
 
 
 def test_it_knows_nothing_of_any_generator():
