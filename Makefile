@@ -3,9 +3,11 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PIP    := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 # One core stays free for the browser: PyTorch's threads wait by spinning, and fight it for the last one.
 THREADS := $(shell $(PYTHON) -c 'import os; print(max(1, (os.cpu_count() or 2) - 1))')
+# In a container one is often root, and JupyterLab wants to hear that this is meant.
+AS_ROOT := $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
 COURSE := $(VENV)/course.stamp
 TOOLS  := $(VENV)/tools.stamp
 
@@ -31,8 +33,9 @@ $(TOOLS): $(COURSE)
 	@$(BIN)/python tools/hide_teacher.py
 	@touch $@
 
-lab: $(COURSE) ## open JupyterLab on the course
-	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-$(THREADS)} $(BIN)/jupyter lab --LabApp.default_url='/lab/tree/README.md?factory=Markdown%20Preview' \
+lab: $(COURSE) ## open JupyterLab on the course (make lab ARGS="--no-browser --port 8890")
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-$(THREADS)} $(BIN)/jupyter lab $(AS_ROOT) $(ARGS) \
+	  --LabApp.default_url='/lab/tree/README.md?factory=Markdown%20Preview' \
 	  --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate
 
 book: $(COURSE) ## build the Jupyter Book from the stored outputs

@@ -103,7 +103,12 @@ show_images(x_train[:20])
 # a softmax. We ask it for the **negative log-likelihood** of the image that went in, in **nats**, the unit of natural
 # logarithms:
 #
-# $$ \mathrm{nll}(x) = -\sum_{i=1}^{64} \log p_i(x_i \mid z), \qquad z = \mathrm{encoder}(x). $$
+# $$
+# \begin{aligned}
+# z &= \mathrm{encoder}(x) \\
+# \mathrm{nll}(x) &= -\sum_{i=1}^{64} \log p_i(x_i \mid z)
+# \end{aligned}
+# $$
 #
 # | symbol | in the code | shape |
 # |---|---|---|
@@ -432,7 +437,7 @@ for place, share in shares[2].items():
     print(f"{place:9s} {share:6.1%} no digit")
 gap = shares[2]["Gaussian"] - shares[2]["held-out"]
 assert abs(gap) < 0.05, "near the training codes, drawn is as good as encoded"
-assert shares[2]["far"] > shares[2]["Gaussian"] + 0.1, "far from them it is not"
+assert shares[2]["far"] > shares[2]["Gaussian"] + 0.1, "far from them, not"
 
 # %% [markdown]
 # Here the claim does not hold. A vector from the Gaussian is one that no image ever had, and yet it is refused no more
@@ -446,7 +451,7 @@ assert shares[2]["far"] > shares[2]["Gaussian"] + 0.1, "far from them it is not"
 
 # %%
 def verdicts(images):
-    return ["none" if n < 0 else f"a {n}" for n in judge.label(images).tolist()]
+    return [str(n) if n >= 0 else "none" for n in judge.label(images).tolist()]
 
 
 codes = draw_codes(z_train, 20, generator)["Gaussian"]
@@ -462,7 +467,8 @@ show_images(images, titles=verdicts(images))
 with torch.no_grad():
     named = judge.label(picture(model(x_test)))
 right = (named == y_test).float().mean().item()
-print(f"{right:.0%} of the rebuilt test digits are named rightly (chance: 10%)")
+print(f"{right:.0%} of the rebuilt test digits are named rightly")
+print("10% would be chance")
 assert 0.3 < right < 0.7, "two numbers do not hold a class"
 
 # %% [markdown]
@@ -509,9 +515,7 @@ assert shares[32]["box"] > 0.35
 
 
 # %%
-def strides(
-    z, there
-):  # from there to the nearest of the codes z; and one stride
+def strides(z, there):  # from there to the nearest code; and one stride
     stride = torch.cdist(z, z).median()
     return torch.cdist(there, z).min(1).values.median() / stride, stride
 
@@ -521,11 +525,9 @@ print(" " * 9 + "".join(f"{Z:6d}" for Z in models))
 away = {place: [] for place in ("held-out", "Gaussian", "box", "far")}
 for Z in models:
     with torch.no_grad():
-        z, codes = (
-            models[Z].encoder(x_train),
-            {"held-out": models[Z].encoder(x_test)},
-        )
-    for place, there in (codes | draw_codes(z, 2000, generator)).items():
+        z, z_test = models[Z].encoder(x_train), models[Z].encoder(x_test)
+    codes = {"held-out": z_test} | draw_codes(z, 2000, generator)
+    for place, there in codes.items():
         away[place].append(strides(z, there)[0].item())
 for place, row in away.items():
     print(f"{place:9s}" + "".join(f"{d:6.2f}" for d in row))
@@ -573,8 +575,8 @@ show_curves(
 )
 
 # %% [markdown]
-# Within a fifth of a stride of a training code the decoder is as good as reality. Then the curves leave the dotted line,
-# and all climb the same hill, at nearly the same distance, whatever the code's size (far out, two numbers do a little
+# Within a fifth of a stride of a training code the decoder is as good as reality. Then the curves leave the dotted line
+# and climb much the same hill, at much the same distance, whatever the code's size (far out, two numbers do a little
 # better than sixteen: they know little else than digits). What differs is how far one gets. The same walk of 0.8 strides
 # ends within 0.15 strides of somebody in the plane, and more than half a stride from everyone with 16 numbers.
 #
@@ -631,9 +633,7 @@ labels = [judge.label(between(z[a], z[b], t)) for t in way]
 no_digit = [(label < 0).float().mean().item() for label in labels]
 one_of_two = [(label == y_test[a]) | (label == y_test[b]) for label in labels]
 neither = [1 - share.float().mean().item() for share in one_of_two]
-assert no_digit[5] > 3 * max(no_digit[0], no_digit[10]), (
-    "the line leaves the digits"
-)
+assert no_digit[5] > 3 * max(no_digit[0], no_digit[10]), "off the digits"
 assert neither[5] > 0.3 and 0.15 < no_digit[5] < 0.4, "half-way"
 assert max(neither[0], neither[10]) < 0.15 < neither[5] - 0.15, "the ends"
 show_curves(
@@ -655,9 +655,8 @@ def show_between(pair, t):
     a, b = (z[one_of_each[int(digit)]] for digit in pair.split(" → "))
     images = torch.cat([between(a[None], b[None], step) for step in (0, t, 1)])
     crossed = judge.label(images) < 0
-    return show_images(
-        images, titles=verdicts(images), crossed=crossed, size=1.6
-    )
+    titles = verdicts(images)
+    return show_images(images, titles=titles, crossed=crossed, size=1.6)
 
 
 explore(

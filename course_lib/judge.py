@@ -41,8 +41,12 @@ class DigitJudge:
     """
 
     def __init__(self, train, valid, *, generator: torch.Generator, refused: float = 0.05):
-        """`train` and `valid` are pairs x (N, 1, 8, 8) long, y (N,) long; `refused` is the share of `valid` refused."""
+        """`train` and `valid` are pairs x (N, 1, 8, 8) long, y (N,) long; `refused` is the share of `valid` refused.
+
+        Raises TypeError or ValueError for other images.
+        """
         x, y = train
+        expect_levels("train images", x, ("N", 1, 8, 8), levels=17)
         self.seen = torch.cat([_ink(x), _ink(spoil(x, y, generator))])  # (N, 64)
         labels = torch.cat([y, torch.full((len(self.seen) - len(y),), -1, device=y.device)]).cpu().numpy()
         claims = [SVC(C=10, gamma=GAMMA).fit(self.seen.cpu().numpy(), labels == digit) for digit in range(10)]

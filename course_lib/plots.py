@@ -26,8 +26,15 @@ def show_images(images, *, columns: int | None = None, titles=None, crossed=None
     """A grid of digits (N, 1, H, W) or (N, H, W), ink from 0 (paper) to 16, each `size` inches wide.
 
     `titles` (N,) stand above the images; `crossed` (N,) bool strikes images out: a judge says that they are no digits.
+    Raises ValueError for other shapes.
     """
-    images = _array(images).reshape(-1, *images.shape[-2:])
+    images = _array(images)
+    if images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[1] != 1) or len(images) == 0:
+        raise ValueError(f"images: expected shape (N, 1, H, W) or (N, H, W) with N ≥ 1, got {images.shape}")
+    images = images.reshape(-1, *images.shape[-2:])
+    for name, each in {"titles": titles, "crossed": crossed}.items():
+        if each is not None and len(each) != len(images):
+            raise ValueError(f"{name}: expected one for each of the {len(images)} images, got {len(each)}")
     columns = columns or min(len(images), 10)
     rows = -(-len(images) // columns)
     height = rows * (size + (0.1 if titles is None else 0.3))
@@ -45,8 +52,13 @@ def show_images(images, *, columns: int | None = None, titles=None, crossed=None
 
 
 def show_code_plane(z, y, *, mark=None, image=None, title=None) -> Figure:
-    """Codes z (N, 2) coloured by digit y (N,); beside them, if given, `image` (H, W), decoded at the cross `mark`."""
+    """Codes z (N, 2) coloured by digit y (N,); beside them, if given, `image` (H, W), decoded at the cross `mark`.
+
+    Raises ValueError for other shapes.
+    """
     z, y = _array(z), _array(y)
+    if z.shape != (len(y), 2):
+        raise ValueError(f"z: expected shape (N, 2) with N = {len(y)} as in y, got {z.shape}")
     one, two = {"figsize": (5.2, 4.2)}, {"figsize": (7, 3.9), "width_ratios": [1.35, 1]}
     sizes = one if image is None else two
     figure, axes = plt.subplots(1, 1 if image is None else 2, layout="constrained", squeeze=False, **sizes)
@@ -54,7 +66,7 @@ def show_code_plane(z, y, *, mark=None, image=None, title=None) -> Figure:
     for digit in range(10):
         here = z[y == digit]
         plane.scatter(here[:, 0], here[:, 1], s=7, color=DIGIT_COLOURS[digit], linewidths=0)
-    for digit in range(10):  # a name in the middle of its crowd needs no legend
+    for digit in sorted(set(y.tolist())):  # a name in the middle of its crowd needs no legend
         middle = np.median(z[y == digit], axis=0)
         style = {"fontsize": 17, "weight": "bold", "ha": "center", "va": "center"}
         name = plane.text(*middle, str(digit), color=DIGIT_COLOURS[digit], **style)

@@ -80,8 +80,6 @@ def fit(
     if steps < 1 or batch_size < 1 or valid_every < 1:
         raise ValueError(f"expected steps, batch_size, valid_every ≥ 1, got {steps}, {batch_size}, {valid_every}")
     fabric = _launch(precision)
-    if fabric.world_size > 1:  # the same seed everywhere would train every process on the same batches
-        generator = make_generator(generator.initial_seed() + fabric.global_rank, generator.device)
     if checkpoint is not None and Path(checkpoint).exists():
         history = load(checkpoint, model)
     history = history or History()
@@ -90,10 +88,15 @@ def fit(
         if hasattr(model, name):
             wrapped.mark_forward_method(name)
     _go_on_from(history, steps, optimizer, generator, lr)
+    if fabric.world_size > 1:  # the same state everywhere would train every process on the same batches
+        seed = torch.randint(2**31, (), device=generator.device, generator=generator).item()
+        generator = make_generator(seed + fabric.global_rank, generator.device)
+    first_process = fabric.is_global_zero  # the one that shows the bar and writes the checkpoint
     data, valid = fabric.to_device(data), fabric.to_device(valid)
     first, earlier, started = len(history.loss), history.seconds, time.monotonic()
-    saved, good = started, _state(model, optimizer, generator)
-    bar = tqdm(total=steps, initial=first, desc="training", unit="step", delay=1, disable=not progress)
+    saved, good = started, (first, _state(model, optimizer, generator))
+    quiet = not (progress and first_process)
+    bar = tqdm(total=steps, initial=first, desc="training", unit="step", delay=1, disable=quiet)
     with _stop_button() as stop, bar:
         model.train()
         for step in range(first + 1, steps + 1):
@@ -110,9 +113,10 @@ def fit(
                 history.valid.append((step, _mean_loss(wrapped, valid, loss, batch_size)))
             if step % KEEP_EVERY == 0:
                 bar.set_postfix_str(f"{history.loss[-1]:.2f} nats", refresh=False)
-                good = _state(model, optimizer, generator)
-                if checkpoint is not None and time.monotonic() - saved > SAVE_EVERY:
-                    history.resume, saved = good["resume"], time.monotonic()
+                good = (step, _state(model, optimizer, generator))
+                if checkpoint is not None and first_process and time.monotonic() - saved > SAVE_EVERY:
+                    history.resume, saved = good[1]["resume"], time.monotonic()
+                    history.seconds = earlier + saved - started
                     save(checkpoint, model, history)
             if stop.is_set():
                 print(f"stopped after step {step} of {steps}; fit(…, history=history) goes on from here")
@@ -120,7 +124,7 @@ def fit(
     model.eval()
     history.seconds = earlier + time.monotonic() - started
     history.resume = _state(model, optimizer, generator)["resume"]
-    if checkpoint is not None:
+    if checkpoint is not None and first_process:
         save(checkpoint, model, history)
     return history
 
@@ -204,11 +208,10 @@ def _go_on_from(history, steps, optimizer, generator, lr):
 
 def _fall_back(good, model, history, lr):
     """The error to raise when the loss is no number; model and history return to the last good state."""
-    step, value = len(history.loss), history.loss[-1]
-    back = (step - 1) // KEEP_EVERY * KEEP_EVERY
-    model.load_state_dict(good["model"])
+    (back, state), step, value = good, len(history.loss), history.loss[-1]
+    model.load_state_dict(state["model"])
     model.eval()
-    history.loss, history.resume = history.loss[:back], good["resume"]
+    history.loss, history.resume = history.loss[:back], state["resume"]
     history.valid = [(s, nats) for s, nats in history.valid if s <= back]
     return NotFinite(
         f"the loss became {value} at step {step}. The model is back at step {back}, its last good state. "

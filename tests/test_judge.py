@@ -70,3 +70,5 @@ def test_wrong_images_are_refused(judges):
     for wrong in (torch.zeros(2, 1, 8, 8), torch.zeros(2, 8, 8, dtype=torch.long), torch.full((1, 1, 8, 8), 17)):
         with pytest.raises((TypeError, ValueError), match="expected"):
             judges[0].label(wrong)
+        with pytest.raises((TypeError, ValueError), match="train images: expected"):
+            DigitJudge((wrong, torch.arange(len(wrong))), load_digits("valid"), generator=make_generator(0))

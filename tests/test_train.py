@@ -150,6 +150,19 @@ def test_a_loss_that_is_no_number_stops_at_its_step_and_keeps_the_last_good_stat
     assert torch.isfinite(torch.tensor(history.loss)).all()
 
 
+def test_the_last_good_state_of_a_resumed_run_is_where_it_resumed():
+    model, generator = fresh()
+    history = run(model, generator, loss=interrupt_after(37))
+    resumed = weights(model)
+
+    def bad(model, x):
+        return nats(model, x) * float("nan")
+
+    with pytest.raises(NotFinite, match=r"at step 38.* back at step 37"):
+        run(model, generator, loss=bad, history=history)
+    assert torch.equal(weights(model), resumed)
+
+
 def test_a_poisoned_step_is_undone_too():
     """A gradient can be NaN while the loss is not: the weights are lost one step before it shows."""
     model, generator = fresh()

@@ -1,0 +1,76 @@
+"""Pictures have axes, are shown once, and say what they cannot draw."""
+
+import matplotlib.pyplot as plt
+import pytest
+import torch
+
+from course_lib.plots import show_code_plane, show_curves, show_images
+
+
+def codes(n=50):
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(n, 2, generator=generator), torch.arange(n) % 10
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: show_images(torch.zeros(7, 1, 8, 8), columns=5),
+        lambda: show_code_plane(*codes()),
+        lambda: show_code_plane(*codes(), mark=(0, 0), image=torch.zeros(8, 8), title="there"),
+        lambda: show_curves({"a": ([1, 10], [0, 1])}, xlabel="steps", ylabel="nats", floors={"uniform": 4.1}),
+    ],
+)
+def test_a_figure_is_handed_over_and_not_left_to_pyplot(draw):
+    figure = draw()
+    figure.canvas.draw()
+    assert plt.get_fignums() == [], "pyplot would show it a second time"
+
+
+def test_images_stand_in_order_with_titles_and_crosses():
+    images = torch.arange(3).view(3, 1, 1, 1).expand(3, 1, 8, 8)
+    figure = show_images(images, titles=["a", "b", "c"], crossed=[False, True, False], columns=2)
+    filled = [ax for ax in figure.axes if ax.images]
+    assert [ax.get_title() for ax in filled] == ["a", "b", "c"]
+    assert [int(ax.images[0].get_array()[0, 0]) for ax in filled] == [0, 1, 2]
+    assert [len(ax.lines) for ax in filled] == [0, 1, 0]
+    assert {ax.images[0].get_clim() for ax in filled} == {(0, 16)}, "ink means the same in every picture"
+
+
+def test_curves_name_their_axes_lines_and_floors():
+    curves = {"Z = 2": ([0.1, 1, 10], [0, 0.2, 0.4])}
+    figure = show_curves(curves, xlabel="strides", ylabel="share", floors={"real": 0.05}, xscale="log", ylim=(0, 1))
+    figure.canvas.draw()
+    (ax,) = figure.axes
+    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_ylim()) == ("strides", "share", (0, 1))
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["Z = 2", "real"]
+    ticks = [label.get_text() for label in ax.get_xticklabels()]
+    assert {"0.1", "0.2", "0.5", "1", "2", "5", "10"} <= set(ticks), "numbers and not powers"
+
+
+def test_the_code_plane_names_each_digit_where_it_lives():
+    z, y = codes()
+    figure = show_code_plane(z, y, mark=(1.5, -0.5), image=torch.zeros(8, 8))
+    plane = figure.axes[0]
+    assert "z₁" in plane.get_xlabel()
+    assert "z₂" in plane.get_ylabel()
+    named = {text.get_text(): text.get_position() for text in plane.texts}
+    assert set(named) == {str(digit) for digit in range(10)}
+    assert named["3"] == pytest.approx(z[y == 3].quantile(0.5, dim=0).tolist(), abs=1e-6)
+    assert [line.get_xydata().tolist() for line in plane.lines] == [[[1.5, -0.5]]] * 2
+
+
+@pytest.mark.parametrize(
+    ("draw", "says"),
+    [
+        (lambda: show_images(torch.zeros(8, 8)), r"expected shape \(N, 1, H, W\) or \(N, H, W\).*got \(8, 8\)"),
+        (lambda: show_images(torch.zeros(2, 3, 8, 8)), r"got \(2, 3, 8, 8\)"),
+        (lambda: show_images(torch.zeros(0, 8, 8)), r"got \(0, 8, 8\)"),
+        (lambda: show_images(torch.zeros(2, 8, 8), titles=["one"]), "titles: expected one for each of the 2"),
+        (lambda: show_images(torch.zeros(2, 8, 8), crossed=[True] * 3), "crossed: expected one for each of the 2"),
+        (lambda: show_code_plane(torch.zeros(5, 3), torch.zeros(5)), r"z: expected shape \(N, 2\).*got \(5, 3\)"),
+    ],
+)
+def test_what_cannot_be_drawn_is_told(draw, says):
+    with pytest.raises(ValueError, match=says):
+        draw()
