@@ -1,44 +1,25 @@
-"""Training in one call: the loop of chapter 2, with what a long run needs around it; and checkpoints."""
+"""Training in one call: the loop of chapter 2, with what a long run needs around it."""
 
-import copy
 import math
 import os
-import pickle
 import signal
 import threading
 import time
-import warnings
 from collections.abc import Callable
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
 from tqdm.auto import tqdm
 
+from .checkpoint import History, load, save
 from .device import make_generator, pick_device
 
 KEEP_EVERY = 50  # steps between two copies of the state that a failing run falls back on
 SAVE_EVERY = 10.0  # seconds between two checkpoints of a run that has `checkpoint=`
 
 Data = torch.Tensor | tuple[torch.Tensor, ...]
-
-
-@dataclass
-class History:
-    """What happened: `loss` in nats per observation, one a step; `valid` pairs (step, nats); and how long it took."""
-
-    loss: list[float] = field(default_factory=list)
-    valid: list[tuple[int, float]] = field(default_factory=list)
-    seconds: float = 0.0
-    steps: int = 0  # how many were asked for; len(loss) of them are done
-    resume: dict = field(default_factory=dict, repr=False)  # optimiser and generator, as the last step left them
-
-    def __repr__(self):
-        last = self.loss[-KEEP_EVERY:]
-        nats = f", {sum(last) / len(last):.2f} nats over the last {len(last)}" if last else ""
-        return f"History: {len(self.loss)} of {self.steps} steps{nats}"
 
 
 class NotFinite(ArithmeticError):
@@ -83,10 +64,7 @@ def fit(
     if checkpoint is not None and Path(checkpoint).exists():
         history = load(checkpoint, model)
     history = history or History()
-    wrapped, optimizer = fabric.setup(model, torch.optim.Adam(model.parameters(), lr=lr))
-    for name in ("log_prob", "elbo"):  # what a loss may call instead of the model itself
-        if hasattr(model, name):
-            wrapped.mark_forward_method(name)
+    wrapped, optimizer, backward = _set_up(fabric, model, torch.optim.Adam(model.parameters(), lr=lr), precision)
     _go_on_from(history, steps, optimizer, generator, lr)
     if fabric.world_size > 1:  # the same state everywhere would train every process on the same batches
         seed = torch.randint(2**31, (), device=generator.device, generator=generator).item()
@@ -103,7 +81,7 @@ def fit(
             index = torch.randint(len(data[0]), (batch_size,), device=generator.device, generator=generator)
             nats = loss(wrapped, *(t[index.to(t.device)] for t in data)).mean()
             optimizer.zero_grad()
-            fabric.backward(nats)
+            backward(nats)
             history.loss.append(nats.item())
             if not math.isfinite(history.loss[-1]):
                 raise _fall_back(good, model, history, lr)
@@ -129,51 +107,6 @@ def fit(
     return history
 
 
-def save(path: str | Path, model: torch.nn.Module, history: History | None = None) -> None:
-    """Write model (its class's name, config and weights) and history to one file, whole or not at all.
-
-    The file appears under `path` only when it is complete, so a crash, a full disk or a second writer never leaves
-    half a checkpoint. Raises OSError as the disk does.
-    """
-    path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
-    record = {
-        "model": type(model).__name__,
-        "config": asdict(model.config),
-        "weights": model.state_dict(),
-        "history": vars(history or History()),
-    }
-    try:
-        torch.save(record, part)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def load(path: str | Path, model: torch.nn.Module) -> History:
-    """Read a checkpoint of `save` into `model`, which must be of the same class and config; returns its History.
-
-    Nothing in the file is executed: torch's `weights_only` reader takes tensors and plain values, and no code.
-    Raises ValueError, leaving `model` as it was, for a file that is no checkpoint, that carries code, or that holds
-    another model; FileNotFoundError where there is none.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's remarks on how a foreign file was pickled: we refuse it anyway
-            record = torch.load(path, map_location="cpu", weights_only=True)
-        held = record["model"], record["config"]
-        weights, history = record["weights"], History(**record["history"])
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{path} is not a checkpoint that `save` wrote, or carries code; it was refused and nothing in it was run"
-        ) from error
-    wanted = type(model).__name__, asdict(model.config)
-    if held != wanted:
-        raise ValueError(f"{path} holds another model: expected {wanted[0]} {wanted[1]}, got {held[0]} {held[1]}")
-    model.load_state_dict(weights)
-    return history
-
-
 def _launch(precision):
     """Fabric on one device of our choice; under `fabric run`, which has started the processes, on those it names."""
     if "LT_CLI_USED" in os.environ:
@@ -191,10 +124,29 @@ def _tensors(name, data):
     return data
 
 
+def _set_up(fabric, model, optimizer, precision):
+    """The model on its device, and what the loop calls: model, optimizer and backward."""
+    wrapped, wrapped_optimizer = fabric.setup(model, optimizer)
+    if precision is None and "LT_CLI_USED" not in os.environ:
+        return model, optimizer, torch.Tensor.backward  # the wrappers have nothing to do here but cost 3 % of a step
+    for name in ("log_prob", "elbo"):  # what a loss may call instead of the model itself
+        if hasattr(model, name):
+            wrapped.mark_forward_method(name)
+    return wrapped, wrapped_optimizer, fabric.backward
+
+
 def _state(model, optimizer, generator):
     """A copy of everything that the next step depends on."""
-    resume = {"optimizer": copy.deepcopy(optimizer.state_dict()), "generator": generator.get_state()}
-    return {"model": copy.deepcopy(model.state_dict()), "resume": resume}
+    resume = {"optimizer": optimizer.state_dict(), "generator": generator.get_state()}
+    return _copy({"model": model.state_dict(), "resume": resume})
+
+
+def _copy(tree):
+    if isinstance(tree, torch.Tensor):
+        return tree.detach().clone()
+    if isinstance(tree, dict):
+        return {key: _copy(value) for key, value in tree.items()}
+    return [_copy(value) for value in tree] if isinstance(tree, list) else tree
 
 
 def _go_on_from(history, steps, optimizer, generator, lr):

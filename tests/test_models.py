@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
+from course_lib.checkpoint import load, save
 from course_lib.device import make_generator
 from course_lib.layers import MLP, initialised_by
 from course_lib.models.autoencoder import Autoencoder, AutoencoderConfig
 from course_lib.prob import categorical_log_prob
-from course_lib.train import load, save
 
 
 def levels_like(config, n, generator):

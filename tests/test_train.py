@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from course_lib.checkpoint import History, load, save
 from course_lib.data import load_digits
 from course_lib.device import make_generator
 from course_lib.models.autoencoder import Autoencoder, AutoencoderConfig
 from course_lib.prob import categorical_log_prob
-from course_lib.train import History, NotFinite, fit, load, save
+from course_lib.train import NotFinite, fit
 
 ROOT = Path(__file__).parents[1]
 CONFIG = AutoencoderConfig(latent=2, features=16, depth=1)
@@ -58,6 +59,15 @@ def test_it_is_the_bare_loop_and_nothing_else():
     assert torch.equal(weights(model), weights(bare))
     assert history.loss[-1] < history.loss[0]
     assert not model.training
+
+
+def test_half_precision_learns_the_same_thing():
+    model, generator = fresh()
+    expected = run(model, generator).loss
+    model, generator = fresh()
+    got = run(model, generator, precision="bf16-mixed").loss
+    assert got != expected
+    assert got == pytest.approx(expected, rel=0.02)  # bf16 keeps 8 bits: 0.4 % a number, less on average
 
 
 def test_the_held_out_loss_is_the_mean_over_all_of_it():
