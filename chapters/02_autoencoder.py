@@ -710,6 +710,9 @@ codes = draw_codes(wide.encoder(x_train).detach(), 10, generator)["Gaussian"]
 with torch.no_grad():
     copied, drawn = picture(wide(x_test[:10])), picture(wide.decoder(codes))
 at = shares[64]
+assert error[2] > error[8] > error[16] > error[64], (
+    "more numbers, better copies"
+)
 assert error[64] < 0.6 * error[32] and at["held-out"] < reality + 0.06, (
     "it copies best"
 )
