@@ -35,8 +35,7 @@ $(TOOLS): $(COURSE)
 
 lab: $(COURSE) ## open JupyterLab on the course (make lab ARGS="--no-browser --port 8890")
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-$(THREADS)} $(BIN)/jupyter lab $(AS_ROOT) $(ARGS) \
-	  --LabApp.default_url='/lab/tree/README.md?factory=Markdown%20Preview' \
-	  --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate
+	  --LabApp.app_settings_dir=tools/lab --LabApp.default_url=/lab/tree/README.md
 
 book: $(COURSE) ## build the Jupyter Book from the stored outputs
 	@$(BIN)/python tools/book.py

@@ -56,30 +56,45 @@ def chapters():
 
 
 def training():
-    """What `fit` costs over the bare loop: median of five alternating runs of the chapter's own model."""
-    x, steps = load_digits("train")[0], 1000
-    seconds = {"bare": [], "fit": []}
-    for repeat in range(6):
-        for way in seconds:
-            generator = make_generator(0)
-            model = Autoencoder(AutoencoderConfig(latent=2, features=64, depth=1), generator=generator)
-            start = time.perf_counter()
-            if way == "fit":
-                fit(model, x, loss=nats, steps=steps, batch_size=100, lr=1e-3, generator=generator, progress=False)
-            else:
-                optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-                losses = []
-                for _ in range(steps):
-                    loss = nats(model, x[torch.randint(1000, (100,), generator=generator)]).mean()
-                    optimizer.zero_grad()
-                    loss.backward()
-                    optimizer.step()
-                    losses.append(loss.item())
-            if repeat:  # the first round warms up
-                seconds[way].append(time.perf_counter() - start)
-    bare, with_fit = (statistics.median(seconds[way]) for way in seconds)
-    row("fit over the bare loop (1000 steps, median of 5)", 100 * (with_fit / bare - 1), 5, "%")
-    row("the bare loop itself, a step", 1e3 * bare / steps, None, "ms")
+    """What `fit` costs over the bare loop of the chapter's own model: median over five pairs, one after the other.
+
+    On one thread, and pair by pair, because a machine's speed drifts by more than what is measured here.
+    """
+    threads, steps = torch.get_num_threads(), 1000
+    torch.set_num_threads(1)
+    _bare_loop(100), _fit(100)  # warm
+    pairs = [(_bare_loop(steps), _fit(steps)) for _ in range(5)]
+    torch.set_num_threads(threads)
+    over = statistics.median(with_fit / bare for bare, with_fit in pairs) - 1
+    row("fit over the bare loop (1000 steps, median of 5 pairs)", 100 * over, 5, "%")
+    row("the bare loop itself, a step", 1e3 * statistics.median(bare for bare, _ in pairs) / steps, None, "ms")
+
+
+def _fresh():
+    generator = make_generator(0)
+    model = Autoencoder(AutoencoderConfig(latent=2, features=64, depth=1), generator=generator)
+    return model, generator, load_digits("train")[0]
+
+
+def _bare_loop(steps):
+    model, generator, x = _fresh()
+    start = time.perf_counter()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    losses = []
+    for _ in range(steps):
+        loss = nats(model, x[torch.randint(1000, (100,), generator=generator)]).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return time.perf_counter() - start
+
+
+def _fit(steps):
+    model, generator, x = _fresh()
+    start = time.perf_counter()
+    fit(model, x, loss=nats, steps=steps, batch_size=100, lr=1e-3, generator=generator, progress=False)
+    return time.perf_counter() - start
 
 
 def importing():

@@ -26,6 +26,7 @@ def lab(tmp_path_factory, browser):
     """The address of a JupyterLab on a copy of the chapters, without the outputs that are stored in them."""
     folder = tmp_path_factory.mktemp("lab")
     shutil.copytree(ROOT / "chapters", folder / "course" / "chapters")
+    shutil.copy(ROOT / "README.md", folder / "course")
     for path in (folder / "course" / "chapters").glob("*.ipynb"):
         notebook = nbformat.read(path, as_version=4)
         for cell in notebook.cells:
@@ -42,8 +43,8 @@ def lab(tmp_path_factory, browser):
     options = [
         *("--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0"),
         *("--IdentityProvider.token=", "--ServerApp.password=", f"--ServerApp.root_dir={folder / 'course'}"),
-        *("--LabApp.expose_app_in_browser=True", "--LabApp.news_url=None", "--LabApp.extension_manager=readonly"),
-        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        *("--LabApp.expose_app_in_browser=True", "--LabApp.extension_manager=readonly"),
+        f"--LabApp.app_settings_dir={ROOT / 'tools' / 'lab'}",  # as `make lab` starts it
     ]
     address = f"http://127.0.0.1:{port}"
     with (folder / "log").open("w") as log:
@@ -166,3 +167,10 @@ def test_learner_sees_nothing_of_the_teachers_tools(open_lab):
         page.keyboard.press("Escape")
     assert "Run All Cells" in words
     assert not re.search(r"nbgrader|formgrader|assignment", words, re.IGNORECASE)
+
+
+def test_the_readme_opens_as_a_page_and_nothing_asks_about_news(open_lab):
+    page = open_lab("/tree/README.md")
+    page.locator(".jp-MarkdownViewer h1", has_text="From vectors to objects").wait_for()
+    page.wait_for_timeout(1_000)
+    assert page.get_by_text("Jupyter news").count() == 0
