@@ -5,9 +5,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 # One core stays free for the browser: PyTorch's threads wait by spinning, and fight it for the last one.
-THREADS := $(shell $(PYTHON) -c 'import os; print(max(1, (os.cpu_count() or 2) - 1))')
+THREADS = $(shell $(PYTHON) -c 'import os; print(max(1, (os.cpu_count() or 2) - 1))')
 # In a container one is often root, and JupyterLab wants to hear that this is meant.
-AS_ROOT := $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
+AS_ROOT = $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
 COURSE := $(VENV)/course.stamp
 TOOLS  := $(VENV)/tools.stamp
 

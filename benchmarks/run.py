@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -60,41 +61,44 @@ def training():
 
     On one thread, and pair by pair, because a machine's speed drifts by more than what is measured here.
     """
+    run = load_digits("train")[0], AutoencoderConfig(latent=2, features=64, depth=1), 100
     threads, steps = torch.get_num_threads(), 1000
     torch.set_num_threads(1)
-    _bare_loop(100), _fit(100)  # warm
-    pairs = [(_bare_loop(steps), _fit(steps)) for _ in range(5)]
+    seconds = {_bare_loop: [], _fit: []}
+    for _ in range(6):
+        for way, taken in seconds.items():
+            times = way(*run, steps)
+            taken.append(times[-1] - times[0])
     torch.set_num_threads(threads)
-    over = statistics.median(with_fit / bare for bare, with_fit in pairs) - 1
+    bare, with_fit = (taken[1:] for taken in seconds.values())  # the first round warms up
+    over = statistics.median(b / a for a, b in zip(bare, with_fit, strict=True)) - 1
     row("fit over the bare loop (1000 steps, median of 5 pairs)", 100 * over, 5, "%")
-    row("the bare loop itself, a step", 1e3 * statistics.median(bare for bare, _ in pairs) / steps, None, "ms")
+    row("the bare loop itself, a step", 1e3 * statistics.median(bare) / steps, None, "ms")
 
 
-def _fresh():
-    generator = make_generator(0)
-    model = Autoencoder(AutoencoderConfig(latent=2, features=64, depth=1), generator=generator)
-    return model, generator, load_digits("train")[0]
-
-
-def _bare_loop(steps):
-    model, generator, x = _fresh()
-    start = time.perf_counter()
+def _bare_loop(x, config, batch_size, steps, device="cpu"):
+    """Chapter 2's loop and nothing else: when it started, and when each step was done."""
+    generator = make_generator(0, device)
+    model, x = Autoencoder(config, generator=generator).to(device), x.to(device)
+    times, losses = [time.perf_counter()], []
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    losses = []
     for _ in range(steps):
-        loss = nats(model, x[torch.randint(1000, (100,), generator=generator)]).mean()
+        loss = nats(model, x[torch.randint(len(x), (batch_size,), device=device, generator=generator)]).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    return time.perf_counter() - start
+        times.append(time.perf_counter())
+    return times
 
 
-def _fit(steps):
-    model, generator, x = _fresh()
+def _fit(x, config, batch_size, steps):
+    """The same run by `fit`: when it started, and when it was done."""
+    generator = make_generator(0)
+    model = Autoencoder(config, generator=generator)
     start = time.perf_counter()
-    fit(model, x, loss=nats, steps=steps, batch_size=100, lr=1e-3, generator=generator, progress=False)
-    return time.perf_counter() - start
+    fit(model, x, loss=nats, steps=steps, batch_size=batch_size, lr=1e-3, generator=generator, progress=False)
+    return start, time.perf_counter()
 
 
 def importing():
@@ -116,7 +120,7 @@ def book():
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         command = [sys.executable, ROOT / "tools" / "book.py", "--fresh", "--output", folder]
-        subprocess.run(command, check=True, capture_output=True, env=os.environ | {"CUDA_VISIBLE_DEVICES": ""})
+        subprocess.run(command, check=True, capture_output=True)
         row("make book", time.perf_counter() - start, 60, "s")
         for path in CHAPTERS:
             page = next(Path(folder).rglob(f"{path.stem}.html"))
@@ -165,19 +169,8 @@ def gpu():
     for name, (x, config, batch_size) in sizes.items():
         step = {}
         for device in ("cpu", "cuda"):
-            generator = make_generator(0, device)
-            model = Autoencoder(config, generator=generator).to(device)
-            data, optimizer = x.to(device), torch.optim.Adam(model.parameters(), lr=1e-3)
-            runs = []
-            for _ in range(25):
-                start = time.perf_counter()
-                index = torch.randint(len(data), (batch_size,), device=device, generator=generator)
-                loss = nats(model, data[index]).mean()
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                loss.item()
-                runs.append(time.perf_counter() - start)
+            times = _bare_loop(x, config, batch_size, 25, device)
+            runs = [after - before for before, after in pairwise(times)]
             step[device] = statistics.median(runs[5:])
         row(f"GPU over CPU, a step: {name}", step["cpu"] / step["cuda"], None, "×")
 

@@ -9,9 +9,11 @@ import argparse
 import csv
 import hashlib
 import html
+import io
 import logging
 import os
 import shutil
+import signal
 import sys
 import time
 import warnings
@@ -21,7 +23,7 @@ HERE = Path(__file__).resolve().parent
 COURSE = HERE.parent / "_build" / "coursework"
 
 import nbformat
-from course import Course, release
+from course import Course, release, replace
 from submissions import NotGradable, find, mend
 
 
@@ -124,13 +126,12 @@ def write_table(course):
     rows = [course.state["graded"][key]["row"] for key in sorted(course.state["graded"])]
     ends = ["total", "max", "status", "message"]
     exercises = sorted({key for row in rows for key in row} - {"student", "assignment", *ends})
-    path = course.root / "grades.csv"
-    with path.with_name(".grades.part").open("w", newline="", encoding="utf-8-sig") as file:  # -sig: for Excel
-        table = csv.DictWriter(file, ["student", "assignment", *exercises, *ends])
-        table.writeheader()
-        for row in rows:  # a cell that begins with = would be run by a spreadsheet
-            table.writerow({k: f"'{v}" if isinstance(v, str) and v[:1] in tuple("=+-@") else v for k, v in row.items()})
-    os.replace(path.with_name(".grades.part"), path)
+    text = io.StringIO(newline="")
+    table = csv.DictWriter(text, ["student", "assignment", *exercises, *ends])
+    table.writeheader()
+    for row in rows:  # a cell that begins with = would be run by a spreadsheet
+        table.writerow({k: f"'{v}" if isinstance(v, str) and v[:1] in tuple("=+-@") else v for k, v in row.items()})
+    replace(course.root / "grades.csv", text.getvalue().encode("utf-8-sig"))  # -sig: for Excel
 
 
 def keep_quiet(root, verbose):
@@ -174,9 +175,28 @@ def main(arguments=None):
             return 0
         return int(bool(grade(course, options.folder, released, options.force)))
     except KeyboardInterrupt:
+        if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, 0)
         print("\nstopped; what was graded is kept, and the same command goes on from here", file=sys.stderr)
         return 130
 
 
+def insist_on_ctrl_c():
+    """Ctrl-C raises KeyboardInterrupt, again every five seconds until `main` has heard it.
+
+    Between us and a kernel stand libraries that can swallow one: in a finaliser, or as a cancelled task.
+    """
+
+    def stop(signum, frame):
+        if hasattr(signal, "setitimer"):  # not on Windows
+            signal.setitimer(signal.ITIMER_REAL, 5)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, stop)
+    if hasattr(signal, "SIGALRM"):
+        signal.signal(signal.SIGALRM, stop)
+
+
 if __name__ == "__main__":
+    insist_on_ctrl_c()
     sys.exit(main())

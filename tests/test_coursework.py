@@ -352,6 +352,21 @@ def test_ctrl_c_keeps_what_was_graded(tmp_path):
     assert {s: r["total"] for s, r in table(course).items()} == {"a": "2.0"}
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no interval timer")
+def test_a_ctrl_c_that_somebody_swallows_comes_again():
+    script = (
+        "import os, signal, sys, time\n"
+        "sys.path.insert(0, sys.argv[1])\n"
+        "import grading\n"
+        "grading.insist_on_ctrl_c()\n"
+        "try:\n    os.kill(os.getpid(), signal.SIGINT)\nexcept KeyboardInterrupt:\n    print('swallowed')\n"
+        "try:\n    time.sleep(40)\nexcept KeyboardInterrupt:\n    print('heard')\n"
+    )
+    command = [sys.executable, "-c", script, str(ROOT / "coursework")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["swallowed", "heard"], done.stderr
+
+
 @pytest.mark.parametrize("folder", ["nowhere", "", "empty"])
 def test_a_folder_that_is_none_is_named(tmp_path, folder):
     (tmp_path / "empty").mkdir()
