@@ -39,6 +39,7 @@ def fit(
     batch_size: int,
     lr: float,
     generator: torch.Generator,
+    schedule: str = "constant",
     valid: Data | None = None,
     valid_every: int = 100,
     precision: str | None = None,
@@ -51,15 +52,18 @@ def fit(
     `data` is x (N, …) or a tuple (x, y, …) of equal N; batches are drawn from it with replacement by `generator`.
     The mean loss on `valid`, if given, enters the history every `valid_every` steps. Everything moves to
     `pick_device()`; on a GPU, `precision="bf16-mixed"` is faster; under `fabric run` every process trains on batches
-    of its own. Ctrl-C (the notebook's stop button) ends after the current step: model and History stay usable, and
-    `fit(…, history=history)` goes on to `steps` exactly as if it had never stopped. `checkpoint=path` does the same
-    across sessions: it is written as training goes, and read when it exists.
+    of its own. With `schedule="cosine"` the learning rate falls from `lr` to 0 along half a wave. Ctrl-C (the
+    notebook's stop button) ends after the current step: model and History stay usable, and `fit(…, history=history)`
+    goes on to `steps` exactly as if it had never stopped. `checkpoint=path` does the same across sessions: it is
+    written as training goes, and read when it exists.
 
     Raises NotFinite with step and advice when the loss stops being a number; ValueError when sizes cannot work.
     """
     data, valid = _tensors("data", data), () if valid is None else _tensors("valid", valid)
     if steps < 1 or batch_size < 1 or valid_every < 1:
         raise ValueError(f"expected steps, batch_size, valid_every ≥ 1, got {steps}, {batch_size}, {valid_every}")
+    if schedule not in ("constant", "cosine"):
+        raise ValueError(f"schedule: expected 'constant' or 'cosine', got {schedule!r}")
     fabric = _launch(precision)
     if checkpoint is not None and Path(checkpoint).exists():
         history = load(checkpoint, model)
@@ -80,6 +84,8 @@ def fit(
         for step in range(first + 1, steps + 1):
             index = torch.randint(len(data[0]), (batch_size,), device=generator.device, generator=generator)
             nats = loss(wrapped, *(t[index.to(t.device)] for t in data)).mean()
+            if schedule == "cosine":
+                _set_lr(optimizer, lr * 0.5 * (1 + math.cos(math.pi * (step - 1) / steps)))
             optimizer.zero_grad()
             backward(nats)
             history.loss.append(nats.item())
@@ -154,8 +160,12 @@ def _go_on_from(history, steps, optimizer, generator, lr):
     if history.resume:
         optimizer.load_state_dict(history.resume["optimizer"])
         generator.set_state(history.resume["generator"])
-        for group in optimizer.param_groups:
-            group["lr"] = lr  # the caller's, which may have changed since
+        _set_lr(optimizer, lr)  # the caller's, which may have changed since
+
+
+def _set_lr(optimizer, lr):
+    for group in optimizer.param_groups:
+        group["lr"] = lr
 
 
 def _fall_back(good, model, history, lr):

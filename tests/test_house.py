@@ -26,8 +26,8 @@ LAYERS = {
     "": -1,
     "device": 0, "expect": 0,
     "prob": 1, "data": 1, "data.*": 1, "layers": 1,
-    "models": 2, "models.*": 2, "decode": 2, "checkpoint": 2,
-    "train": 3, "metrics": 3, "judge": 3, "plots": 3, "player": 3,
+    "decode": 2, "models": 2, "models.*": 2, "checkpoint": 2,
+    "train": 3, "metrics": 3, "judge": 3, "plots": 3, "typeset": 3, "player": 3,
     "explore": 4, "check": 4,
 }  # fmt: skip
 HEAVY = {"matplotlib", "sklearn", "lightning", "lightning_fabric", "ipywidgets", "pooch", "requests"}

@@ -1,6 +1,21 @@
-"""One file a data set; `load_*` returns tensors. `store` finds, downloads and verifies what is fetched."""
+"""One file a data set; `load_*` returns tensors, or a `Corpus` of texts that its `Vocabulary` turns into tensors.
+
+`store` finds, downloads and verifies what is fetched.
+"""
 
 from .digits import load_digits
 from .mnist import load_mnist
+from .poems import PoemGrammar
+from .text import Corpus, Vocabulary, load_names, load_shakespeare, load_tang, windows
 
-__all__ = ["load_digits", "load_mnist"]
+__all__ = [
+    "Corpus",
+    "PoemGrammar",
+    "Vocabulary",
+    "load_digits",
+    "load_mnist",
+    "load_names",
+    "load_shakespeare",
+    "load_tang",
+    "windows",
+]

@@ -9,6 +9,7 @@ import gzip
 import os
 import shutil
 import tempfile
+import textwrap
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,8 +31,20 @@ class Download:
     archive_md5: str = ""  # given where the address serves a .gz: the MD5 of that
 
 
-_ENTRIES = tomllib.loads(Path(__file__).with_name("registry.toml").read_text("utf-8"))
-REGISTRY = {name: Download(**entry) for name, entry in _ENTRIES.items()}
+def _read_registry(toml: str) -> dict[str, Download]:
+    """Read a registry as {name: Download}, in its order; a folder, "name/" with `files`, gives one for each file."""
+    registry = {}
+    for name, entry in tomllib.loads(toml).items():
+        if name.endswith("/"):
+            for sha256, size, file in map(str.split, entry.pop("files").splitlines()):
+                one = {**entry, "url": entry["url"] + file, "sha256": sha256, "size": int(size)}
+                registry[name + file] = Download(**one)
+        else:
+            registry[name] = Download(**entry)
+    return registry
+
+
+REGISTRY = _read_registry(Path(__file__).with_name("registry.toml").read_text("utf-8"))
 
 
 def store_folder() -> Path:
@@ -64,7 +77,8 @@ def fetch(name: str) -> Path:
     processes may fetch the same file at once. Raises StoreError in every bad case: one line, with what to do.
     """
     if name not in REGISTRY:
-        raise StoreError(f"the course knows no data file {name!r}; it knows {', '.join(REGISTRY)}")
+        known = textwrap.shorten(", ".join(REGISTRY), 300, placeholder=" …")
+        raise StoreError(f"the course knows no data file {name!r}; it knows {known}")
     download, path = REGISTRY[name], store_folder() / name
     try:
         if not path.exists():

@@ -1,0 +1,124 @@
+"""Pictures made of text: bars, poems and tables as HTML, shown in the reader's own fonts.
+
+Chinese is always text: the font that matplotlib brings along has none of it, and would draw boxes.
+"""
+
+import html
+from collections.abc import Mapping, Sequence
+
+from IPython.display import HTML
+
+# Colours of their own only where they mean something; each is readable on white and on the book's dark grey.
+COLOURS = ["#cc3311", "#8899aa", "#4477aa"]
+MARKS = {
+    "wrong": "color: #fff; background: #cc3311; border-radius: 0.15em;",
+    "given": "opacity: 0.55;",
+    "own": "color: #fff; background: #4477aa; border-radius: 0.15em;",
+    "here": "outline: 2px solid #cc3311; border-radius: 0.15em;",
+}
+WIDE = "display: flex; flex-wrap: wrap; gap: 0.6rem 2rem; align-items: flex-start;"
+
+
+def show_bars(distributions: Mapping[str, Mapping[str, float]], *, top: int = 8, chosen: str | None = None) -> HTML:
+    """Horizontal bars {name: {character: probability}}: the `top` characters by their greatest probability in any.
+
+    Of several distributions each has a colour of its own. `chosen` is marked, and shown even if it is not at the top.
+    Raises ValueError for no distribution or more than three.
+    """
+    if not 1 <= len(distributions) <= len(COLOURS):
+        raise ValueError(f"distributions: expected 1 to {len(COLOURS)}, got {len(distributions)}")
+    greatest = {}
+    for p in distributions.values():
+        for character, share in p.items():
+            greatest[character] = max(share, greatest.get(character, 0.0))
+    rows = sorted(greatest, key=greatest.get, reverse=True)[:top]
+    rows += [chosen] if chosen is not None and chosen not in rows else []
+    rows += [""] * (top + 1 - len(rows))  # the same height at every position of a slider
+    colours = dict(zip(distributions, COLOURS, strict=False))
+    legend = ""
+    if len(distributions) > 1:
+        names = "".join(f'<span><b style="color: {colours[n]}">■</b> {html.escape(n)}</span>' for n in distributions)
+        legend = f'<div style="{WIDE} font-size: 0.85em">{names}</div>'
+    lines = []
+    for character in rows:
+        bars = "".join(_bar(p.get(character), colours[name]) for name, p in distributions.items())
+        mark = MARKS["here"] if character == chosen and character else ""
+        label = f'<span style="width: 1.4em; text-align: center; font-size: 1.2em; {mark}">{_visible(character)}</span>'
+        height = f"min-height: {max(1.6, 1.1 * len(distributions)):.1f}em"
+        lines.append(
+            f'<div style="display: flex; gap: 0.6em; align-items: center; {height}">{label}'
+            f'<span style="flex: 1; min-width: 0">{bars if character else ""}</span></div>'
+        )
+    return HTML(f'<div style="max-width: 26rem; line-height: 1.1">{legend}{"".join(lines)}</div>')
+
+
+def show_texts(
+    texts: Sequence[str], *, wrong: Sequence[Sequence[int]] | None = None, given: int = 0, line: int | None = 5
+) -> HTML:
+    """Texts beside each other, each broken into lines of `line` characters (None: as they are).
+
+    The first `given` characters of each stand back; the positions `wrong` (one list a text) are marked.
+    Raises ValueError if `wrong` has not one list for each text.
+    """
+    if wrong is not None and len(wrong) != len(texts):
+        raise ValueError(f"wrong: expected a list for each of the {len(texts)} texts, got {len(wrong)}")
+    blocks = []
+    for n, text in enumerate(texts):
+        marks = dict.fromkeys(range(given), "given") | dict.fromkeys(wrong[n] if wrong is not None else (), "wrong")
+        pieces = []
+        for position, character in enumerate(text):
+            if line and position and position % line == 0:
+                pieces.append("\n")
+            shown = _visible(character) if position in marks else html.escape(character)
+            pieces.append(f'<span style="{MARKS[marks[position]]}">{shown}</span>' if position in marks else shown)
+        size = "font-size: 1.25em; line-height: 1.35" if line else "font-size: 0.95em; line-height: 1.3"
+        blocks.append(f'<div style="white-space: pre-wrap; overflow-wrap: anywhere; {size}">{"".join(pieces)}</div>')
+    return HTML(f'<div style="{WIDE}">{"".join(blocks)}</div>')
+
+
+def show_gloss(lines: Sequence[Sequence[tuple[str, str]]]) -> HTML:
+    """Lines of (word, meaning), each meaning below its word."""
+    word = '<span style="text-align: center"><span style="font-size: 1.35em">{}</span><br>{}</span>'
+    rows = []
+    for line in lines:
+        pairs = (word.format(_visible(w), f'<span style="font-size: 0.7em">{html.escape(m)}</span>') for w, m in line)
+        rows.append(f'<div style="{WIDE} gap: 0 1.2em; line-height: 1.25; margin-bottom: 0.4em">{"".join(pairs)}</div>')
+    return HTML("".join(rows))
+
+
+def show_table(header: Sequence[str], rows: Sequence[Sequence], *, marks: Mapping[tuple[int, int], str] | None = None):
+    """A table; `marks` {(row, column): "wrong" | "given" | "own" | "here"} sets cells apart. Returns HTML.
+
+    Raises ValueError for a row that is not as long as the header.
+    """
+    marks = marks or {}
+    if odd := next((row for row in rows if len(row) != len(header)), None):
+        raise ValueError(f"rows: expected {len(header)} cells as in the header, got {len(odd)}: {odd!r}")
+    cell = "padding: 0.1em 0.5em; text-align: left;"
+    head = "".join(f'<th style="{cell}">{html.escape(name)}</th>' for name in header)
+    body = ""
+    for r, row in enumerate(rows):
+        cells = (f'<td style="{cell} {MARKS.get(marks.get((r, c)), "")}">{_visible(v)}</td>' for c, v in enumerate(row))
+        body += f"<tr>{''.join(cells)}</tr>"
+    return HTML(f'<table style="border-collapse: collapse"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>')
+
+
+def side_by_side(parts: Mapping[str, HTML]) -> HTML:
+    """Pieces of HTML {title: piece} beside each other, or below each other where the page is narrow."""
+    box = '<div style="flex: 1 1 16rem; min-width: 0"><b>{}</b>{}</div>'
+    return HTML(f'<div style="{WIDE}">{"".join(box.format(html.escape(t), p.data) for t, p in parts.items())}</div>')
+
+
+def _bar(share, colour):
+    """One bar and its number; nothing where a distribution does not know the character."""
+    share = share or 0.0
+    number = "0 %" if share == 0 else "< 0.1 %" if share < 0.001 else f"{100 * share:.3g} %"
+    return (
+        f'<span style="display: flex; gap: 0.4em; align-items: center"><span style="background: {colour}; '
+        f'height: 0.8em; width: {72 * share:.1f}%"></span><span style="font-size: 0.75em">{number}</span></span>'
+    )
+
+
+def _visible(value):
+    """Escaped, and spaces and line ends as signs that can be seen."""
+    return html.escape(str(value)).replace("\n", "⏎") if str(value) != " " else "␣"
