@@ -62,11 +62,8 @@ class PoemGrammar:
         for category, words in source["words"].items():
             self._words[category] = self._read(words)
         for category, rhymes in source["rhymed"].items():
-            self._words[category] = [
-                word._replace(p=word.p / len(rhymes), rhyme=rhyme)
-                for rhyme, words in rhymes.items()
-                for word in self._read(words)
-            ]
+            by_rhyme = [(rhyme, word) for rhyme, words in rhymes.items() for word in self._read(words)]
+            self._words[category] = [w._replace(p=w.p / len(rhymes), rhyme=r) for r, w in by_rhyme]
         self._words_of, self._edges_of, self._entropy_of, self._states_at = {}, {}, {}, []
         self.start = (self._couplet_after(0, range(len(self._couplets))), "")
 
@@ -109,15 +106,14 @@ class PoemGrammar:
         if state is None or self._ended(state):
             return {}
         characters, _, sums = self._edges(state)
-        p = [high - low for low, high in zip([0.0, *sums], sums, strict=False)]
-        return dict(sorted(zip(characters, p, strict=True), key=lambda pair: -pair[1]))
+        return dict(sorted(zip(characters, _shares(sums), strict=True), key=lambda pair: -pair[1]))
 
     def entropy(self) -> float:
-        """H in nats per poem, exactly: from the last character back, H(state) = Σ_c p(c) (H(state after c) − log p(c))."""
+        """H in nats per poem, exactly: from the end, H(state) = Σ_c p(c) (H(state after c) − log p(c))."""
         return self._entropy(self.start)
 
     def is_valid(self, text: str) -> Verdict:
-        """Can the grammar make `text`? If not, `position` is the first that no poem beginning so has (or a short end)."""
+        """Can the grammar make `text`? If not, `position` is the first that no such poem has (or its short end)."""
         state = self.start
         for position, character in enumerate(text):
             p, state = self._step(state, character)
@@ -183,12 +179,11 @@ class PoemGrammar:
             last = place.slot == len(slots) - 1
             by_category.setdefault((slots[place.slot], last), []).append(couplet)
         for (category, last), couplets in by_category.items():
-            allowed = [
-                word
-                for word in self._words[category]
-                if not (second and place.slot == 0 and self._tone[word.text[1]] == place.tone)
-                and not (second and last and place.rhyme and word.rhyme != place.rhyme)
-            ]
+            allowed = self._words[category]
+            if second and place.slot == 0:
+                allowed = [word for word in allowed if self._tone[word.text[1]] != place.tone]
+            if second and last and place.rhyme:
+                allowed = [word for word in allowed if word.rhyme == place.rhyme]
             share = len(couplets) / len(place.couplets) / sum(word.p for word in allowed)
             for word in allowed:
                 if word.text in words:
@@ -232,7 +227,7 @@ class PoemGrammar:
         if character not in characters:
             return 0.0, None
         at = characters.index(character)
-        return sums[at] - (sums[at - 1] if at else 0.0), nexts[at]
+        return _shares(sums)[at], nexts[at]
 
     def _ended(self, state):
         return state[0].line == self.lines
@@ -241,12 +236,10 @@ class PoemGrammar:
         if self._ended(state):
             return 0.0
         if state not in self._entropy_of:
-            total, before = 0.0, 0.0
             _, nexts, sums = self._edges(state)
-            for upto, after in zip(sums, nexts, strict=True):
-                p, before = upto - before, upto
-                total += p * (self._entropy(after) - math.log(p))
-            self._entropy_of[state] = total
+            self._entropy_of[state] = sum(
+                p * (self._entropy(after) - math.log(p)) for p, after in zip(_shares(sums), nexts, strict=True)
+            )
         return self._entropy_of[state]
 
     def _states(self, position):
@@ -256,3 +249,8 @@ class PoemGrammar:
             here = [state for state in self._states_at[-1] if not self._ended(state)]
             self._states_at.append({after for state in here for after in self._edges(state)[1]})
         return self._states_at[position]
+
+
+def _shares(sums):
+    """Cumulative probabilities back into single ones."""
+    return [high - low for low, high in zip([0.0, *sums], sums, strict=False)]

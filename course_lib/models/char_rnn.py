@@ -1,4 +1,4 @@
-"""A sentence, one character at a time: a recurrent network that says how likely each character is after those before."""
+"""A sentence, one character at a time: a recurrent network says how likely each is after those before it."""
 
 from dataclasses import dataclass
 
