@@ -1,8 +1,15 @@
 """Checks for a notebook. When one fails, its message says what was expected, what came, and what is usually wrong."""
 
 import math
+from collections.abc import Callable
+from contextlib import contextmanager
 
 import torch
+
+from .expect import expect_levels, fits
+
+ROWS_AT_ONCE = 512  # in one pass of a model under test: enough to be fast, few enough for a small machine
+ROUNDING = 1e-5  # of the largest logit: float32 keeps 7 digits, and another size of batch may cost the last of them
 
 
 def assert_shape(x: torch.Tensor, shape: tuple, *, name: str = "x") -> None:
@@ -14,7 +21,7 @@ def assert_shape(x: torch.Tensor, shape: tuple, *, name: str = "x") -> None:
     if not isinstance(x, torch.Tensor):
         raise AssertionError(f"{name}: expected a tensor of shape {wanted}, got {_kind(x)}.{_missing(x)}")
     got = tuple(x.shape)
-    if not _fits(got, shape):
+    if not fits(got, shape):
         raise AssertionError(f"{name}: expected shape {wanted}, got {got}.{_shape_hint(got, tuple(shape))}")
 
 
@@ -43,8 +50,67 @@ def assert_close(got, expected, *, tolerance: float = 1e-4, name: str = "result"
     raise AssertionError(f"{name}: expected {b:.6g}{where}, got {a:.6g}.{_value_hint(got, expected, tolerance)}")
 
 
-def _fits(got, shape):
-    return len(got) == len(shape) and all(isinstance(s, str) or s == n for s, n in zip(shape, got, strict=True))
+def assert_causal(model: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> None:
+    """The logits of `model(x)` at position t depend on x[:, :t] only: x (B, T) long -> logits (B, T, V).
+
+    It is tried out: each position in turn gets another level, and we look whose logits move. That takes T passes of
+    the batch, so a few sentences are enough. The model is asked in eval mode and left in the mode it was in.
+
+    Raises AssertionError that says which position sees what it must not see, or that no position sees its past;
+    TypeError and ValueError for an `x` that holds no sentences.
+    """
+    expect_levels("x", x, ("B", "T"), math.inf)  # of how many levels, the logits will say
+    B, T = x.shape
+    if B < 1 or T < 2:
+        raise ValueError(f"x: expected at least one sentence of at least two positions, got shape {(B, T)}")
+    with torch.no_grad(), _eval_mode(model):
+        logits = model(x)
+        assert_shape(logits, (B, T, "V"), name="model(x)")
+        V = logits.shape[2]
+        if V < 2 or logits.isnan().any():
+            raise AssertionError(f"model(x): expected numbers for two levels or more, got V = {V}, or NaN among them.")
+        expect_levels("x", x, ("B", "T"), V)
+        moved = _moved(model, x, logits)
+    for s, t in moved.tril(-1).nonzero().tolist():
+        raise AssertionError(
+            f"position {t}'s logits change when x at position {s} changes: the model sees the future. "
+            "Hint: a bidirectional layer, attention without a mask, or a shift to the wrong side does that."
+        )
+    for t in moved.diagonal().nonzero().flatten().tolist():
+        raise AssertionError(
+            f"position {t}'s logits change when x at position {t} changes: the model sees what it has to predict. "
+            "Hint: shift the inputs by one: a start token, then x[:, :-1]."
+        )
+    if not moved.any():
+        raise AssertionError(
+            "no logits change, whatever stands before them: the model ignores its past. "
+            "Hint: is x used at all, and is the state passed on from one position to the next?"
+        )
+
+
+@contextmanager
+def _eval_mode(model):
+    """Every layer in eval mode (no dropout), and each back in its own afterwards; a plain function has none."""
+    modes = {layer: layer.training for layer in model.modules()} if isinstance(model, torch.nn.Module) else {}
+    try:
+        for layer in modes:
+            layer.training = False
+        yield
+    finally:
+        for layer, training in modes.items():
+            layer.training = training
+
+
+def _moved(model, x, logits):
+    """(T, T) bool: in row s, whose logits a change of x at position s moves, in any sentence of the batch."""
+    B, T, V = logits.shape
+    other = (x + 1 + torch.arange(B, device=x.device)[:, None] % (V - 1)) % V  # not x, and not the same in every row
+    here, found = torch.eye(T, dtype=torch.bool, device=x.device)[:, None], []
+    for part in here.split(max(1, ROWS_AT_ONCE // B)):
+        changed = model(torch.where(part, other, x).flatten(0, 1)).unflatten(0, (-1, B))  # (S, B, T, V)
+        found.append((changed - logits).abs().masked_fill(changed == logits, 0).amax((1, 3)))  # ∞ − ∞ is no change
+    largest = logits.masked_fill(logits.isinf(), 0).abs().max()
+    return ~(torch.cat(found) <= ROUNDING * largest)
 
 
 def _kind(x):
@@ -59,13 +125,13 @@ def _shape_hint(got, shape):
     """The usual cause of a wrong shape, or nothing."""
     if not got:
         return " Hint: the sum or mean went over all dimensions, the batch too; flatten(1).sum(1) leaves the batch."
-    if len(got) == len(shape) > 1 and _fits(got[::-1], shape):
+    if len(got) == len(shape) > 1 and fits(got[::-1], shape):
         return " Hint: it is transposed."
-    if len(got) == len(shape) - 1 and _fits(got, shape[1:]):
+    if len(got) == len(shape) - 1 and fits(got, shape[1:]):
         return " Hint: the batch dimension is missing; x[None] adds one, x[:1] keeps one."
-    if len(got) > len(shape) and _fits(tuple(n for n in got if n != 1), tuple(s for s in shape if s != 1)):
+    if len(got) > len(shape) and fits(tuple(n for n in got if n != 1), tuple(s for s in shape if s != 1)):
         return " Hint: there is a dimension of size 1 too many; squeeze(dim), or an index, removes it."
-    if len(got) > len(shape) and _fits(got[: len(shape)], shape):
+    if len(got) > len(shape) and fits(got[: len(shape)], shape):
         return f" Hint: the last {len(got) - len(shape)} dimensions are still to be summed (or averaged) away."
     return ""
 

@@ -33,8 +33,12 @@ def expect_tensor(name: str, x) -> None:
         raise TypeError(f"{name}: expected a torch.Tensor, got {type(x).__name__}; torch.as_tensor({name}) makes one")
 
 
+def fits(got: tuple, shape: tuple) -> bool:
+    """Whether the sizes `got` are those of `shape`, in which a string stands for any size."""
+    return len(got) == len(shape) and all(isinstance(s, str) or s == n for s, n in zip(shape, got, strict=True))
+
+
 def _expect_shape(name, x, shape):
-    fits = x.ndim == len(shape) and all(isinstance(s, str) or s == n for s, n in zip(shape, x.shape, strict=True))
-    if not fits:
+    if not fits(tuple(x.shape), shape):
         expected = ", ".join(str(s) for s in shape)
         raise ValueError(f"{name}: expected shape ({expected}), got {tuple(x.shape)}")

@@ -23,13 +23,15 @@ def show_bars(distributions: Mapping[str, Mapping[str, float]], *, top: int = 8,
     """Horizontal bars {name: {character: probability}}: the `top` characters by their greatest probability in any.
 
     Of several distributions each has a colour of its own. `chosen` is marked, and shown even if it is not at the top.
-    Raises ValueError for no distribution or more than three.
+    Raises ValueError for no distribution, for more than three, and for what is no probability.
     """
     if not 1 <= len(distributions) <= len(COLOURS):
         raise ValueError(f"distributions: expected 1 to {len(COLOURS)}, got {len(distributions)}")
     greatest = {}
     for p in distributions.values():
         for character, share in p.items():
+            if not 0 <= share <= 1 + 1e-6:  # as float32 rounds
+                raise ValueError(f"distributions: expected probabilities from 0 to 1, got {share} for {character!r}")
             greatest[character] = max(share, greatest.get(character, 0.0))
     rows = sorted(greatest, key=greatest.get, reverse=True)[:top]
     rows += [chosen] if chosen is not None and chosen not in rows else []
@@ -58,8 +60,10 @@ def show_texts(
     """Texts beside each other, each broken into lines of `line` characters (None: as they are).
 
     The first `given` characters of each stand back; the positions `wrong` (one list a text) are marked.
-    Raises ValueError if `wrong` has not one list for each text.
+    Raises TypeError for a text instead of a list, ValueError if `wrong` has not one list for each text.
     """
+    if isinstance(texts, str):
+        raise TypeError("texts: expected a list of texts, got a single one; write [text]")
     if wrong is not None and len(wrong) != len(texts):
         raise ValueError(f"wrong: expected a list for each of the {len(texts)} texts, got {len(wrong)}")
     blocks = []
@@ -69,8 +73,11 @@ def show_texts(
         for position, character in enumerate(text):
             if line and position and position % line == 0:
                 pieces.append("\n")
-            shown = _visible(character) if position in marks else html.escape(character)
-            pieces.append(f'<span style="{MARKS[marks[position]]}">{shown}</span>' if position in marks else shown)
+            mark = marks.get(position)
+            shown = _visible(character) if mark == "wrong" else html.escape(character)
+            pieces.append(f'<span style="{MARKS[mark]}">{shown}</span>' if mark else shown)
+            if shown == "⏎" and not line:
+                pieces.append("\n")
         size = "font-size: 1.25em; line-height: 1.35" if line else "font-size: 0.95em; line-height: 1.3"
         blocks.append(f'<div style="white-space: pre-wrap; overflow-wrap: anywhere; {size}">{"".join(pieces)}</div>')
     return HTML(f'<div style="{WIDE}">{"".join(blocks)}</div>')
@@ -89,11 +96,14 @@ def show_gloss(lines: Sequence[Sequence[tuple[str, str]]]) -> HTML:
 def show_table(header: Sequence[str], rows: Sequence[Sequence], *, marks: Mapping[tuple[int, int], str] | None = None):
     """A table; `marks` {(row, column): "wrong" | "given" | "own" | "here"} sets cells apart. Returns HTML.
 
-    Raises ValueError for a row that is not as long as the header.
+    Raises ValueError for a row that is not as long as the header, and for a mark that does not exist.
     """
     marks = marks or {}
-    if odd := next((row for row in rows if len(row) != len(header)), None):
-        raise ValueError(f"rows: expected {len(header)} cells as in the header, got {len(odd)}: {odd!r}")
+    for row in rows:
+        if len(row) != len(header):
+            raise ValueError(f"rows: expected {len(header)} cells as in the header, got {len(row)}: {row!r}")
+    if unknown := set(marks.values()) - set(MARKS):
+        raise ValueError(f"marks: expected {', '.join(MARKS)}, got {', '.join(sorted(unknown))}")
     cell = "padding: 0.1em 0.5em; text-align: left;"
     head = "".join(f'<th style="{cell}">{html.escape(name)}</th>' for name in header)
     body = ""

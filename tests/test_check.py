@@ -4,8 +4,12 @@ import math
 
 import pytest
 import torch
+from torch import nn
 
-from course_lib.check import assert_close, assert_shape
+from course_lib.check import assert_causal, assert_close, assert_shape
+from course_lib.device import make_generator
+from course_lib.layers import initialised_by
+from course_lib.models.char_rnn import CharRNN, CharRNNConfig
 
 
 @pytest.mark.parametrize("shape", [(3, 4), ("B", 4), ("B", "Z"), (3, "Z")])
@@ -86,3 +90,146 @@ def test_a_hint_that_guesses_is_not_given(got, expected):
     with pytest.raises(AssertionError) as error:
         assert_close(got, expected)
     assert "Hint" not in str(error.value)
+
+
+# --- what a model may see -------------------------------------------------------------------------------------
+
+LEVELS, T = 5, 6
+sentences = torch.randint(LEVELS, (3, T), generator=make_generator(0))
+
+
+class Toy(nn.Module):
+    """An LSTM whose logits at position t see x_{<t − delay + 1}: delay 1 is right, 0 sees x_t, −1 sees x_{t+1}."""
+
+    def __init__(self, delay=1, bidirectional=False):
+        super().__init__()
+        self.delay = delay
+        with initialised_by(make_generator(1)):
+            self.embed = nn.Embedding(LEVELS + 1, 8)
+            self.lstm = nn.LSTM(8, 8, batch_first=True, bidirectional=bidirectional)
+            self.head = nn.Linear(16 if bidirectional else 8, LEVELS)
+        self.dropout = nn.Dropout(0.5)
+
+    def forward(self, x):
+        inputs, start = torch.full((len(x), x.shape[1]), LEVELS), self.delay
+        if start >= 0:
+            inputs[:, start:] = x[:, : x.shape[1] - start]
+        else:
+            inputs[:, :start] = x[:, -start:]
+        return self.head(self.dropout(self.lstm(self.embed(inputs))[0]))
+
+
+def counts(x):
+    """A table instead of a network: what follows a character; some of it cannot be."""
+    table = torch.eye(LEVELS + 1, LEVELS).roll(1, 0).log()  # 0 and −inf
+    return table[torch.cat([torch.full_like(x[:, :1], LEVELS), x[:, :-1]], 1)]
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        CharRNN(CharRNNConfig(levels=LEVELS, width=8), generator=make_generator(0)),
+        CharRNN(CharRNNConfig(levels=LEVELS, width=8, depth=2), generator=make_generator(0)).double(),
+        Toy(),
+        Toy(delay=2),  # it never sees the character before: a poor model, and a causal one
+        counts,
+    ],
+    ids=["CharRNN", "CharRNN, deep, float64", "shifted by one", "shifted by two", "a table with −inf"],
+)
+def test_a_model_that_sees_its_past_only_passes(model):
+    assert assert_causal(model, sentences) is None
+    assert_causal(model, sentences[:1])
+
+
+def leak(reader, listener, size=1.0):
+    """Logits as of `counts`, but that x at position `reader` reaches the logits of `listener`, by `size`."""
+
+    def model(x):
+        logits = counts(x).clamp(min=-9)
+        logits[:, listener, 0] += size * (x[:, reader] == 2)
+        return logits
+
+    return model
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        (
+            Toy(delay=0),
+            "position 0's logits change when x at position 0 changes: the model sees what it has to",
+        ),
+        (leak(3, 3), "position 3's logits change when x at position 3 changes: the model sees what it has to"),
+        (Toy(bidirectional=True), "position 0's logits change when x at position 1 changes: the model sees the future"),
+        (Toy(delay=-1), "position 0's logits change when x at position 1 changes: the model sees the future"),
+        (leak(5, 2), "position 2's logits change when x at position 5 changes: the model sees the future"),
+        (leak(5, 2, 0.01), "position 2's logits change when x at position 5 changes: the model sees the future"),
+        (lambda x: torch.ones(*x.shape, LEVELS), "the model ignores its past"),
+        (lambda x: torch.zeros(*x.shape, LEVELS), "the model ignores its past"),
+        (Toy(delay=T), "the model ignores its past"),
+        (lambda x: torch.full((*x.shape, LEVELS), math.nan), "NaN"),
+        (lambda x: torch.zeros(*x.shape, 1), "expected numbers for two levels or more, got V = 1"),
+        (lambda x: torch.zeros(len(x), LEVELS, T), "model(x): expected shape (3, 6, V), got (3, 5, 6)."),
+        (lambda x: None, "model(x): expected a tensor of shape (3, 6, V), got None. Hint: does every path"),
+    ],
+)
+def test_a_model_that_sees_too_much_or_nothing_is_told_what(model, says):
+    x = sentences.clone()
+    x[0] = 1  # the first row's other level is 2, which `leak` listens to
+    with pytest.raises(AssertionError) as error:
+        assert_causal(model, x)
+    assert says in str(error.value)
+
+
+def test_the_hint_says_what_to_do():
+    with pytest.raises(AssertionError, match=r"Hint: shift the inputs by one: a start token, then x\[:, :-1\]"):
+        assert_causal(Toy(delay=0), sentences)
+    with pytest.raises(AssertionError, match="Hint: a bidirectional layer, attention without a mask"):
+        assert_causal(Toy(bidirectional=True), sentences)
+
+
+def test_another_level_is_tried_in_every_row():
+    x = torch.zeros(LEVELS - 1, T, dtype=torch.long)
+    tried = []
+    assert_causal(lambda x: (tried.append(x), counts(x))[1], x)
+    assert {row[1].item() for row in torch.cat(tried)} == set(range(LEVELS)), "one level alone could be overheard"
+
+
+def test_many_variants_are_asked_in_a_few_passes():
+    x = torch.randint(LEVELS, (10, 120), generator=make_generator(0))
+    sizes = []
+    assert_causal(lambda x: (sizes.append(len(x)), counts(x))[1], x)
+    assert sizes[0] == 10 and sum(sizes) == 10 + 10 * 120
+    assert max(sizes) <= 512 and len(sizes) == 1 + 3  # 51 positions a pass
+
+
+def test_the_model_keeps_its_mode_its_gradients_and_its_x():
+    model, x = Toy().train(), sentences.clone()
+    model.lstm.eval()  # frozen while the rest is trained
+    assert_causal(model, x)
+    assert (model.training, model.dropout.training, model.lstm.training) == (True, True, False)
+    assert torch.equal(x, sentences)
+    with pytest.raises(AssertionError):
+        assert_causal(lambda x: model(x) * math.nan, x)
+    broken = Toy(delay=0).train()
+    with pytest.raises(AssertionError):
+        assert_causal(broken, x)
+    assert broken.training, "also after a failure"
+
+
+@pytest.mark.parametrize(
+    ("x", "error", "says"),
+    [
+        (sentences.float(), TypeError, r"x: expected levels as torch.long, got torch.float32; x.long\(\) converts"),
+        (sentences[0], ValueError, r"x: expected shape \(B, T\), got \(6,\)"),
+        (sentences[:, None], ValueError, r"x: expected shape \(B, T\), got \(3, 1, 6\)"),
+        (sentences[:, :1], ValueError, r"at least two positions, got shape \(3, 1\)"),
+        (sentences[:0], ValueError, r"at least one sentence .* got shape \(0, 6\)"),
+        (sentences - 9, ValueError, "x: expected levels 0 to"),
+        (sentences + 9, ValueError, "x: expected levels 0 to 4, got 9 to 13"),
+        (sentences.tolist(), TypeError, "x: expected a torch.Tensor, got list"),
+    ],
+)
+def test_an_x_that_holds_no_sentences_is_refused(x, error, says):
+    with pytest.raises(error, match=says):
+        assert_causal(lambda x: torch.zeros(*x.shape, LEVELS), x)

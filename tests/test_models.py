@@ -10,37 +10,50 @@ from course_lib.checkpoint import load, save
 from course_lib.device import make_generator
 from course_lib.layers import MLP, initialised_by
 from course_lib.models.autoencoder import Autoencoder, AutoencoderConfig
+from course_lib.models.char_rnn import CharRNN, CharRNNConfig
 from course_lib.prob import categorical_log_prob
 
 
-def levels_like(config, n, generator):
+def images(config, n, generator):
     return torch.randint(config.levels, (n, config.channels, config.height, config.width), generator=generator)
+
+
+def sentences(config, n, generator):
+    return torch.randint(config.levels, (n, 6), generator=generator)
 
 
 def reconstruction(model, x):
     return -categorical_log_prob(model(x), x)
 
 
-# model, config, its loss (B,) nats, and the methods of the taxonomy that its mathematics gives it
+def nll(model, x):
+    return -model.log_prob(x)
+
+
+# model, config, what it is fed, its loss (B,) nats, and the methods of the taxonomy that its mathematics gives it
 MODELS = {
-    "autoencoder": (Autoencoder, AutoencoderConfig(), reconstruction, set()),
+    "autoencoder": (Autoencoder, AutoencoderConfig(), images, reconstruction, set()),
     "autoencoder-colour": (
         Autoencoder,
         AutoencoderConfig(levels=5, channels=3, height=4, width=6, latent=7, features=16, depth=3),
+        images,
         reconstruction,
         set(),
     ),
-    "autoencoder-linear": (Autoencoder, AutoencoderConfig(latent=64, depth=0), reconstruction, set()),
+    "autoencoder-linear": (Autoencoder, AutoencoderConfig(latent=64, depth=0), images, reconstruction, set()),
+    "char-rnn": (CharRNN, CharRNNConfig(levels=5, width=8), sentences, nll, {"log_prob", "sample"}),
+    "char-rnn-deep": (CharRNN, CharRNNConfig(levels=5, width=8, depth=2), sentences, nll, {"log_prob", "sample"}),
 }
+IMAGES = [name for name, (_, _, kind, _, _) in MODELS.items() if kind is images]
 TAXONOMY = {"log_prob", "elbo", "log_prob_bound", "sample"}
 
 
 @pytest.fixture(params=MODELS)
 def case(request):
-    kind, config, loss, methods = MODELS[request.param]
+    kind, config, some, loss, methods = MODELS[request.param]
     generator = make_generator(0)
     model = kind(config, generator=generator)
-    return model, levels_like(config, 4, generator), loss, methods
+    return model, some(config, 4, generator), loss, methods
 
 
 def test_it_has_what_mathematics_gives_it_and_nothing_else(case):
@@ -50,14 +63,14 @@ def test_it_has_what_mathematics_gives_it_and_nothing_else(case):
 
 def test_logits_and_loss_have_their_shapes(case):
     model, x, loss, _ = case
-    B, C, H, W = x.shape
-    assert model(x).shape == (B, model.config.levels, C, H, W)
+    (B, *rest), V = x.shape, model.config.levels
+    assert model(x).shape == ((B, *rest, V) if len(rest) == 1 else (B, V, *rest))  # an image's levels stand second
     nats = loss(model, x)
     assert nats.shape == (B,)
     assert torch.isfinite(nats).all()
 
 
-def test_images_of_a_batch_do_not_meet(case):
+def test_what_shares_a_batch_does_not_meet(case):
     model, x, loss, _ = case
     together, alone = loss(model, x), torch.cat([loss(model, x[i : i + 1]) for i in range(len(x))])
     torch.testing.assert_close(together, alone, atol=1e-4, rtol=1e-5)  # sums of a few hundred float32 terms
@@ -111,14 +124,21 @@ def test_it_survives_the_disk(case, tmp_path):
         (lambda x: x + 100, ValueError, "expected levels 0 to"),
         (lambda x: x - 100, ValueError, "expected levels 0 to"),
         (lambda x: x[0], ValueError, "expected shape"),
-        (lambda x: x[..., :-1], ValueError, "expected shape"),
-        (lambda x: torch.cat([x, x], 1), ValueError, "expected shape"),
+        (lambda x: x[None], ValueError, "expected shape"),
         (lambda x: x.tolist(), TypeError, "torch.Tensor, got list"),
     ],
 )
-def test_wrong_images_are_refused_with_expected_and_given(case, change, error, says):
+def test_a_wrong_x_is_refused_with_expected_and_given(case, change, error, says):
     model, x, *_ = case
     with pytest.raises(error, match=says):
+        model(change(x))
+
+
+@pytest.mark.parametrize("case", IMAGES, indirect=True)
+@pytest.mark.parametrize("change", [lambda x: x[..., :-1], lambda x: torch.cat([x, x], 1)], ids=["narrower", "colours"])
+def test_images_of_another_size_are_refused(case, change):
+    model, x, *_ = case
+    with pytest.raises(ValueError, match="expected shape"):
         model(change(x))
 
 
@@ -132,7 +152,7 @@ def test_the_autoencoder_refuses_codes_of_another_size_or_type():
 
 def test_all_of_the_image_goes_through_the_code():
     model = Autoencoder(AutoencoderConfig(latent=2), generator=make_generator(0))
-    x = levels_like(model.config, 3, make_generator(1))
+    x = images(model.config, 3, make_generator(1))
     assert torch.equal(model(x), model.decoder(model.encoder(x)))
     jacobian = torch.autograd.functional.jacobian(model.decoder, model.encoder(x[:1]))
     assert torch.linalg.matrix_rank(jacobian.flatten(0, 4).squeeze(1)) == 2, "two numbers move it in two directions"

@@ -7,10 +7,12 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import torch
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from course_lib.checkpoint import History, load, save
 from course_lib.data import load_digits
@@ -110,6 +112,49 @@ def test_ctrl_c_loses_nothing_and_fit_goes_on_exactly(capsys):
     assert torch.isfinite(nats(model, load_digits("test")[0])).all(), "the model is usable"
     generator.manual_seed(99)  # whatever the reader did in between
     history = run(model, generator, history=history)
+    assert history.loss == expected.loss
+    assert torch.equal(weights(model), weights(whole))
+
+
+@contextmanager
+def learning_rates():
+    """What every update inside was made with, as the optimizer itself sees it."""
+    seen = []
+    handle = register_optimizer_step_pre_hook(lambda optimizer, *_: seen.append(optimizer.param_groups[0]["lr"]))
+    yield seen
+    handle.remove()
+
+
+def test_the_learning_rate_stays_or_falls_along_half_a_wave():
+    with learning_rates() as seen:
+        run(*fresh(), lr=0.01)
+    assert seen == [0.01] * 120
+    with learning_rates() as seen:
+        run(*fresh(), lr=0.01, schedule="cosine")
+    assert len(seen) == 120
+    assert seen[0] == 0.01, "it begins at lr"
+    assert seen[60] == pytest.approx(0.005), "half of the updates made, half of lr"
+    assert 0 < seen[-1] < 0.01 * 1e-3, "almost nothing is left, and the last update still counts"
+    assert seen == sorted(seen, reverse=True)
+    first, middle, last = seen[0] - seen[10], seen[55] - seen[65], seen[-11] - seen[-1]
+    assert middle > 5 * first and middle > 5 * last, "flat, steep, flat: a wave and not a ramp"
+
+
+@pytest.mark.parametrize("precision", [None, "bf16-mixed"])  # with and without the wrapper that Fabric puts around
+def test_a_resumed_run_is_on_the_same_wave(precision, tmp_path):
+    settings = {"schedule": "cosine", "precision": precision}
+    whole, generator = fresh()
+    with learning_rates() as rates:
+        expected = run(whole, generator, **settings)
+    model, generator = fresh()
+    with learning_rates() as seen:
+        history = run(model, generator, loss=interrupt_after(37), **settings)
+        assert len(seen) == 37
+        save(tmp_path / "half.pt", model, history)
+        model, generator = fresh(seed=5)
+        history = load(tmp_path / "half.pt", model)
+        history = run(model, generator, history=history, **settings)
+    assert seen == rates
     assert history.loss == expected.loss
     assert torch.equal(weights(model), weights(whole))
 
@@ -299,6 +344,8 @@ def test_two_writers_of_one_checkpoint_both_end_right(tmp_path):
         ({"x": (torch.zeros(3, 1), torch.zeros(2, 1))}, r"got \[3, 2\]"),
         ({"x": [1, 2, 3]}, "got \\['list'\\]"),
         ({"valid": (torch.zeros(3, 1), torch.zeros(2, 1))}, "valid: expected tensors of one common"),
+        ({"schedule": "linear"}, "schedule: expected 'constant' or 'cosine', got 'linear'"),
+        ({"schedule": None}, "schedule: expected 'constant' or 'cosine', got None"),
     ],
 )
 def test_what_cannot_work_is_refused_before_training(changes, says):

@@ -3,12 +3,14 @@
 `store` finds, downloads and verifies what is fetched.
 """
 
+from .attested import Attested
 from .digits import load_digits
 from .mnist import load_mnist
 from .poems import PoemGrammar
 from .text import Corpus, Vocabulary, load_names, load_shakespeare, load_tang, windows
 
 __all__ = [
+    "Attested",
     "Corpus",
     "PoemGrammar",
     "Vocabulary",

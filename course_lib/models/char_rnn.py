@@ -45,8 +45,13 @@ class CharRNN(nn.Module):
                 getattr(self.lstm, f"bias_ih_l{layer}")[c.width : 2 * c.width] += FORGET_BIAS
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """x (B, T) long -> logits (B, T, V) of each character given those before it. Raises as `expect_levels`."""
+        """x (B, T) long, T ≥ 1 -> logits (B, T, V) of each character given those before it.
+
+        Raises TypeError and ValueError as `expect_levels` does, and ValueError for sentences without a character.
+        """
         expect_levels("x", x, ("B", "T"), self.config.levels)
+        if not x.shape[1]:
+            raise ValueError(f"x: expected sentences of one character or more, got shape {tuple(x.shape)}")
         start = torch.full_like(x[:, :1], self.config.levels)
         inputs = torch.cat([start, x[:, :-1]], dim=1)  # shifted by one: position t is fed what stands before it
         h, _ = self.lstm(self.embed(inputs))  # (B, T, width)
@@ -83,8 +88,8 @@ class CharRNN(nn.Module):
         The state is carried, so a character costs one step, however many stand before it. `temperature`, `top_k` and
         `top_p` are those of `decode.draw`. Raises ValueError for sizes that cannot be, TypeError for another `given`.
         """
-        if n < 1 or length < 1:
-            raise ValueError(f"expected n ≥ 1 and length ≥ 1, got {n} and {length}")
+        if n < 1 or length < 1 or n % 1 or length % 1:
+            raise ValueError(f"expected whole numbers n ≥ 1 and length ≥ 1, got {n} and {length}")
         (logits, state), x = self.step(None, None, n=n), []
         for previous in self._given(given, n, length):
             x.append(previous)
@@ -104,7 +109,7 @@ class CharRNN(nn.Module):
         expect_levels("given", given, (n, "T"), self.config.levels)
         if not 1 <= given.shape[1] < length:
             raise ValueError(
-                f"given: expected 1 to {length - 1} characters, so that something is left to write, got "
-                f"{given.shape[1]}; leave it out to begin from nothing"
+                f"given: expected at least 1 character and fewer than length = {length}, so that something is left to "
+                f"write, got {given.shape[1]}; leave it out to begin from nothing"
             )
         return given.to(self.head.weight.device).unbind(1)

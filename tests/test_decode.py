@@ -1,0 +1,219 @@
+"""Drawing rules, against brute force and counted draws, and what they say to numbers that make no sense."""
+
+from itertools import combinations
+
+import pytest
+import torch
+
+from course_lib.decode import apply_temperature, draw, keep_top_k, keep_top_p
+from course_lib.device import make_generator
+
+ROW = torch.tensor([[0.5, 2.0, -1.0, 2.0, 0.0]])  # two share the first place
+
+
+def random_logits(B, V, seed=0):
+    return 2 * torch.randn(B, V, generator=make_generator(seed))
+
+
+def kept(logits):
+    return [set(row.isfinite().nonzero().flatten().tolist()) for row in logits]
+
+
+def entropy(logits):
+    return torch.distributions.Categorical(logits=logits).entropy()
+
+
+def p_value(counts, expected):
+    """How often a right sampler would be off by as much: the tail of chi-square."""
+    chi_square = ((counts - expected) ** 2 / expected).sum()
+    return torch.special.gammaincc(torch.tensor((len(counts) - 1) / 2).double(), chi_square.double() / 2).item()
+
+
+# --- temperature -----------------------------------------------------------------------------------------------
+
+
+def test_one_is_the_identity_and_others_divide():
+    logits = random_logits(3, 7)
+    assert torch.equal(apply_temperature(logits, 1), logits)
+    torch.testing.assert_close(apply_temperature(logits, 0.25), 4 * logits)
+
+
+def test_entropy_rises_with_the_temperature():
+    logits = random_logits(20, 7)
+    rising = torch.stack([entropy(apply_temperature(logits, t)) for t in (0, 0.1, 0.3, 1, 3, 10, 1e9)])
+    assert (rising.diff(dim=0) > 0).all()
+    torch.testing.assert_close(rising[0], torch.zeros(20))
+    torch.testing.assert_close(rising[-1], torch.full((20,), 7.0).log())
+
+
+@pytest.mark.parametrize("temperature", [0, 0.0, 1e-300, 1e-40, 1e-9])
+def test_at_zero_the_first_of_the_likeliest_is_drawn(temperature):
+    logits = torch.cat([ROW, ROW.roll(1, 1), -ROW, torch.zeros(1, 5)])
+    for seed in range(5):
+        chosen = draw(logits, generator=make_generator(seed), temperature=temperature)
+        assert chosen.tolist() == [1, 2, 2, 0]
+
+
+# --- top-k -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("k", range(1, 8))
+def test_top_k_keeps_exactly_the_k_largest(k):
+    logits = random_logits(50, 7)
+    cut = keep_top_k(logits, k)
+    assert kept(cut) == [set(row.argsort(descending=True)[:k].tolist()) for row in logits]
+    assert torch.equal(cut[cut.isfinite()], logits[cut.isfinite()]), "what stays, stays as it was"
+
+
+@pytest.mark.parametrize(
+    ("k", "stay"), [(1, {1}), (2, {1, 3}), (3, {0, 1, 3}), (4, {0, 1, 3, 4}), (5, {0, 1, 2, 3, 4})]
+)
+def test_of_equals_at_the_border_the_first_stay(k, stay):
+    assert kept(keep_top_k(ROW, k)) == [stay]
+    assert kept(keep_top_k(torch.zeros(2, 5), k)) == [set(range(k))] * 2
+
+
+# --- nucleus ---------------------------------------------------------------------------------------------------
+
+
+def smallest_nucleus(p, top_p):
+    """By brute force over all subsets: the smallest whose mass reaches `top_p`, and of those the heaviest."""
+    for size in range(1, len(p) + 1):
+        sets = [(sum(p[i] for i in s), set(s)) for s in combinations(range(len(p)), size)]
+        mass, best = max(sets, key=lambda found: found[0])
+        if mass >= top_p:
+            return best
+    raise AssertionError
+
+
+@pytest.mark.parametrize("top_p", [1e-9, 0.1, 0.37, 0.5, 0.8, 0.9, 0.99])
+def test_the_nucleus_is_the_smallest_set_that_holds_top_p(top_p):
+    logits = random_logits(60, 6).double()
+    cut = keep_top_p(logits, top_p)
+    assert kept(cut) == [smallest_nucleus(p, top_p) for p in logits.softmax(1).tolist()]
+    assert torch.equal(cut[cut.isfinite()], logits[cut.isfinite()])
+
+
+@pytest.mark.parametrize(("top_p", "size"), [(0.25, 1), (0.26, 2), (0.5, 2), (0.75, 3), (0.76, 4), (1, 4), (1.0, 4)])
+def test_a_nucleus_that_reaches_top_p_exactly_is_enough(top_p, size):
+    assert kept(keep_top_p(torch.zeros(1, 4), top_p)) == [set(range(size))]  # quarters: sums without rounding
+
+
+def test_all_of_it_means_all_of_it_however_sums_are_rounded():
+    logits = random_logits(200, 1000)
+    p = logits.softmax(1).sort(1, descending=True).values
+    assert (p.cumsum(1) - p >= 1).any(), "for these numbers the running sum reaches 1 too early"
+    assert torch.equal(keep_top_p(logits, 1.0), logits)
+
+
+# --- drawing ---------------------------------------------------------------------------------------------------
+
+CUTS = [{}, {"temperature": 0.5}, {"top_k": 3}, {"top_p": 0.8}, {"temperature": 2.0, "top_k": 5, "top_p": 0.9}]
+
+
+@pytest.mark.parametrize("settings", CUTS, ids=str)
+def test_draws_follow_the_probabilities(settings):
+    n, row = 40_000, random_logits(1, 7, seed=3)
+    expected = (row / settings.get("temperature", 1)).softmax(1)[0].double()
+    for rule, keep in ("top_k", keep_top_k), ("top_p", keep_top_p):
+        if rule in settings:
+            expected = keep(expected.log()[None], settings[rule]).softmax(1)[0]
+    chosen = draw(row.expand(n, 7), generator=make_generator(1), **settings)
+    counts = chosen.bincount(minlength=7).double()
+    assert (counts[expected == 0] == 0).all()
+    possible = expected > 0
+    # one seed in a thousand would fail a right sampler, and this seed is fixed
+    assert p_value(counts[possible], n * expected[possible]) > 1e-3
+
+
+def test_the_cut_to_k_comes_before_the_nucleus():
+    logits = torch.tensor([[0.4, 0.3, 0.2, 0.1]]).log().expand(2000, 4)
+    chosen = draw(logits, generator=make_generator(0), top_k=2, top_p=0.55)
+    assert set(chosen.tolist()) == {0}, "of the two kept, the first holds 4/7, and that is the nucleus"
+    hot = draw(logits, generator=make_generator(0), temperature=1e9, top_p=0.75)
+    assert len(set(hot.tolist())) == 3, "the temperature comes first: four equals, three of which hold 0.75"
+
+
+def test_what_is_impossible_stays_impossible():
+    logits = random_logits(2000, 6)
+    logits[:, [0, 3]] = -torch.inf
+    for settings in ({}, {"temperature": 50.0}, {"temperature": 0}, {"top_k": 5}, {"top_k": 6}, {"top_p": 1}, *CUTS):
+        chosen = draw(logits, generator=make_generator(0), **settings)
+        assert not set(chosen.tolist()) & {0, 3}, settings
+    assert kept(keep_top_k(logits, 5)) == [{1, 2, 4, 5}] * 2000
+    only = torch.full((3, 4), -torch.inf)
+    only[:, 2] = -300.0
+    assert draw(only, generator=make_generator(0), top_p=0.1).tolist() == [2, 2, 2]
+
+
+@pytest.mark.parametrize("settings", CUTS, ids=str)
+def test_rows_have_their_own_cut_and_their_own_luck(settings):
+    logits = torch.stack([torch.arange(5.0) * sign for sign in (9, -9)])
+    assert draw(logits, generator=make_generator(0), **settings | {"temperature": 0.1}).tolist() == [4, 0]
+    a, b = draw(torch.zeros(2, 50), generator=make_generator(0)).tolist()
+    assert a != b  # 1 in 50 for a right sampler; the seed is fixed
+    for cut in (lambda x: keep_top_k(x, 3), lambda x: keep_top_p(x, 0.7)):
+        many = random_logits(8, 5)
+        assert torch.equal(cut(many), torch.cat([cut(row[None]) for row in many]))
+
+
+def test_the_generator_decides_and_the_logits_are_left_alone():
+    logits = random_logits(64, 9)
+    before, torch_state = logits.clone(), torch.random.get_rng_state()
+    for settings in CUTS:
+        first, again, other = (draw(logits, generator=make_generator(seed), **settings) for seed in (0, 0, 1))
+        assert torch.equal(first, again) and not torch.equal(first, other)
+        assert first.dtype == torch.long and first.shape == (64,)
+    assert torch.equal(logits, before)
+    assert torch.equal(torch.random.get_rng_state(), torch_state)
+
+
+# --- what makes no sense ---------------------------------------------------------------------------------------
+
+BAD_SETTINGS = [
+    *(({"temperature": t}, "temperature: expected a number above 0, or 0 for greedy, got") for t in (-1, -1e-9)),
+    *(({"temperature": float(t)}, f"temperature: .* got {t}") for t in ("nan", "inf")),
+    *(({"top_k": k}, f"top_k: expected a whole number from 1 to V = 5, got {k}") for k in (0, -1, 6, 2.5, True)),
+    *(({"top_k": float(k)}, f"top_k: expected a whole number .* got {k}") for k in ("nan", "inf")),
+    ({"top_k": "3"}, "top_k: expected a whole number from 1 to V = 5, got 3"),
+    *(({"top_p": p}, "top_p: expected a probability above 0 and at most 1, got") for p in (0, -0.1, 1.1)),
+    ({"top_p": float("nan")}, "top_p: .* got nan"),
+]
+
+
+@pytest.mark.parametrize(("settings", "says"), BAD_SETTINGS, ids=str)
+def test_wrong_settings_are_refused(settings, says):
+    with pytest.raises(ValueError, match=says):
+        draw(ROW, generator=make_generator(0), **settings)
+
+
+RULES = {
+    "temperature": lambda logits: apply_temperature(logits, 0.5),
+    "greedy": lambda logits: apply_temperature(logits, 0),
+    "top_k": lambda logits: keep_top_k(logits, 2),
+    "top_p": lambda logits: keep_top_p(logits, 0.5),
+    "draw": lambda logits: draw(logits, generator=make_generator(0)),
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize(
+    ("logits", "error", "says"),
+    [
+        (ROW[0], ValueError, r"logits: expected shape \(B, V\), got \(5,\)"),
+        (ROW[None], ValueError, r"logits: expected shape \(B, V\), got \(1, 1, 5\)"),
+        (ROW.long(), TypeError, "logits: expected a floating-point tensor, got torch.int64"),
+        (ROW.tolist(), TypeError, "logits: expected a torch.Tensor, got list"),
+        (torch.tensor([[0.0, 1.0], [0.0, torch.nan]]), ValueError, "got nan in row 1; nan and inf say that training"),
+        (torch.tensor([[0.0, torch.inf]]), ValueError, "got inf in row 0"),
+        (torch.tensor([[0.0, -torch.inf], [-torch.inf] * 2]), ValueError, "got -inf in row 1; .* made impossible"),
+    ],
+)
+def test_wrong_logits_are_refused(rule, logits, error, says):
+    with pytest.raises(error, match=says):
+        RULES[rule](logits)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_no_rows_no_choices(rule):
+    assert len(RULES[rule](torch.zeros(0, 5))) == 0
