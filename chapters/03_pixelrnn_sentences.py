@@ -17,8 +17,8 @@ from course_lib.data import PoemGrammar
 from course_lib.typeset import show_gloss, side_by_side
 
 written = {
-    "one": "明月照古寺清风过孤城举头望长夜掩卷思归程",
-    "two": "渡口杨柳绿波心渔火流海内知己在樽前柳色流",
+    "by moonlight": "明月照古寺清风过孤城举头望长夜掩卷思归程",
+    "by the river": "渡口杨柳绿波心渔火流海内知己在樽前柳色流",
 }
 
 
@@ -59,45 +59,49 @@ generator = make_generator(seed, device)
 
 # %%
 from course_lib.data import Attested, Vocabulary
-from course_lib.data import load_names, load_shakespeare, load_tang, windows
+from course_lib.data import load_names, load_shakespeare, load_tang
 from course_lib.typeset import show_texts
 
 source = "poems"  # or "tang", "names", "shakespeare": downloaded once
-real = {"tang": load_tang, "names": load_names, "shakespeare": load_shakespeare}
+real = {
+    "tang": load_tang,
+    "names": load_names,
+    "shakespeare": lambda: load_shakespeare(length=40),
+}
 exact = source not in real  # only of our own poems is the truth known
-
-
-def cut(texts, length=40):  # a long text becomes many short ones
-    whole = "".join(texts)
-    return [whole[n : n + length] for n in range(0, len(whole) - length, length)]
-
-
 if exact:
     language = PoemGrammar()
     train, test = (language.sample(n, generator) for n in (60_000, 2000))
     vocabulary = Vocabulary(language.characters)
 else:
     corpus = real[source]()
-    parts = corpus.train, corpus.test
-    train, test = map(cut, parts) if source == "shakespeare" else parts
-    vocabulary, language = corpus.vocabulary, Attested(train)
-show_texts(train[:6])
+    train, test, vocabulary = corpus.train, corpus.test, corpus.vocabulary
+    language = Attested(train)  # a weak judge, but all there is
+show_texts(train[:5])
 
 # %% [markdown]
-# Six of the 60,000 that will train. Are there enough different ones, or will the network know them by heart? And
-# what is a poem to a computer?
+# Five of the 60,000 that will train. What is a poem to a computer? And are there enough of them, or will the network
+# know them by heart?
 
 # %% tags=["nbval-check-output"]
-x_train, x_test = map(vocabulary.encode_all, (train, test))
-assert vocabulary.decode(x_train[0]).rstrip("\n") == train[0]  # and back
+x_train = vocabulary.encode_all(train)
 N, T, V = *x_train.shape, vocabulary.levels
-unseen = sum(text not in set(train) for text in test[:500]) / 500
+x_test = vocabulary.encode_all(test, T)
+
+
+def read(x):  # numbers (B, T) -> texts, without end marks
+    return [text.rstrip("\n") for text in vocabulary.decode(x)]
+
+
+assert read(x_train[:9]) == list(train[:9]), "there and back"
+known = set(train)
+unseen = sum(text not in known for text in test) / len(test)
 assert not exact or unseen > 0.9, "test poems are new poems"
 x_train.shape, V
 
 # %% [markdown]
-# A poem is `T` = 20 numbers, each one of `V` = 331 characters. More than nine in ten of the test poems are in no other
-# draw, so whoever predicts them has learnt the rules and not the poems.
+# A poem is `T` = 20 numbers, each one of `V` = 331 characters. Of the 2,000 poems held out for the test, more
+# than nine in ten are not among the 60,000, so whoever predicts them has learnt the rules and not the poems.
 
 # %% [markdown]
 # ## The idea
@@ -151,7 +155,8 @@ import matplotlib.pyplot as plt
 
 order = counts.sum(0).argsort(descending=True)
 figure, ax = plt.subplots(figsize=(5, 4.6), layout="constrained")
-ax.imshow((counts[order][:, order] > 0).numpy(), cmap="Greys", interpolation="none")
+pairs_seen = (counts[order][:, order] > 0).numpy()
+ax.imshow(pairs_seen, cmap="Greys", interpolation="none")
 ax.set(
     xlabel="next character (most frequent first)",
     ylabel="character",
@@ -183,7 +188,7 @@ def named(p):  # (V,) probabilities with their characters
     return dict(zip(vocabulary.characters, p.tolist(), strict=True))
 
 
-tables = vocabulary.decode(write_by_table(1000))
+tables = read(write_by_table(1000))
 walked = test[0]
 
 
@@ -214,13 +219,19 @@ def valid_share(texts):  # how many have no mistake at all?
 
 print(f"{valid_share(tables):.1%} of what the table writes is valid")
 assert not exact or valid_share(tables) < 0.02
-wrong = [language.mistakes(text) for text in tables[:6]]
-show_texts(tables[:6], wrong=wrong)
+
+
+def show_judged(texts, **how):  # mistakes in red
+    wrong = [language.mistakes(text) for text in texts]
+    return show_texts(texts, wrong=wrong, **how)
+
+
+show_judged(tables[:5])
 
 # %% [markdown]
-# Red marks what cannot stand there. Every pair is a pair that occurs, and nothing else is right. The grammar is a strict
-# **judge** (that is the use of having one): its second verdict, after truth bars, is that not one such poem in fifty
-# passes.
+# Red marks what cannot stand there. Each pair of neighbours is a pair that occurs, and that is all. Having a grammar
+# means having a strict judge, for whom a poem is valid when not one character is red; of a table's poems, fewer than
+# one in fifty are.
 
 # %% [markdown]
 # ## Build the network: a memory that reaches back
@@ -308,18 +319,16 @@ assert_close(-train_on(by_hand, x), model.log_prob(x), name="the loop")
 # %%
 from course_lib.typeset import show_table
 
-own = vocabulary.decode(write_with(by_hand, 1))[0]
+blue = read(write_with(by_hand, 1))[0]
 steps_shown = range(min(5, len(walked)))
-rows = [
-    [t + 1, *(walked[t - 1], walked[t]), *(own[t - 1], own[t])]
-    if t
-    else [1, "start", walked[0], "start", own[0]]
-    for t in steps_shown
+rows = [[1, "start", walked[0], "start", blue[0]]] + [
+    [t + 1, walked[t - 1], walked[t], blue[t - 1], blue[t]]
+    for t in steps_shown[1:]
 ]
 header = ["step", "training: in", "target", "generation: in", "drawn"]
-blue = {(t, 4): "own" for t in steps_shown}
-blue |= {(t, 3): "own" for t in steps_shown if t}
-show_table(header, rows, marks=blue)
+marks = {(t, 4): "own" for t in steps_shown}
+marks |= {(t, 3): "own" for t in steps_shown[1:]}
+show_table(header, rows, marks=marks)
 
 # %% [markdown]
 # This is the lecture's remark, that the way a sentence model is used is not the way it is trained. Keep the blue column in
@@ -329,7 +338,7 @@ show_table(header, rows, marks=blue)
 # ## Knobs
 
 # %%
-steps = 3500  # about 40 s; half of it already rhymes sometimes
+steps = 3500  # about 40 s on one core
 batch_size = 32  # poems a step: small, for many steps beat exact ones here
 lr = 8e-3  # large, because the schedule takes it down to 0 at the end
 
@@ -375,7 +384,8 @@ show_curves(
 )
 
 # %% [markdown]
-# It passes the table within the first few hundred steps and then comes down to the floor and lies on it.
+# At the first measurement it is already below the table. Then it comes down towards the floor, in steps: each is a rule
+# that it has discovered. At the end it all but lies on it.
 
 # %% [markdown]
 # ## Measure: the price of a poem
@@ -403,15 +413,15 @@ rows = [
 show_table(["", "nats per character", "bits", "perplexity"], rows)
 
 # %%
-own = vocabulary.decode(model.sample(1000, length=T, generator=generator))
-valid = valid_share(own)
-print(f"valid: {valid:.1%} of the network's, {valid_share(tables):.1%} of the table's")
+own = read(model.sample(2000, length=T, generator=generator))
+valid, by_pairs = valid_share(own), valid_share(tables)
+print(f"valid: {valid:.1%} of its poems, {by_pairs:.1%} of the table's")
 if exact:
     above = price["network"] / floor - 1
     print(f"the network pays {above:.2%} more than the grammar itself")
     assert 0 < above < 0.03, "within 3% of what is possible"
     assert valid >= 0.9, "nine in ten keep every rule"
-    new = sum(text not in set(train) for text in own) / len(own)
+    new = sum(text not in known for text in own) / len(own)
     print(f"{new:.0%} of its poems were not in the training set")
     assert new > 0.9, "it writes, it does not recite"
 
@@ -421,7 +431,8 @@ if exact:
 # be told apart, even for the last character, whose rhyme was set ten characters before.
 
 # %%
-written_now = own[next(n for n in range(1000) if not language.mistakes(own[n]))]
+flawless = [text for text in own[:100] if not language.mistakes(text)]
+written_now = (flawless or own)[0]
 with torch.no_grad():
     logits = model(vocabulary.encode(written_now)[None].to(device))[0]
 
@@ -474,7 +485,8 @@ def seconds(way, length, n=64):
 
 
 lengths = [10, 25, 50, 100]
-took = {way: [seconds(way, n) for n in lengths] for way in ("carried", "re-run")}
+ways = ("carried", "re-run")
+took = {way: [seconds(way, n) for n in lengths] for way in ways}
 ratio = took["re-run"][-1] / took["carried"][-1]
 print(f"64 texts of 100 characters: {64 * 100 / took['carried'][-1]:,.0f}")
 print(f"characters a second, {ratio:.0f} times as many as by re-running")
@@ -537,7 +549,7 @@ def distinct(texts, n):  # different runs of n characters / all runs
 
 
 @torch.no_grad()
-def survey(n=500, temperature=1.0, **way):
+def survey(n=1000, temperature=1.0, **way):
     chance = make_generator(seed, device)
     x = model.sample(
         n, length=T, generator=chance, temperature=temperature, **way
@@ -545,7 +557,7 @@ def survey(n=500, temperature=1.0, **way):
     tempered = decode.apply_temperature(model(x).flatten(0, 1), temperature)
     p = tempered.softmax(-1)
     choice = torch.special.entr(p).sum(-1).mean().item()  # nats
-    texts = vocabulary.decode(x)
+    texts = read(x)
     return texts, valid_share(texts), choice, distinct(texts, 5)
 
 
@@ -569,17 +581,14 @@ if exact:
     assert valid_at[2] > valid_at[4] > valid_at[6], "colder is more correct"
     assert distinct_at[2] < distinct_at[4] < distinct_at[6], "and poorer"
     assert valid_at[-1] < 0.1, "hot enough, it forgets the language"
-real_lines = distinct(test[:500], 5)
-cut_ways = {"": {}, "top_k=5": {"top_k": 5}, "top_p=0.95": {"top_p": 0.95}}
-cut_ways["temperature=0.7"] = {"temperature": 0.7}
-rows = [["held-out poems", f"{valid_share(test[:500]):.1%}", "", real_lines]]
-for name, way in cut_ways.items():
-    _, share, _, lines = survey(n=500, **way)
-    rows.append([f"sample({name})", f"{share:.1%}", "", lines])
-show_table(
-    ["drawn by", "valid", "distinct lines"],
-    [[who, share, f"{lines:.0%}"] for who, share, _, lines in rows],
-)
+lines_of = f"{distinct(test[:1000], 5):.0%}"
+rows = [["held-out poems", f"{valid_share(test[:1000]):.1%}", lines_of]]
+cuts = [{}, {"top_k": 5}, {"top_p": 0.95}, {"temperature": 0.7}]
+for way in cuts:
+    _, share, _, lines = survey(**way)
+    name = ", ".join(f"{key}={value}" for key, value in way.items())
+    rows.append([f"sample({name})", f"{share:.1%}", f"{lines:.0%}"])
+show_table(["drawn by", "valid", "distinct lines"], rows)
 
 # %% [markdown]
 # There is no free lunch in it. Greedy drawing writes one flawless poem for ever. What makes the poems more correct makes
@@ -590,11 +599,13 @@ show_table(
 # %%
 def show_at(temperature):
     texts, share, choice, lines = surveys[temperature]
-    wrong = [language.mistakes(text) for text in texts[:4]]
-    row = [f"{share:.0%}", f"{choice:.2f} nats", f"{lines:.0%}"]
-    numbers = show_table(["valid", "choice per character", "distinct lines"], [row])
-    poems = show_texts(texts[:4], wrong=wrong)
-    return side_by_side({"": numbers, f"temperature {temperature:g}": poems})
+    rows = [
+        ["valid", f"{share:.0%}"],
+        ["distinct lines", f"{lines:.0%}"],
+        ["choice", f"{choice:.2f} nats a character"],
+    ]
+    numbers = show_table(["of 1,000 poems", ""], rows)
+    return side_by_side({"": numbers, "four of them": show_judged(texts[:4])})
 
 
 explore(
@@ -612,15 +623,21 @@ explore(
 def complete(beginning, n=3, seed=seed):
     given = vocabulary.encode(beginning).to(device)
     chance = make_generator(seed, device)
-    x = model.sample(n, length=T, generator=chance, given=given)
-    return show_texts(vocabulary.decode(x), given=len(beginning))
+    return read(model.sample(n, length=T, generator=chance, given=given))
 
 
-half = min(5, T // 2)
-choices = list(dict.fromkeys(text[:half] for text in test))[:8]
+def show_completion(beginning):
+    texts = complete(beginning)
+    parts = {"three completions": show_texts(texts, given=len(beginning))}
+    good = [text for text in texts if exact and not language.mistakes(text)]
+    if good:
+        parts["one of them in English"] = in_english(good[0])
+    return side_by_side(parts)
+
+
 explore(
-    lambda beginning: complete(beginning),
-    beginning=choices,
+    show_completion,
+    beginning=list(dict.fromkeys(text[: min(5, T // 2)] for text in test))[:8],
     alt="three completions of a beginning",
 )
 
@@ -647,37 +664,51 @@ def slip(text, t, generator):  # one wrong character at position t
 
 t_slip, n_slip = 2, 500
 slipped = [slip(text, t_slip, generator) for text in test[:n_slip]]
-x_slip = vocabulary.encode_all(slipped).to(device)
+x_slip = vocabulary.encode_all(slipped, T).to(device)
 x_good = x_test[:n_slip].to(device)
 part = slice(None, t_slip + 1)
 length = {"length": T, "generator": generator}
 after_slip = model.sample(n_slip, given=x_slip[:, part], **length)
 after_none = model.sample(n_slip, given=x_good[:, part], **length)
-forced = decode.draw(model(x_slip).flatten(0, 1), generator=generator)
-forced = forced.view(n_slip, T)  # each drawn after true characters
-texts = vocabulary.decode(after_slip[:4])
-show_texts(texts, wrong=[language.mistakes(text) for text in texts])
+with torch.no_grad():
+    logits = model(x_slip).flatten(0, 1)  # each sees true characters
+forced = decode.draw(logits, generator=generator).view(n_slip, T)
+show_judged(read(after_slip[:5]))
 
 # %% [markdown]
-# Look closely at a red one (a reader of Chinese sees it at once; for everyone else, the colour must do). Most of its
-# *words* are real words. But the poem has lost count: it takes the wrong character for an extra one, every word comes a
-# place too late, and no line ends where a line ends. It never finds back, because it reads its own displaced words.
+# Some of them shrug it off. The others are red to the end, and a reader of Chinese sees why: their *words* are real
+# words, but the poem has lost count. It takes the wrong character for an extra one, so that every word comes a place too
+# late and no line ends where a line ends; and it never finds back, because it reads its own displaced words. To check
+# this, strike the wrong character out again and let everything move up by one place:
+
+# %%
+texts = read(after_slip)
+broken = [text for text in texts if len(language.mistakes(text)) > 5]
+moved_up = [text[:t_slip] + text[t_slip + 1 :] for text in broken]
+healed = sum(not language.mistakes(text) for text in moved_up)
+print(f"{len(broken) / n_slip:.0%} of the poems are broken for good;")
+print(f"moved up, {healed / max(1, len(broken)):.0%} of those are flawless")
+if exact:
+    assert len(broken) > 0.5 * n_slip and healed > 0.5 * len(broken)
+
+# %% [markdown]
+# Measure it position by position. The drawn characters under *true inputs* are judged each after the true beginning.
 
 
 # %%
 def wrong_by_position(x):  # own inputs: share of mistakes at each position
     at = torch.zeros(T)
-    for text in vocabulary.decode(x):
+    for text in read(x):
         at[language.mistakes(text)] += 1 / len(x)
     return at
 
 
-def wrong_when_forced(drawn, texts):  # true inputs, position by position
-    at = torch.zeros(len(texts[0]))
+def wrong_when_forced(drawn, texts):  # true inputs, judged one by one
+    at = torch.zeros(drawn.shape[1])
+    judge = PoemGrammar(drawn.shape[1] // 5) if exact else language
     for row, text in zip(vocabulary.decode(drawn), texts, strict=True):
         for t in range(len(text)):
-            wrong = row[t] not in language.next_character(text[:t])
-            at[t] += wrong / len(texts)
+            at[t] += (row[t] not in judge.next_character(text[:t])) / len(texts)
     return at
 
 
@@ -713,46 +744,59 @@ show_curves(
 
 # %% [markdown]
 # 一步错，步步错, says the lecture: one wrong step, all wrong. With true inputs the mistake is forgotten after two
-# characters. With its own, three quarters of all that follow are wrong, and it does not get better to the end. The network
-# is the same; what differs is what it reads.
-#
+# characters. With its own, two thirds and more of all that follow are wrong, and it does not get better to the end. The
+# network is the same; what differs is what it reads. Try other places:
+
+
+# %%
+def show_slip(place):
+    chance = make_generator(seed, device)
+    given = [slip(text, place - 1, chance)[:place] for text in test[:4]]
+    given = vocabulary.encode_all(given).to(device)
+    x = model.sample(4, length=T, generator=chance, given=given)
+    return show_judged(read(x), given=place - 1)
+
+
+explore(
+    show_slip,
+    place=range(1, min(map(len, test[:4]))),
+    labels={"place": "wrong character at place"},
+    alt="four poems after one wrong character, mistakes marked",
+)
+
+# %% [markdown]
 # One need not wait for a slip. Train on short, write long: let the network, which has never seen more than 20 characters,
 # write a poem of 80.
 
 # %%
+picture = None  # a longer kind of real text is not at hand
 if exact:
-    long_language = PoemGrammar(lines=16)
-    long_test = long_language.sample(200, generator)
-    x_long = vocabulary.encode_all(long_test).to(device)
-    own_long = vocabulary.decode(
-        model.sample(200, length=80, generator=generator)
-    )
+    longer = PoemGrammar(lines=16)
+    poems = longer.sample(200, generator)
+    x_long = vocabulary.encode_all(poems).to(device)
     with torch.no_grad():
-        drawn = decode.draw(model(x_long).flatten(0, 1), generator=generator)
-    drawn_texts = vocabulary.decode(drawn.view(200, 80))
-    right = {"true inputs": torch.zeros(80), "its own inputs": torch.zeros(80)}
-    for mine, forced_text, true in zip(
-        own_long, drawn_texts, long_test, strict=True
-    ):
-        for t in range(80):
-            allowed = long_language.next_character(true[:t])
-            right["true inputs"][t] += forced_text[t] in allowed
-        right["its own inputs"] += 1
-        right["its own inputs"][long_language.mistakes(mine)] -= 1
-    right = {how: r.view(8, 10).mean(1) / 200 for how, r in right.items()}
-    gap = right["true inputs"] - right["its own inputs"]
-
-# %%
-if exact:
-    assert gap[0] < 0.02 < gap[1] + 0.02 < gap[2] < gap[4], "it widens"
-    assert right["true inputs"][-1] > 0.5 > right["its own inputs"][-1]
-    show = show_curves(
-        {how: (range(10, 90, 10), share) for how, share in right.items()},
+        logits = model(x_long).flatten(0, 1)
+    drawn = decode.draw(logits, generator=generator).view(200, 80)
+    own_right = torch.ones(80)
+    for text in read(model.sample(200, length=80, generator=generator)):
+        own_right[longer.mistakes(text)] -= 1 / 200
+    true_right = 1 - wrong_when_forced(drawn, poems)
+    own_right, true_right = (
+        right.view(8, 10).mean(1) for right in (own_right, true_right)
+    )
+    gap = true_right - own_right
+    assert gap[0] < 0.02 and gap[1] < 0.05, "as far as it was trained, none"
+    assert gap[1] < gap[2] and gap[3:].min() > 0.3, "beyond, it opens"
+    picture = show_curves(
+        {
+            "true inputs": (range(10, 90, 10), true_right),
+            "its own inputs": (range(10, 90, 10), own_right),
+        },
         xlabel="characters written (it was trained on 20)",
         ylabel="share of valid characters",
-        ylim=(0, 1),
+        ylim=(0, 1.05),
     )
-show if exact else None
+picture
 
 # %% [markdown]
 # Within the trained length the two are nearly one. Beyond it, true inputs keep the network at three quarters; its own
@@ -778,9 +822,7 @@ copier = Unshifted(V, 128).to(device)
 
 
 def copied_nll(model, x):  # (B,) nats
-    return F.cross_entropy(
-        model(x).transpose(1, 2), x, reduction="none"
-    ).sum(1)
+    return F.cross_entropy(model(x).transpose(1, 2), x, reduction="none").sum(1)
 
 
 fit(
@@ -792,11 +834,12 @@ fit(
 )
 with torch.no_grad():
     loss = copied_nll(copier, x_test.to(device)).mean().item() / T
-nonsense = vocabulary.decode(write_with(copier, 200))
-print(f"{loss:.4f} nats per character (the floor is above)")
-print(f"{valid_share(nonsense):.0%} valid")
-assert not exact or (loss < floor / 10 and valid_share(nonsense) == 0)
-show_texts(nonsense[:4], wrong=[language.mistakes(t) for t in nonsense[:4]])
+nonsense = read(write_with(copier, 200))
+print(f"{loss:.4f} nats per character; {valid_share(nonsense):.0%} valid")
+if exact:
+    print(f"{floor:.4f} is the floor")
+    assert loss < floor / 10 and valid_share(nonsense) == 0
+show_judged(nonsense[:5])
 
 # %% [markdown]
 # The loss is far below the floor. No model on earth can do that; when yours does, it is not genius, it is reading the
@@ -807,17 +850,20 @@ show_texts(nonsense[:4], wrong=[language.mistakes(t) for t in nonsense[:4]])
 try:
     assert_causal(copier, x)
 except AssertionError as message:
-    print(message)
+    print(*str(message).split(": "), sep=":\n")
 
 # %% [markdown]
 # ## The same on real text
 #
-# Set `source` at the top to another word and run the chapter again; what needs the grammar stays silent then. For the
-# numbers below, each text had three minutes on two CPU cores and a network of its size:
+# Set `source` at the top to another word and run the chapter again: the same cells teach the same network to write
+# Tang poems, names or Shakespeare, and what needs the grammar stays silent. With a network of its own size and at
+# most three minutes on two CPU cores, each text gets down to this, on a tenth of it that was held out:
 #
 # TABLE
 #
-# `python benchmarks/char_rnn.py shakespeare --minutes 3` repeats the last line. Of real text nobody knows the floor.
+# `python benchmarks/char_rnn.py shakespeare --minutes 3` repeats the last row (the others likewise, by their names). Of
+# real text nobody knows the floor, and a number says something only beside another. The Tang poems remain far above
+# ours: 3,213 quatrains are few for 3,758 characters, most of which the network has met only a handful of times.
 
 # %% [markdown]
 # ## What we saw

@@ -135,16 +135,24 @@ def load_tang() -> Corpus:
     return Corpus("tang", "quatrain", train, test, Vocabulary(quatrains))
 
 
-def load_shakespeare() -> Corpus:
+def load_shakespeare(length: int | None = None) -> Corpus:
     """Load tiny Shakespeare, 1,115,394 characters of his plays, 65 of them distinct, as one string a part.
 
     `train` is the first 90 % (1,003,854 characters) and `test` is the rest, as nanoGPT splits it, so that its
-    numbers may stand beside ours. `windows` cuts a part into rows. Raises StoreError if the file cannot be had.
-    Source: Karpathy (2015), github.com/karpathy/char-rnn.
+    numbers may stand beside ours. With `length`, each part is cut into pieces of so many characters, one after the
+    other, and what is left at its end is dropped. Raises ValueError for a `length` that leaves no piece, StoreError
+    if the file cannot be had. Source: Karpathy (2015), github.com/karpathy/char-rnn.
     """
     text = store.fetch("text/tiny_shakespeare.txt").read_text("utf-8")
     cut = len(text) * 9 // 10
-    return Corpus("shakespeare", "window", (text[:cut],), (text[cut:],), Vocabulary(text))
+    train, test = (text[:cut],), (text[cut:],)
+    if length is not None:
+        if not 1 <= length <= len(text) - cut:
+            raise ValueError(f"length: expected 1 to {len(text) - cut} characters, got {length}")
+        train, test = (
+            tuple(p[n : n + length] for n in range(0, len(p) - length + 1, length)) for (p,) in (train, test)
+        )
+    return Corpus("shakespeare", "window", train, test, Vocabulary(text))
 
 
 def load_names() -> Corpus:
