@@ -17,4 +17,6 @@ def test_the_table_has_every_kept_run_and_its_numbers():
         run = kept[name]
         said = (int(parameters.replace(",", "")), int(levels), float(uniform), float(nats), float(minutes))
         measured = (run["parameters"], run["levels"], run["uniform"], run["nats_per_character"], run["minutes"])
-        assert said == tuple(round(value, digits) for value, digits in zip(measured, (0, 0, 2, 3, 1), strict=True)), name
+        assert said == tuple(round(value, digits) for value, digits in zip(measured, (0, 0, 2, 3, 1), strict=True)), (
+            name
+        )
