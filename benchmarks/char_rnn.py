@@ -50,8 +50,9 @@ def rows(name, generator):
     vocabulary = corpus.vocabulary
     if name == "shakespeare":
         x = windows(vocabulary.encode(corpus.train[0]), 128, stride=64)
-        # the test text is one row, read from its first character to its last; the rows between train and valid overlap
-        return vocabulary, x[:-302], x[-300:], vocabulary.encode_all(corpus.test), len(corpus.test[0])
+        # The test text is one row, read from its first character to its last. The rows to validate on are the first and
+        # not the last: the play in which the training text breaks off is the one that the test text goes on with.
+        return vocabulary, x[302:], x[:300], vocabulary.encode_all(corpus.test), len(corpus.test[0])
     longest = max(map(len, corpus.train + corpus.test))
     ends = int(any(len(text) < longest for text in corpus.train))  # then a text's end is a character to predict, too
     x, x_test = (vocabulary.encode_all(texts, longest + ends) for texts in (corpus.train, corpus.test))

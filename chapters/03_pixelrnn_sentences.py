@@ -2,9 +2,9 @@
 # # How do you write a sentence one character at a time?
 #
 # **You will teach a network to write Chinese quatrains, know to the third decimal how much it has still to learn, and then
-# change one single character and watch everything after it go wrong.**
+# change one single character and watch what follows go wrong.**
 #
-# *Laptop: one minute. You need: the softmax, and that probabilities of a sequence multiply. No Chinese.*
+# *Laptop: one minute. You need: the softmax, and that the probabilities of a sequence multiply. No Chinese.*
 
 # %% [markdown]
 # ## What you will get
@@ -30,15 +30,16 @@ def in_english(poem):  # three words a line
 side_by_side({name: in_english(poem) for name, poem in written.items()})
 
 # %% [markdown]
-# They keep rules that nobody told the network. The second characters of two lines that belong together must have
-# opposite tones, and the second and fourth lines must rhyme: to choose the last character it has to remember one that it
-# wrote ten characters ago.
+# They keep rules that nobody told the network. Two lines are a **couplet**. Each character is spoken in a tone, level or
+# oblique, and the second characters of a couplet's lines must differ in it. The second and the fourth line must rhyme:
+# to choose the last character, the network has to remember one that it wrote ten characters ago.
 
 # %% [markdown]
 # ## Setup
 
 # %%
 import math
+import textwrap
 import time
 
 import torch
@@ -55,7 +56,10 @@ generator = make_generator(seed, device)
 #
 # Real poems would do, but of real poems nobody knows how hard they are to predict. So the poems come from a
 # **grammar**: lists of words, couplets made of them, and dice. It draws as many poems as we like, and since every throw
-# has a known probability, we know exactly how likely each poem is. One argument puts real text in its place.
+# has a known probability, we know exactly how likely each poem is.
+#
+# The word `source` puts real text in their place. Nothing else has to change: `exact` only keeps those cells quiet that
+# ask the grammar what is true, for of real text nobody knows.
 
 # %%
 from course_lib.data import Attested, Vocabulary
@@ -68,7 +72,7 @@ real = {
     "names": load_names,
     "shakespeare": lambda: load_shakespeare(length=40),
 }
-exact = source not in real  # only of our own poems is the truth known
+exact = source not in real
 if exact:
     language = PoemGrammar()
     train, test = (language.sample(n, generator) for n in (60_000, 2000))
@@ -76,7 +80,7 @@ if exact:
 else:
     corpus = real[source]()
     train, test, vocabulary = corpus.train, corpus.test, corpus.vocabulary
-    language = Attested(train)  # a weak judge, but all there is
+    language = Attested(train)  # a weak judge: has this pair been seen?
 show_texts(train[:5])
 
 # %% [markdown]
@@ -96,19 +100,19 @@ def read(x):  # numbers (B, T) -> texts, without end marks
 assert read(x_train[:9]) == list(train[:9]), "there and back"
 known = set(train)
 unseen = sum(text not in known for text in test) / len(test)
-assert not exact or unseen > 0.9, "test poems are new poems"
+assert not exact or unseen > 0.98, "test poems are new poems"
 x_train.shape, V
 
 # %% [markdown]
-# A poem is `T` = 20 numbers, each one of `V` = 331 characters. Of the 2,000 poems held out for the test, more
-# than nine in ten are not among the 60,000, so whoever predicts them has learnt the rules and not the poems.
+# A poem is `T` = 20 numbers, each one of `V` = 331 characters. Of the 2,000 poems held out for the test, nearly
+# all are not among the 60,000, so whoever predicts them has learnt the rules and not the poems.
 
 # %% [markdown]
 # ## The idea
 #
 # Nobody can draw a poem from a table of all poems: there are $331^{20}$ strings of that length. But anybody can draw
 # *one character*. So write one, look at it, draw the next one given the first, the third given the first two. The
-# lecture's example is the most famous line of Chinese poetry, 床前明月光 (*before my bed, the bright moonlight*):
+# lecture's example is a line that every child in China knows, 床前明月光 (*before my bed, the bright moonlight*):
 #
 # ![Five times the same model. Into the first goes a start signal and out comes 床; that goes into the second, out of
 # which comes 前, and so on: 明, 月, 光.](images/03_feedback.svg)
@@ -138,7 +142,9 @@ x_train.shape, V
 # ## Build it by hand: a table of pairs
 #
 # The simplest memory is one character long. Count, in all training poems, how often each character follows each other;
-# row `V` of the table is for the beginning, where nothing stands before. A model of pairs is called a **bigram** model.
+# row `V` of the table is for the beginning, where nothing stands before. Then divide each row by its sum. (A tenth of a
+# count is added everywhere, lest a pair that never occurred cost infinitely much.) Such a model of pairs is called a
+# **bigram** model.
 
 # %%
 before = torch.cat([torch.full((N, 1), V), x_train[:, :-1]], 1)  # (N, T)
@@ -147,8 +153,8 @@ pairs = before.flatten(), x_train.flatten()
 counts.index_put_(pairs, torch.ones(N * T), accumulate=True)
 bigram = (counts + 0.1) / (counts + 0.1).sum(1, keepdim=True)  # rows sum to 1
 seen = (counts > 0).float().mean().item()
-print(f"{seen:.1%} of all pairs of characters ever occur")
-assert not exact or seen < 0.1, "language is sparse"
+assert not exact or seen < 0.05, "language is sparse"
+print(f"{seen:.1%} of all pairs occur")
 
 # %%
 import matplotlib.pyplot as plt
@@ -167,14 +173,10 @@ figure
 
 # %% [markdown]
 # Nearly all of it is white. Knowing one character rules out almost everything, and that is what a language is. Now let
-# the table write: start at its last row, draw, go to the row of what you drew. Use the slider to walk along a poem, and
-# compare what the table knows (red) with the truth (grey).
+# the table write: start at its last row, draw, go to the row of what you drew, draw again.
+
 
 # %%
-from course_lib.explore import explore
-from course_lib.typeset import show_bars
-
-
 def write_by_table(n):
     x, previous = [], torch.full((n,), V)
     for _ in range(T):
@@ -184,32 +186,38 @@ def write_by_table(n):
     return torch.stack(x, 1)
 
 
+tables = read(write_by_table(1000))
+walked = tables[0]
+
+# %% [markdown]
+# Move the slider to follow one of them as it is written. Before each step, the bars say what may come next; the marked
+# character was drawn, and at the next step the bars are those of its row.
+
+# %%
+from course_lib.explore import explore
+from course_lib.typeset import show_bars
+
+
 def named(p):  # (V,) probabilities with their characters
     return dict(zip(vocabulary.characters, p.tolist(), strict=True))
 
 
-tables = read(write_by_table(1000))
-walked = test[0]
-
-
-def show_table_step(position):
-    previous = vocabulary.encode(walked[position - 1])[0] if position else V
-    here = {"table of pairs": named(bigram[previous])}
-    here["truth"] = language.next_character(walked[:position])
-    so_far = show_texts([walked[: position + 1] or " "], given=position)
-    bars = show_bars(here, chosen=walked[position])
-    return side_by_side({"so far": so_far, "next": bars})
+def show_table_step(place):
+    t = place - 1
+    row = vocabulary.encode(walked[t - 1])[0] if t else V
+    so_far = show_texts([walked[:place]], given=t)
+    bars = show_bars({"table": named(bigram[row])}, chosen=walked[t])
+    return side_by_side({"so far": so_far, "drawn from": bars})
 
 
 explore(
     show_table_step,
-    position=range(len(walked)),
-    alt="a poem so far, and what the pairs and the grammar expect next",
+    place=range(1, len(walked) + 1),
+    alt="a poem of the table so far, and the row from which it draws",
 )
 
 # %% [markdown]
-# The marked character is the one that comes. In the middle of a word the two agree. Where a new word or line begins,
-# the grammar still knows what the poem is about, while the table has only the last character to go by.
+# At every step a reasonable choice, and yet it goes astray. How far, the grammar can tell us:
 
 
 # %%
@@ -217,27 +225,27 @@ def valid_share(texts):  # how many have no mistake at all?
     return sum(not language.mistakes(text) for text in texts) / len(texts)
 
 
-print(f"{valid_share(tables):.1%} of what the table writes is valid")
-assert not exact or valid_share(tables) < 0.02
-
-
 def show_judged(texts, **how):  # mistakes in red
     wrong = [language.mistakes(text) for text in texts]
     return show_texts(texts, wrong=wrong, **how)
 
 
+print(f"{valid_share(tables):.1%} of the table's poems are valid")
+assert not exact or valid_share(tables) < 0.02
 show_judged(tables[:5])
 
 # %% [markdown]
-# Red marks what cannot stand there. Each pair of neighbours is a pair that occurs, and that is all. Having a grammar
-# means having a strict judge, for whom a poem is valid when not one character is red; of a table's poems, fewer than
-# one in fifty are.
+# Red marks what cannot stand there. Nearly every pair of neighbours is one that occurs, and that is all: a memory of one
+# character forgets the line, the couplet and the poem. (Having a grammar means having a strict judge. For it a poem is
+# **valid** when not one character is red; of the table's, fewer than one in fifty are.)
 
 # %% [markdown]
 # ## Build the network: a memory that reaches back
 #
-# A recurrent network keeps a **state** and, at each step, mixes a character into it. Ours is an LSTM, whose memory cells
-# hold a number until a gate says otherwise. This is all of it:
+# A **recurrent network** keeps a **state** and, at each step, mixes a character into it. Ours is an **LSTM**
+# {cite:p}`hochreiter1997long`: each of its memory cells holds a number, and **gates** (numbers between 0 and 1, computed
+# from the character and the state) say how much of it to keep, how much to add, and how much to show. This is all the
+# code:
 
 
 # %%
@@ -262,22 +270,25 @@ class Writer(nn.Module):
 
 # %% [markdown]
 # The line to look at is *shifted by one*. At position $t$ the network is asked for $x_t$ and has been given everything
-# before it, never $x_t$ itself. Is that so? `assert_causal` changes each character in turn and looks which logits move.
+# before it, never $x_t$ itself. `assert_causal` changes each character in turn and looks which logits move.
 
 # %%
 from course_lib.check import assert_causal, assert_close
+from course_lib.layers import initialised_by
 from course_lib.models.char_rnn import CharRNN, CharRNNConfig
 
 config = CharRNNConfig(levels=V, width=128)
 model = CharRNN(config, generator=generator).to(device)
-by_hand = Writer(V, 128).to(device)
+with initialised_by(generator):
+    by_hand = Writer(V, 128).to(device)
 by_hand.load_state_dict(model.state_dict())  # the same weights
 x = x_train[:4].to(device)
 assert_causal(by_hand, x)
 assert_close(by_hand(x), model(x), name="the library's CharRNN")
 
 # %% [markdown]
-# No character sees itself or the future, and the library's `CharRNN` is the same network, with the manners of a library.
+# No character sees itself or the future, and with the same weights the library's `CharRNN` says the same. (It begins
+# training with its keeping gates open, so that it remembers from the start {cite:p}`jozefowicz2015empirical`.)
 
 # %% [markdown]
 # ## Two loops that look alike
@@ -312,41 +323,42 @@ assert_close(-train_on(by_hand, x), model.log_prob(x), name="the loop")
 
 # %% [markdown]
 # The first is called **teacher forcing**: a teacher corrects every character before the next one is asked for. It needs
-# no loop in Python, since all inputs are known beforehand: `inputs, targets = x[:, :-1], x[:, 1:]` with the start token in
-# front, and the whole sentence goes through at once. The second cannot do that. Here they are side by side for one
-# line, before any training; blue is what the network made up.
+# no loop in Python, for all its inputs are known beforehand, and `forward` above takes the whole sentence at once. The
+# second cannot do that: each input has to be drawn first. Side by side for one line, before any training; blue is what
+# the network made up:
 
 # %%
 from course_lib.typeset import show_table
 
-blue = read(write_with(by_hand, 1))[0]
-steps_shown = range(min(5, len(walked)))
-rows = [[1, "start", walked[0], "start", blue[0]]] + [
-    [t + 1, walked[t - 1], walked[t], blue[t - 1], blue[t]]
-    for t in steps_shown[1:]
+true, blue = test[0], read(write_with(by_hand, 1))[0]
+steps_shown = range(min(5, len(true), len(blue)))
+rows = [["start", true[0], "start", blue[0]]] + [
+    [true[t - 1], true[t], blue[t - 1], blue[t]] for t in steps_shown[1:]
 ]
-header = ["step", "training: in", "target", "generation: in", "drawn"]
-marks = {(t, 4): "own" for t in steps_shown}
-marks |= {(t, 3): "own" for t in steps_shown[1:]}
+marks = {(t, 3): "own" for t in steps_shown}
+marks |= {(t, 2): "own" for t in steps_shown[1:]}
+header = ["training in", "target", "writing in", "drawn"]
 show_table(header, rows, marks=marks)
 
 # %% [markdown]
-# This is the lecture's remark, that the way a sentence model is used is not the way it is trained. Keep the blue column in
-# mind: **in training, no input was ever blue.**
+# This is the lecture's remark, that the way a sentence model is used is not the way it is trained. Keep the third column
+# in mind: **in training, no input was ever blue.**
 
 # %% [markdown]
 # ## Knobs
 
 # %%
 steps = 3500  # about 40 s on one core
-batch_size = 32  # poems a step: small, for many steps beat exact ones here
-lr = 8e-3  # large, because the schedule takes it down to 0 at the end
+batch_size = 32  # few poems a step: a rough direction, but many steps
+lr = 8e-3  # large, for the cosine schedule takes it down to 0
 
 # %% [markdown]
 # ## Train
 #
-# The floor is the grammar's own **entropy**: what a poem costs whoever knows the grammar itself. No model can get below
-# it, and a model that reaches it has learnt everything there is.
+# How low can the cost go? To the **entropy** of the grammar, $H = \mathbb{E}[-\log p(x)]$, which is what its poems
+# cost whoever knows their true probabilities $p$. A model $q$ pays $\mathbb{E}[-\log q(x)]$ for them, which is
+# $H + \mathrm{KL}(p \,\|\, q)$ and never less than $H$. So this is the **floor**, and a model that lies on it has
+# learnt everything there is to learn.
 
 # %%
 from course_lib.plots import show_curves
@@ -370,22 +382,17 @@ history = fit(
 )
 
 # %%
-table_nll = -bigram[before[:2000], x_train[:2000]].log().mean().item()
-floors = {"table of pairs": table_nll}
-if exact:
-    floor = language.entropy() / T  # nats per character
-    floors["entropy of the grammar"] = floor
+floor = language.entropy() / T if exact else None  # nats per character
 at, nats = zip(*history.valid, strict=True)
 show_curves(
     {"held-out poems": (at, [n / T for n in nats])},
     xlabel="step",
     ylabel="nats per character",
-    floors=floors,
+    floors={"entropy of the grammar": floor} if exact else None,
 )
 
 # %% [markdown]
-# At the first measurement it is already below the table. Then it comes down towards the floor, in steps: each is a rule
-# that it has discovered. At the end it all but lies on it.
+# It comes down to the floor and at the end all but lies on it. What is left is best seen in numbers.
 
 # %% [markdown]
 # ## Measure: the price of a poem
@@ -398,37 +405,50 @@ from course_lib.prob import bits_per_dim
 
 beginnings = torch.cat([torch.full((len(x_test), 1), V), x_test[:, :-1]], 1)
 with torch.no_grad():
-    per_poem = -model.log_prob(x_test.to(device))
+    log_q = model.log_prob(x_test.to(device)).cpu()  # (N,) nats a poem
 price = {
     "uniform": math.log(V),
     "table of pairs": -bigram[beginnings, x_test].log().mean().item(),
-    "network": per_poem.mean().item() / T,
+    "network": -log_q.mean().item() / T,
 }
 if exact:
-    price["grammar (floor)"] = floor
+    price["floor"] = floor
+    assert nats[0] / T < price["table of pairs"], "from the first dot on"
 rows = [
     [who, f"{n:.3f}", f"{bits_per_dim(n, 1):.2f}", f"{math.exp(n):.2f}"]
     for who, n in price.items()
 ]
-show_table(["", "nats per character", "bits", "perplexity"], rows)
+show_table(["", "nats/char", "bits", "perplexity"], rows)
+
+# %% [markdown]
+# Two thousand poems are a sample, and their mean has an error of its own. But for each of them we know what the grammar
+# pays, and the difference has a much smaller error. Its mean estimates the divergence $\mathrm{KL}(p \,\|\, q)$: all
+# that there is still to learn.
+
+# %%
+if exact:
+    log_p = torch.tensor([language.log_prob(text) for text in test])
+    excess = (log_p - log_q) / T  # (N,) nats per character
+    kl, error = excess.mean().item(), excess.std().item() / len(test) ** 0.5
+    print(f"to learn: {kl:.4f} ± {error:.4f} nats/char")
+    print(f"       or {kl / floor:.2%} of the floor")
+    assert 0 < kl < 0.03 * floor, "within 3% of what is possible"
+    assert error < 0.001, "known to the third decimal"
 
 # %%
 own = read(model.sample(2000, length=T, generator=generator))
 valid, by_pairs = valid_share(own), valid_share(tables)
-print(f"valid: {valid:.1%} of its poems, {by_pairs:.1%} of the table's")
+new = sum(text not in known for text in own) / len(own)
+print(f"valid: {valid:.1%} (the table: {by_pairs:.1%})")
+print(f"not in the training set: {new:.1%}")
 if exact:
-    above = price["network"] / floor - 1
-    print(f"the network pays {above:.2%} more than the grammar itself")
-    assert 0 < above < 0.03, "within 3% of what is possible"
     assert valid >= 0.9, "nine in ten keep every rule"
-    new = sum(text not in known for text in own) / len(own)
-    print(f"{new:.0%} of its poems were not in the training set")
-    assert new > 0.9, "it writes, it does not recite"
+    assert new > 0.98, "it writes, it does not recite"
 
 # %% [markdown]
-# One per cent above the floor, and more than nine in ten of its poems keep every rule: words, tones, theme and rhyme.
-# Nearly all of them are new. (The two at the top of this page come from such a run.) Walk through one of them; the network's expectation (red) and the truth (grey) can hardly
-# be told apart, even for the last character, whose rhyme was set ten characters before.
+# About one per cent above the floor, and more than nine in ten of its poems keep every rule: words, tones, theme and
+# rhyme. Nearly all of them are new. (The two at the top of this page come from this run.) Follow one of them as it is
+# written, and compare what the network expects (blue) with what the grammar does (grey):
 
 # %%
 flawless = [text for text in own[:100] if not language.mistakes(text)]
@@ -437,19 +457,45 @@ with torch.no_grad():
     logits = model(vocabulary.encode(written_now)[None].to(device))[0]
 
 
-def show_network_step(position):
-    here = {"network": named(logits[position].softmax(-1))}
-    here["truth"] = language.next_character(written_now[:position])
-    so_far = show_texts([written_now[: position + 1]], given=position)
-    bars = show_bars(here, chosen=written_now[position])
-    return side_by_side({"so far": so_far, "next": bars})
+def show_network_step(place):
+    t = place - 1
+    here = {"network": named(logits[t].softmax(-1))}
+    here["truth"] = language.next_character(written_now[:t])
+    so_far = show_texts([written_now[:place]], given=t)
+    bars = show_bars(here, chosen=written_now[t])
+    return side_by_side({"so far": so_far, "drawn from": bars})
 
 
 explore(
     show_network_step,
-    position=range(len(written_now)),
+    place=range(1, len(written_now) + 1),
     alt="a poem of the network so far, and what it expects next",
 )
+
+# %% [markdown]
+# How near are the two on average? The **total variation** between two distributions is the share of probability that
+# would have to be moved to turn one into the other: 0 if they are equal, 1 if they have nothing in common.
+
+
+# %%
+def total_variation(p, text):  # (T, V) against the truth: mean over places
+    far = 0
+    for t in range(len(text)):
+        truth = language.next_character(text[:t])
+        same = [min(p[t, vocabulary.encode(c)[0]], truth[c]) for c in truth]
+        far += (1 - sum(same)) / len(text)
+    return float(far)
+
+
+with torch.no_grad():
+    q = model(x_test[:100].to(device)).softmax(-1).cpu()
+table = bigram[beginnings[:100]]
+network_far, table_far = (
+    sum(map(total_variation, p, test[:100])) / len(p) for p in (q, table)
+)
+print(f"from the truth: network {network_far:.2f}")
+print(f"                table   {table_far:.2f}")
+assert not exact or network_far < 0.1 < 0.3 < table_far
 
 # %% [markdown]
 # ## The state is the memory
@@ -475,7 +521,7 @@ assert_close(fast, slow, tolerance=1e-5, name="logits with a carried state")
 def seconds(way, length, n=64):
     x = torch.zeros(n, length, dtype=torch.long, device=device)
     start = time.perf_counter()
-    if way == "carried":
+    if way == carried:
         model.sample(n, length=length, generator=generator)
     else:
         for t in range(length):
@@ -485,30 +531,30 @@ def seconds(way, length, n=64):
 
 
 lengths = [10, 25, 50, 100]
-ways = ("carried", "re-run")
-took = {way: [seconds(way, n) for n in lengths] for way in ways}
-ratio = took["re-run"][-1] / took["carried"][-1]
-print(f"64 texts of 100 characters: {64 * 100 / took['carried'][-1]:,.0f}")
-print(f"characters a second, {ratio:.0f} times as many as by re-running")
-assert ratio > 3, "carrying the state pays"
+carried, again = "state carried", "everything re-run"
+took = {way: [seconds(way, n) for n in lengths] for way in (carried, again)}
+ratio = took[again][-1] / took[carried][-1]
+print(f"{64 * 100 / took[carried][-1]:,.0f} characters a second,")
+print(f"{ratio:.0f} times as many as by re-running")
+assert ratio > 5, "carrying the state pays"
 show_curves(
-    {f"state {way}": (lengths, took[way]) for way in took},
+    {way: (lengths, took[way]) for way in took},
     xlabel="characters written",
     ylabel="seconds for 64 texts",
 )
 
 # %% [markdown]
-# A straight line against a parabola. Chapter 5, where a sentence has sixteen thousand characters a second, will live on
-# this difference.
+# The one grows with the length, the other with its square, and here, at 100 characters, the difference is already a
+# factor of ten to twenty. Chapter 5, where a second of sound is 16,000 numbers, will live on it.
 
 # %% [markdown]
 # ## Play: how to draw
 #
-# The lecture says in passing that taking the most likely word is not the only way to read the output. It is not even a
-# good one. Divide the logits by a **temperature** $\tau$ before the softmax: below 1, the likely gets likelier, and at the
-# limit 0 only the likeliest is ever taken (**greedy**); above 1, all become more alike. Two other ways keep the tail of
-# unlikely characters out: **top-k** draws among the $k$ likeliest only, **nucleus** sampling (top-p) among the fewest that
-# together hold a share $p$.
+# The lecture says in passing that taking the most likely word is not the only way to read the output. One may divide the
+# logits by a **temperature** $\tau$ before the softmax: below 1, the likely gets likelier, and in the limit 0 only the
+# likeliest is ever taken, which is called **greedy** (`temperature=0` means this limit); above 1, all become more alike.
+# Two other ways keep the tail of unlikely characters out: **top-k** draws among the $k$ likeliest only, **nucleus** sampling
+# (top-p) among the fewest that together hold a share $p$.
 
 
 # %%
@@ -537,9 +583,9 @@ ways = {
 show_bars({way: named(r[0].softmax(-1)) for way, r in ways.items()}, top=12)
 
 # %% [markdown]
-# What is kept shares out what is cut. Is it worth it? Three numbers for each way of drawing: the share of valid poems;
-# how many nats of choice it leaves a character; and **distinct-n**, the share of all runs of $n$ characters that occur
-# only once counted (here $n = 5$, a line).
+# What is kept takes over the probability of what is cut. Is it worth it? Three numbers for each way of drawing: the share
+# of valid poems; the choice that is left at a character, as its entropy divided by the greatest possible, $\ln V$; and
+# how many *different* lines there are among all lines, a form of what is called **distinct-n** {cite:p}`li2016diversity`.
 
 
 # %%
@@ -556,7 +602,7 @@ def survey(n=1000, temperature=1.0, **way):
     )
     tempered = decode.apply_temperature(model(x).flatten(0, 1), temperature)
     p = tempered.softmax(-1)
-    choice = torch.special.entr(p).sum(-1).mean().item()  # nats
+    choice = torch.special.entr(p).sum(-1).mean().item() / math.log(V)
     texts = read(x)
     return texts, valid_share(texts), choice, distinct(texts, 5)
 
@@ -568,32 +614,47 @@ show_curves(
     {
         "valid poems": (temperatures, valid_at),
         "distinct lines": (temperatures, distinct_at),
-        "choice, nats per character": (temperatures, choice_at),
+        "choice (1: all characters alike)": (temperatures, choice_at),
     },
     xlabel="temperature",
-    ylabel="share, or nats",
-    ylim=(0, 2),
+    ylabel="share",
+    ylim=(0, 1.02),
 )
 
 # %%
 if exact:
-    assert distinct_at[0] < 0.01, "greedy: one poem, again and again"
+    assert valid_at[0] == 1 and distinct_at[0] < 0.01, "one poem for ever"
     assert valid_at[2] > valid_at[4] > valid_at[6], "colder is more correct"
     assert distinct_at[2] < distinct_at[4] < distinct_at[6], "and poorer"
     assert valid_at[-1] < 0.1, "hot enough, it forgets the language"
-lines_of = f"{distinct(test[:1000], 5):.0%}"
-rows = [["held-out poems", f"{valid_share(test[:1000]):.1%}", lines_of]]
-cuts = [{}, {"top_k": 5}, {"top_p": 0.95}, {"temperature": 0.7}]
-for way in cuts:
+
+# %%
+cuts = {
+    "nothing cut": {},
+    "top_k=5": {"top_k": 5},
+    "top_p=0.95": {"top_p": 0.95},
+    "temperature=0.7": {"temperature": 0.7},
+}
+grammar = "held-out poems"
+found = {grammar: (valid_share(test[:1000]), distinct(test[:1000], 5))}
+for name, way in cuts.items():
     _, share, _, lines = survey(**way)
-    name = ", ".join(f"{key}={value}" for key, value in way.items())
-    rows.append([f"sample({name})", f"{share:.1%}", f"{lines:.0%}"])
-show_table(["drawn by", "valid", "distinct lines"], rows)
+    found[name] = share, lines
+if exact:
+    (all_valid, all_lines), (cut_valid, cut_lines), (_, cold_lines) = (
+        found[name] for name in ("nothing cut", "top_p=0.95", "temperature=0.7")
+    )
+    assert cut_valid > all_valid + 0.03, "most mistakes are in the tail"
+    assert abs(cut_lines - found[grammar][1]) < 0.05, "at little cost"
+    assert cut_lines > cold_lines + 0.03, "and less than by cooling"
+rows = [[who, f"{a:.1%}", f"{b:.0%}"] for who, (a, b) in found.items()]
+show_table(["", "valid", "distinct lines"], rows)
 
 # %% [markdown]
-# There is no free lunch in it. Greedy drawing writes one flawless poem for ever. What makes the poems more correct makes
-# them more alike, and at temperature 1 with nothing cut, the lines vary as much as the grammar's own do. Cutting the tail
-# of the nucleus is the best bargain: it costs little variety, for most mistakes are born in the tail. Try it:
+# (Another thousand poems, hence another share of valid ones than above.) Greedy drawing writes one flawless poem for ever.
+# Cold drawing pays for correctness with variety. Cutting the tail is the better bargain: nearly all mistakes go, since
+# most of them were drawn from the tail, and the lines still vary about as much as the grammar's own. And at temperature 2
+# the network has forgotten the language. Try it:
 
 
 # %%
@@ -602,7 +663,7 @@ def show_at(temperature):
     rows = [
         ["valid", f"{share:.0%}"],
         ["distinct lines", f"{lines:.0%}"],
-        ["choice", f"{choice:.2f} nats a character"],
+        ["choice", f"{choice:.0%}"],
     ]
     numbers = show_table(["of 1,000 poems", ""], rows)
     return side_by_side({"": numbers, "four of them": show_judged(texts[:4])})
@@ -642,15 +703,21 @@ explore(
 )
 
 # %% [markdown]
-# One beginning, three poems: a model that knows a distribution has more than one answer.
+# One beginning, three poems: a model that knows a distribution has more than one answer. And a vocabulary knows what it
+# does not know:
+
+# %%
+try:
+    complete(test[0][:2] + "€")
+except ValueError as error:
+    print(textwrap.fill(str(error), 40))
 
 # %% [markdown]
 # ## One wrong step, all wrong
 #
 # In training no input was ever blue: the network has only ever seen perfect beginnings. What does it do after a wrong
-# one? Take a held-out poem, put in its third place a character that cannot stand there, and go on in two ways. With *its own
-# inputs* it writes the rest. With *true inputs* it is asked for each next character after the true ones, as a teacher
-# would; only the wrong one stays.
+# one? Take a held-out poem, put in its third place a character that cannot stand there, and let the network write the
+# rest. It now reads *its own inputs*:
 
 
 # %%
@@ -670,16 +737,13 @@ part = slice(None, t_slip + 1)
 length = {"length": T, "generator": generator}
 after_slip = model.sample(n_slip, given=x_slip[:, part], **length)
 after_none = model.sample(n_slip, given=x_good[:, part], **length)
-with torch.no_grad():
-    logits = model(x_slip).flatten(0, 1)  # each sees true characters
-forced = decode.draw(logits, generator=generator).view(n_slip, T)
-show_judged(read(after_slip[:5]))
+show_judged(read(after_slip[:10]))
 
 # %% [markdown]
-# Some of them shrug it off. Most are red to the end, and a reader of Chinese sees a reason: their *words* are real words,
-# but the poem has lost count. It takes the wrong character for an extra one, so that every word comes a place too late
-# and no line ends where a line should; and it never finds back, because it reads its own displaced words. Is that so? Strike
-# the wrong character out again and let everything move up by one place:
+# Some of them shrug it off; most are red to the end. A reader of Chinese sees why: their *words* are real words, but the
+# poem has lost count. It takes the wrong character for an extra one, so that every word comes a place too late
+# and no line ends where a line should; and it never finds back, because it reads its own displaced words. To check this,
+# strike the wrong character out again and let everything move up by one place:
 
 
 # %%
@@ -691,11 +755,11 @@ texts = read(after_slip)
 broken = [text for text in texts if len(language.mistakes(text)) > 5]
 moved_up = [text[:t_slip] + text[t_slip + 1 :] for text in broken]
 healed = sum(not language.mistakes(text) for text in moved_up)
-print(f"{len(broken) / n_slip:.0%} of the poems are broken for good")
+print(f"broken for good: {len(broken) / n_slip:.0%} of the poems")
 if broken:
-    print(f"as they are:  {red(broken):4.1f} mistakes each")
-    print(f"moved up:     {red(moved_up):4.1f} mistakes each")
-    print(f"              {healed / len(broken):.0%} of them flawless")
+    print(f"as they are: {red(broken):4.1f} mistakes each")
+    print(f"moved up:    {red(moved_up):4.1f} mistakes each")
+    print(f"             {healed / len(broken):.0%} flawless")
 if exact:
     assert len(broken) > 0.5 * n_slip, "most poems never recover"
     assert red(moved_up) < 0.65 * red(broken), "many have only lost count"
@@ -705,7 +769,9 @@ if exact:
 # About two in five of the broken poems are flawless once moved up: nothing was wrong with them but the count. The others
 # lost more than that, a theme, a rhyme, or the count once more.
 #
-# Now position by position. Under *true inputs*, what it draws at each place is judged after the true beginning.
+# Would it have erred as much with a teacher? Give it *true inputs*: the same wrong character, and after it the true ones,
+# whatever it draws. Each of its characters is then judged as what may follow the true poem. (What it writes by itself is
+# judged more kindly: `mistakes` lets pass whatever any poem has at that place and goes on well from there.)
 
 
 # %%
@@ -725,40 +791,38 @@ def wrong_when_forced(drawn, texts):  # true inputs, judged one by one
     return at
 
 
-own_wrong = wrong_by_position(after_slip)
-no_slip = wrong_by_position(after_none)
-true_wrong = wrong_when_forced(forced, test[:n_slip])
-rest = slice(t_slip + 1, None)
-left = T - t_slip - 1
-for how, at in {
-    "no slip": no_slip,
-    "a slip, then true inputs": true_wrong,
-    "a slip, then its own inputs": own_wrong,
-}.items():
-    print(f"{how:28s} {at[rest].sum():5.2f} of {left} characters wrong")
+# %%
+with torch.no_grad():
+    logits = model(x_slip).flatten(0, 1)  # all places at once, true inputs
+forced = decode.draw(logits, generator=generator).view(n_slip, T)
+rest, left = slice(t_slip + 1, None), T - t_slip - 1
+wrong = {
+    "a slip, then its own inputs": wrong_by_position(after_slip),
+    "a slip, then true inputs": wrong_when_forced(forced, test[:n_slip]),
+    "no slip, its own inputs": wrong_by_position(after_none),
+}
+for how, at in wrong.items():
+    print(f"{how:28s}{at[rest].sum():5.1f} of {left}")
 
 # %%
+own_wrong, true_wrong, no_slip = wrong.values()
 if exact:
-    assert own_wrong[rest].mean() > 0.5, "one wrong step, all wrong"
-    assert own_wrong[-5:].mean() > 0.5, "to the end"
-    assert true_wrong[-10:].mean() < 0.1, "a teacher sets it right"
+    assert own_wrong[rest].mean() > 0.6, "one wrong step, all wrong"
+    assert own_wrong[-1] > 0.5, "to the end"
+    assert true_wrong[t_slip + 3 :].max() < 0.1, "a teacher sets it right"
     assert no_slip[rest].mean() < 0.05, "and by itself it errs rarely"
-positions = range(t_slip + 2, T + 1)
+places = range(t_slip + 2, T + 1)
 show_curves(
-    {
-        "its own inputs": (positions, own_wrong[rest]),
-        "true inputs": (positions, true_wrong[rest]),
-        "no slip, own inputs": (positions, no_slip[rest]),
-    },
-    xlabel=f"position (the wrong character is number {t_slip + 1})",
+    {how: (places, at[rest]) for how, at in wrong.items()},
+    xlabel=f"place (the wrong character is at {t_slip + 1})",
     ylabel="share of wrong characters",
     ylim=(0, 1),
 )
 
 # %% [markdown]
 # 一步错，步步错, says the lecture: one wrong step, all wrong. With true inputs the mistake is forgotten after two
-# characters. With its own, two thirds and more of all that follow are wrong, and it does not get better to the end. The
-# network is the same; what differs is what it reads. Try other places:
+# characters. With its own, about three quarters of all that follow is wrong, and at the last place still more than half.
+# The network is the same; what differs is what it reads. Try other places:
 
 
 # %%
@@ -779,7 +843,7 @@ explore(
 
 # %% [markdown]
 # One need not wait for a slip. Train on short, write long: let the network, which has never seen more than 20 characters,
-# write a poem of 80.
+# write a poem of 80, in which the theme stays, the feelings go on, and every second line has the same rhyme.
 
 # %%
 picture = None  # a longer kind of real text is not at hand
@@ -800,10 +864,12 @@ if exact:
     gap = true_right - own_right
     assert gap[0] < 0.02 and gap[1] < 0.05, "as far as it was trained, none"
     assert gap[1] < gap[2] and gap[3:].min() > 0.3, "beyond, it opens"
+    assert true_right[-1] > 0.5 > 0.25 > own_right[-1]
+    print("gap:", " ".join(f"{100 * g:.0f}" for g in gap.tolist()), "%")
     picture = show_curves(
         {
-            "true inputs": (range(10, 90, 10), true_right),
             "its own inputs": (range(10, 90, 10), own_right),
+            "true inputs": (range(10, 90, 10), true_right),
         },
         xlabel="characters written (it was trained on 20)",
         ylabel="share of valid characters",
@@ -812,10 +878,13 @@ if exact:
 picture
 
 # %% [markdown]
-# Within the trained length the two are nearly one. Beyond it, true inputs keep the network at three quarters; its own
-# take it down to one in eight. The **gap between the two curves is the price of never having practised alone**, and it has
-# a name, exposure bias {cite:p}`ranzato2016sequence`. These numbers will be measured again in chapter 9, where the
-# network gets to read its own writing while it still has a teacher.
+# Two things happen at once. Beyond 20 characters the network is on unknown ground even with a teacher, and the upper curve
+# sinks to about two thirds. What the lower curve loses besides is the price of reading itself. This **gap** is next to
+# nothing as far as the network was trained, opens at once beyond, and stays: after that, hardly anything that it writes is
+# right, and little can get worse. So the saying needs its condition: a network that never leaves what it has practised
+# hardly ever takes the first wrong step, and one that does never comes back. It has a name, **exposure bias**
+# {cite:p}`ranzato2016sequence`. Chapter 9 measures the same numbers again, after a training in which the network gets to
+# read its own writing while it still has a teacher.
 
 # %% [markdown]
 # ## Break it
@@ -831,7 +900,8 @@ class Unshifted(Writer):
         return self.head(h)
 
 
-copier = Unshifted(V, 128).to(device)
+with initialised_by(generator):
+    copier = Unshifted(V, 128).to(device)
 
 
 def copied_nll(model, x):  # (B,) nats
@@ -848,22 +918,22 @@ fit(
 with torch.no_grad():
     loss = copied_nll(copier, x_test.to(device)).mean().item() / T
 nonsense = read(write_with(copier, 200))
-print(f"{loss:.4f} nats per character; {valid_share(nonsense):.0%} valid")
+print(f"{loss:.4f} nats/char; {valid_share(nonsense):.0%} valid")
 if exact:
     print(f"{floor:.4f} is the floor")
     assert loss < floor / 10 and valid_share(nonsense) == 0
 show_judged(nonsense[:5])
 
 # %% [markdown]
-# The loss is far below the floor. No model on earth can do that; when yours does, it is not genius, it is reading the
-# answer. And what it writes is whatever came first, over and over, because all it has learnt is to repeat what it reads.
-# `assert_causal` would have told us before the training:
+# The loss is far below the floor. No model can do that: this one is reading the answer. And what it writes is whatever
+# came first, over and over, because all it has learnt is to repeat what it reads. `assert_causal` would have told us
+# before the training:
 
 # %%
 try:
     assert_causal(copier, x)
 except AssertionError as message:
-    print(*str(message).split(": "), sep=":\n")
+    print(textwrap.fill(str(message), 40))
 
 # %% [markdown]
 # ## The same on real text
@@ -885,8 +955,9 @@ except AssertionError as message:
 #   entropy of the source is known, so is the best that anyone can do.
 # - A table of pairs knows words; a recurrent state knows what was said ten characters ago.
 # - Training reads the truth, generation reads itself. They are different loops, and the difference is measurable:
-#   after one wrong character, three quarters of what follows is wrong.
-# - Taking the likeliest is one way to draw among many, and the poorest. Correctness is bought with variety.
+#   after one wrong character, about three quarters of what follows is wrong.
+# - Taking the likeliest is one way to draw among many, and the least varied. Cooling buys correctness with variety;
+#   cutting the tail costs little.
 # - A loss below the floor is a mistake, not a success.
 #
 # **Terms fixed here** ([glossary](glossary.md)): start token, bigram, teacher forcing, ancestral sampling, entropy, floor,
@@ -898,8 +969,8 @@ except AssertionError as message:
 # %% [markdown]
 # ## Your turn
 #
-# 1. Walk through the network's poem to position 19. Which of the truth's four bars is left, and which earlier character
-#    decided it?
+# 1. Follow the network's poem to its last place. Which characters does the truth still allow there, and which earlier
+#    character decided that?
 # 2. Train for 500 steps only. Which rule does it break most: words, tones or rhyme? (Where are the red marks?)
 # 3. Put the slip at the very end of the second line, `t_slip = 9`. Why does it hurt less?
 # 4. Draw the long poems with `top_p=0.9`. How much later does the gap open? Why does it open all the same?

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from IPython.display import HTML
 
 # Colours of their own only where they mean something; each is readable on white and on the book's dark grey.
-COLOURS = ["#cc3311", "#8899aa", "#4477aa"]
+LEAST = 0.005  # a bar that would be shorter than a pixel or two says nothing
+COLOURS = ["#4477aa", "#8899aa", "#228833"]
 MARKS = {
     "wrong": "color: #fff; background: #cc3311; border-radius: 0.15em;",
     "given": "opacity: 0.55;",
@@ -22,7 +23,8 @@ WIDE = "display: flex; flex-wrap: wrap; gap: 0.6rem 2rem; align-items: flex-star
 def show_bars(distributions: Mapping[str, Mapping[str, float]], *, top: int = 8, chosen: str | None = None) -> HTML:
     """Horizontal bars {name: {character: probability}}: the `top` characters by their greatest probability in any.
 
-    Of several distributions each has a colour of its own. `chosen` is marked, and shown even if it is not at the top.
+    Of several distributions each has a colour of its own. `chosen` is marked, and shown even if it is not at the top;
+    of the others, those below 0.5 % everywhere are left out.
     Raises ValueError for no distribution, for more than three, and for what is no probability.
     """
     if not 1 <= len(distributions) <= len(COLOURS):
@@ -33,7 +35,7 @@ def show_bars(distributions: Mapping[str, Mapping[str, float]], *, top: int = 8,
             if not 0 <= share <= 1 + 1e-6:  # as float32 rounds
                 raise ValueError(f"distributions: expected probabilities from 0 to 1, got {share} for {character!r}")
             greatest[character] = max(share, greatest.get(character, 0.0))
-    rows = sorted(greatest, key=greatest.get, reverse=True)[:top]
+    rows = [c for c in sorted(greatest, key=greatest.get, reverse=True)[:top] if greatest[c] >= LEAST]
     rows += [chosen] if chosen is not None and chosen not in rows else []
     rows += [""] * (top + 1 - len(rows))  # the same height at every position of a slider
     colours = dict(zip(distributions, COLOURS, strict=False))
