@@ -34,7 +34,7 @@ class Knobs:
 KNOBS = {
     "poems": Knobs(width=128, batch_size=32, lr=8e-3),
     "names": Knobs(width=128, batch_size=64, lr=4e-3),
-    "tang": Knobs(width=128, batch_size=32, lr=2e-3),
+    "tang": Knobs(width=128, batch_size=32, lr=2e-3, steps=1500),
     "shakespeare": Knobs(width=256, batch_size=16, lr=4e-3),
 }
 

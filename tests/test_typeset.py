@@ -74,12 +74,14 @@ def test_everything_is_escaped_and_every_element_is_closed(show):
 
 
 def test_bars_are_as_long_as_the_probabilities():
-    piece = show_bars({"p": {"月": 0.5, "山": 0.25, "水": 0.125, "风": 0.0004, "云": 0.0}})
-    assert labels(piece)[:5] == ["月", "山", "水", "风", "云"]
-    half, quarter, eighth, tiny, none = bars(piece)
+    p = {"月": 0.5, "山": 0.25, "水": 0.125, "雨": 0.004, "风": 0.0004, "云": 0.0}
+    piece = show_bars({"p": p}, chosen="风")
+    assert labels(piece)[:5] == ["月", "山", "水", "风", ""], "below 0.5 % only what was chosen is shown"
+    half, quarter, eighth, tiny = bars(piece)
     assert half > 30 and quarter == pytest.approx(half / 2, abs=0.1) and eighth == pytest.approx(half / 4, abs=0.1)
-    assert tiny < 0.1 and none == 0
-    assert Tree(piece).texts(style="0.75em") == ["50 %", "25 %", "12.5 %", "< 0.1 %", "0 %"]
+    assert tiny < 0.1
+    assert Tree(piece).texts(style="0.75em") == ["50 %", "25 %", "12.5 %", "< 0.1 %"]
+    assert bars(show_bars({"p": p}, chosen="云"))[-1] == 0
 
 
 def test_the_likeliest_in_any_distribution_come_first_each_in_its_colour():
