@@ -17,8 +17,8 @@ from course_lib.data import PoemGrammar
 from course_lib.typeset import show_gloss, side_by_side
 
 written = {
-    "by moonlight": "明月照古寺清风过孤城举头望长夜掩卷思归程",
-    "by the river": "渡口杨柳绿波心渔火流海内知己在樽前柳色流",
+    "by moonlight": "夜半花影落江城雁声寒一夜乡梦远孤灯客梦闲",
+    "by the river": "春水连大海孤帆去潇湘客里知己在樽前旧曲长",
 }
 
 
@@ -545,7 +545,7 @@ show_curves(
 
 # %% [markdown]
 # The one grows with the length, the other with its square, and here, at 100 characters, the difference is already a
-# factor of ten to twenty. Chapter 5, where a second of sound is 16,000 numbers, will live on it.
+# factor of twenty or so. Chapter 5, where a second of sound is 16,000 numbers, will live on it.
 
 # %% [markdown]
 # ## Play: how to draw
@@ -609,6 +609,8 @@ def survey(n=1000, temperature=1.0, **way):
 
 temperatures = [0, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2]
 surveys = {t: survey(temperature=t) for t in temperatures}
+
+# %%
 _, valid_at, choice_at, distinct_at = zip(*surveys.values(), strict=True)
 show_curves(
     {
@@ -629,24 +631,19 @@ if exact:
     assert valid_at[-1] < 0.1, "hot enough, it forgets the language"
 
 # %%
-cuts = {
-    "nothing cut": {},
-    "top_k=5": {"top_k": 5},
-    "top_p=0.95": {"top_p": 0.95},
-    "temperature=0.7": {"temperature": 0.7},
-}
-grammar = "held-out poems"
+grammar, plain = "held-out poems", "nothing cut"
+nucleus, cold = "top_p=0.95", "temperature=0.7"
+cuts = {plain: {}, "top_k=5": {"top_k": 5}}
+cuts |= {nucleus: {"top_p": 0.95}, cold: {"temperature": 0.7}}
 found = {grammar: (valid_share(test[:1000]), distinct(test[:1000], 5))}
 for name, way in cuts.items():
     _, share, _, lines = survey(**way)
     found[name] = share, lines
 if exact:
-    (all_valid, all_lines), (cut_valid, cut_lines), (_, cold_lines) = (
-        found[name] for name in ("nothing cut", "top_p=0.95", "temperature=0.7")
-    )
+    (all_valid, _), (cut_valid, cut_lines) = found[plain], found[nucleus]
     assert cut_valid > all_valid + 0.03, "most mistakes are in the tail"
     assert abs(cut_lines - found[grammar][1]) < 0.05, "at little cost"
-    assert cut_lines > cold_lines + 0.03, "and less than by cooling"
+    assert cut_lines > found[cold][1] + 0.03, "and less than by cooling"
 rows = [[who, f"{a:.1%}", f"{b:.0%}"] for who, (a, b) in found.items()]
 show_table(["", "valid", "distinct lines"], rows)
 
@@ -696,9 +693,10 @@ def show_completion(beginning):
     return side_by_side(parts)
 
 
+beginnings_shown = dict.fromkeys(text[: min(5, T // 2)] for text in test[:8])
 explore(
     show_completion,
-    beginning=list(dict.fromkeys(text[: min(5, T // 2)] for text in test))[:8],
+    beginning=list(beginnings_shown),
     alt="three completions of a beginning",
 )
 
@@ -710,7 +708,7 @@ explore(
 try:
     complete(test[0][:2] + "€")
 except ValueError as error:
-    print(textwrap.fill(str(error), 40))
+    print(textwrap.fill(str(error), 36))
 
 # %% [markdown]
 # ## One wrong step, all wrong
@@ -722,7 +720,7 @@ except ValueError as error:
 
 # %%
 def slip(text, t, generator):  # one wrong character at position t
-    possible = language.next_character(text[:t])
+    possible = {"\n", *language.next_character(text[:t])}
     while True:
         i = torch.randint(V, (), device=device, generator=generator).item()
         if vocabulary.characters[i] not in possible:
@@ -787,8 +785,8 @@ def wrong_when_forced(drawn, texts):  # true inputs, judged one by one
     judge = PoemGrammar(drawn.shape[1] // 5) if exact else language
     for row, text in zip(vocabulary.decode(drawn), texts, strict=True):
         for t in range(len(text)):
-            at[t] += (row[t] not in judge.next_character(text[:t])) / len(texts)
-    return at
+            at[t] += row[t] not in judge.next_character(text[:t])
+    return at / len(texts)
 
 
 # %%
@@ -797,12 +795,12 @@ with torch.no_grad():
 forced = decode.draw(logits, generator=generator).view(n_slip, T)
 rest, left = slice(t_slip + 1, None), T - t_slip - 1
 wrong = {
-    "a slip, then its own inputs": wrong_by_position(after_slip),
-    "a slip, then true inputs": wrong_when_forced(forced, test[:n_slip]),
-    "no slip, its own inputs": wrong_by_position(after_none),
+    "slip, own inputs": wrong_by_position(after_slip),
+    "slip, true inputs": wrong_when_forced(forced, test[:n_slip]),
+    "no slip, own inputs": wrong_by_position(after_none),
 }
 for how, at in wrong.items():
-    print(f"{how:28s}{at[rest].sum():5.1f} of {left}")
+    print(f"{how:20s}{at[rest].sum():5.1f} of {left} wrong")
 
 # %%
 own_wrong, true_wrong, no_slip = wrong.values()
@@ -821,7 +819,7 @@ show_curves(
 
 # %% [markdown]
 # 一步错，步步错, says the lecture: one wrong step, all wrong. With true inputs the mistake is forgotten after two
-# characters. With its own, about three quarters of all that follow is wrong, and at the last place still more than half.
+# characters. With its own, about seven in ten of all that follow are wrong, and at the last place still more than half.
 # The network is the same; what differs is what it reads. Try other places:
 
 
@@ -879,7 +877,7 @@ picture
 
 # %% [markdown]
 # Two things happen at once. Beyond 20 characters the network is on unknown ground even with a teacher, and the upper curve
-# sinks to about two thirds. What the lower curve loses besides is the price of reading itself. This **gap** is next to
+# sinks to about 0.7. What the lower curve loses besides is the price of reading itself. This **gap** is next to
 # nothing as far as the network was trained, opens at once beyond, and stays: after that, hardly anything that it writes is
 # right, and little can get worse. So the saying needs its condition: a network that never leaves what it has practised
 # hardly ever takes the first wrong step, and one that does never comes back. It has a name, **exposure bias**
@@ -933,7 +931,7 @@ show_judged(nonsense[:5])
 try:
     assert_causal(copier, x)
 except AssertionError as message:
-    print(textwrap.fill(str(message), 40))
+    print(textwrap.fill(str(message), 36))
 
 # %% [markdown]
 # ## The same on real text
@@ -942,15 +940,15 @@ except AssertionError as message:
 # Tang poems, names or Shakespeare, and what needs the grammar stays silent. With a network of its own size, and as long
 # as that helps (at most three minutes on two CPU cores), each text gets down to this on a tenth that was held out:
 #
-# | text | weights | V | uniform | nats/char | minutes |
+# | text | nats/char | uniform | minutes | V | weights |
 # |---|---|---|---|---|---|
-# | our poems (poems) | 217,291 | 331 | 5.80 | **0.924** | 0.9 |
-# | Tang quatrains (tang) | 1,098,030 | 3758 | 8.23 | **6.764** | 0.9 |
-# | given names (names) | 139,163 | 27 | 3.30 | **1.984** | 0.7 |
-# | tiny Shakespeare (shakespeare) | 559,937 | 65 | 4.17 | **1.505** | 2.6 |
+# | poems | **0.924** | 5.80 | 0.9 | 331 | 217,291 |
+# | tang | **6.764** | 8.23 | 0.9 | 3758 | 1,098,030 |
+# | names | **1.984** | 3.30 | 0.7 | 27 | 139,163 |
+# | shakespeare | **1.505** | 4.17 | 2.6 | 65 | 559,937 |
 #
-# `python benchmarks/char_rnn.py shakespeare --minutes 3` repeats the last row, and the others likewise by the word in
-# brackets. Of real text nobody knows the floor. The Tang poems stay nearest to the uniform price: 3,213 quatrains are few
+# `python benchmarks/char_rnn.py shakespeare --minutes 3` repeats the last row, and the others likewise by their
+# names. Of real text nobody knows the floor. The Tang poems stay nearest to the uniform price: 3,213 quatrains are few
 # for 3,758 characters, and a quarter of those occur only once.
 
 # %% [markdown]
@@ -960,7 +958,7 @@ except AssertionError as message:
 #   entropy of the source is known, so is the best that anyone can do.
 # - A table of pairs knows words; a recurrent state knows what was said ten characters ago.
 # - Training reads the truth, generation reads itself. They are different loops, and the difference is measurable:
-#   after one wrong character, about three quarters of what follows is wrong.
+#   after one wrong character, about seven in ten of all that follow are wrong.
 # - Taking the likeliest is one way to draw among many, and the least varied. Cooling buys correctness with variety;
 #   cutting the tail costs little.
 # - A loss below the floor is a mistake, not a success.

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from course_lib.data import Vocabulary, load_names, load_shakespeare, load_tang, store, windows
+from course_lib.data import Attested, Vocabulary, load_names, load_shakespeare, load_tang, store, windows
 
 ABC = Vocabulary("cab\n")
 
@@ -205,6 +205,18 @@ def test_names_are_told_apart_and_a_tenth_is_held_out(put):
     assert tuple(row.rstrip("\n") for row in rows) == corpus.train and all(row.endswith("\n") for row in rows)
 
 
+def test_shakespeare_comes_in_pieces_when_asked(put):
+    put({"text/tiny_shakespeare.txt": "".join(chr(65 + n) for n in range(50))})
+    corpus = load_shakespeare(length=2)
+    assert (
+        corpus.train == tuple(chr(65 + n) + chr(66 + n) for n in range(0, 44, 2)) and "".join(corpus.train)[-1] == "l"
+    )
+    assert corpus.test == ("no", "pq"), "the last one is left over"
+    for length in (0, 6):
+        with pytest.raises(ValueError, match=r"length: expected 1 to 5 characters, got"):
+            load_shakespeare(length=length)
+
+
 def test_shakespeare_is_cut_once_at_nine_tenths(put):
     put({"text/tiny_shakespeare.txt": "0123456789\nz"})
     corpus = load_shakespeare()
@@ -279,3 +291,28 @@ def test_the_real_corpora(monkeypatch, name):
     assert tuple(text.rstrip("\n") for text in corpus.vocabulary.decode(x)) == tuple(
         t.rstrip("\n") for t in corpus.train
     )
+
+
+# --- what has been seen to follow what ----------------------------------------------------------------------
+
+
+def test_attested_pairs_are_counted_from_the_first_character_on():
+    language = Attested(["abab", "ac"])
+    assert language.next_character("") == {"a": 1.0}
+    assert language.next_character("zza") == {"b": 2 / 3, "c": 1 / 3}, "only the last character counts"
+    assert list(language.next_character("a")) == ["b", "c"], "likeliest first"
+    assert language.next_character("c") == {} == language.next_character("z")
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [("abab", []), ("ac", []), ("ba", [0]), ("acab", [2]), ("azb", [1, 2]), ("", []), ("abcc", [2, 3])],
+)
+def test_a_text_breaks_where_two_meet_that_never_met(text, wrong):
+    assert Attested(["abab", "ac"]).mistakes(text) == wrong
+
+
+@pytest.mark.parametrize("texts", [[], [""], ["ab", ""]])
+def test_nothing_is_attested_by_no_text(texts):
+    with pytest.raises(ValueError, match="expected at least one text and none of them empty"):
+        Attested(texts)

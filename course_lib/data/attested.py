@@ -3,8 +3,6 @@
 from collections import Counter
 from collections.abc import Sequence
 
-import torch
-
 START = ""  # what stands before the first character
 
 
@@ -19,17 +17,10 @@ class Attested:
     def __init__(self, texts: Sequence[str]):
         if not texts or not all(texts):
             raise ValueError(f"texts: expected at least one text and none of them empty, got {len(texts)} texts")
-        self.texts, self._after = texts, {}
+        self._after = {}
         for text in texts:
             for before, character in zip([START, *text], text, strict=False):
                 self._after.setdefault(before, Counter())[character] += 1
-
-    def sample(self, n: int, generator: torch.Generator) -> list[str]:
-        """`n` of the texts, drawn with replacement. Raises ValueError for n < 1."""
-        if n < 1:
-            raise ValueError(f"n: expected at least one text, got {n}")
-        index = torch.randint(len(self.texts), (n,), device=generator.device, generator=generator)
-        return [self.texts[i] for i in index.tolist()]
 
     def next_character(self, prefix: str) -> dict[str, float]:
         """How often each character followed the last one of `prefix`, likeliest first; empty if none ever did."""
