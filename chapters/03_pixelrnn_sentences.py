@@ -720,11 +720,11 @@ except ValueError as error:
 
 # %%
 def slip(text, t, generator):  # one wrong character at position t
-    possible = {"\n", *language.next_character(text[:t])}
-    while True:
-        i = torch.randint(V, (), device=device, generator=generator).item()
-        if vocabulary.characters[i] not in possible:
-            return text[:t] + vocabulary.characters[i] + text[t + 1 :]
+    possible = language.next_character(text[:t])
+    letters = [c for c in vocabulary.characters if c != "\n"]
+    wrong = [c for c in letters if c not in possible] or letters
+    i = torch.randint(len(wrong), (), device=device, generator=generator)
+    return text[:t] + wrong[i] + text[t + 1 :]
 
 
 t_slip, n_slip = 2, min(500, len(test))
