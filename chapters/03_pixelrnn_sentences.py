@@ -73,6 +73,7 @@ real = {
     "shakespeare": lambda: load_shakespeare(length=40),
 }
 exact = source not in real
+line = 5 if source in ("poems", "tang") else None  # characters in a line
 if exact:
     language = PoemGrammar()
     train, test = (language.sample(n, generator) for n in (60_000, 2000))
@@ -81,7 +82,7 @@ else:
     corpus = real[source]()
     train, test, vocabulary = corpus.train, corpus.test, corpus.vocabulary
     language = Attested(train)  # a weak judge: has this pair been seen?
-show_texts(train[:5])
+show_texts(train[:5], line=line)
 
 # %% [markdown]
 # Five of the 60,000 that will train. What is a poem to a computer? And are there enough of them, or will the network
@@ -205,7 +206,7 @@ def named(p):  # (V,) probabilities with their characters
 def show_table_step(place):
     t = place - 1
     row = vocabulary.encode(walked[t - 1])[0] if t else V
-    so_far = show_texts([walked[:place]], given=t)
+    so_far = show_texts([walked[:place]], given=t, line=line)
     bars = show_bars({"table": named(bigram[row])}, chosen=walked[t])
     return side_by_side({"so far": so_far, "drawn from": bars})
 
@@ -227,7 +228,7 @@ def valid_share(texts):  # how many have no mistake at all?
 
 def show_judged(texts, **how):  # mistakes in red
     wrong = [language.mistakes(text) for text in texts]
-    return show_texts(texts, wrong=wrong, **how)
+    return show_texts(texts, wrong=wrong, line=line, **how)
 
 
 print(f"{valid_share(tables):.1%} of the table's poems are valid")
@@ -461,7 +462,7 @@ def show_network_step(place):
     t = place - 1
     here = {"network": named(logits[t].softmax(-1))}
     here["truth"] = language.next_character(written_now[:t])
-    so_far = show_texts([written_now[:place]], given=t)
+    so_far = show_texts([written_now[:place]], given=t, line=line)
     bars = show_bars(here, chosen=written_now[t])
     return side_by_side({"so far": so_far, "drawn from": bars})
 
@@ -686,7 +687,8 @@ def complete(beginning, n=3, seed=seed):
 
 def show_completion(beginning):
     texts = complete(beginning)
-    parts = {"three completions": show_texts(texts, given=len(beginning))}
+    begun = {"given": len(beginning), "line": line}
+    parts = {"three completions": show_texts(texts, **begun)}
     good = [text for text in texts if exact and not language.mistakes(text)]
     if good:
         parts["one of them in English"] = in_english(good[0])
