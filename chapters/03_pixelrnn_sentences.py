@@ -147,10 +147,14 @@ x_train.shape, V
 # count is added everywhere, lest a pair that never occurred cost infinitely much.) Such a model of pairs is called a
 # **bigram** model.
 
+
 # %%
-before = torch.cat([torch.full((N, 1), V), x_train[:, :-1]], 1)  # (N, T)
+def before(x):  # (B, T): what stands before each character
+    return torch.cat([torch.full_like(x[:, :1], V), x[:, :-1]], 1)
+
+
 counts = torch.zeros(V + 1, V)
-pairs = before.flatten(), x_train.flatten()
+pairs = before(x_train).flatten(), x_train.flatten()
 counts.index_put_(pairs, torch.ones(N * T), accumulate=True)
 bigram = (counts + 0.1) / (counts + 0.1).sum(1, keepdim=True)  # rows sum to 1
 seen = (counts > 0).float().mean().item()
@@ -404,12 +408,11 @@ show_curves(
 # %%
 from course_lib.prob import bits_per_dim
 
-beginnings = torch.cat([torch.full((len(x_test), 1), V), x_test[:, :-1]], 1)
 with torch.no_grad():
     log_q = model.log_prob(x_test.to(device)).cpu()  # (N,) nats a poem
 price = {
     "uniform": math.log(V),
-    "table of pairs": -bigram[beginnings, x_test].log().mean().item(),
+    "table of pairs": -bigram[before(x_test), x_test].log().mean().item(),
     "network": -log_q.mean().item() / T,
 }
 if exact:
@@ -490,7 +493,7 @@ def total_variation(p, text):  # (T, V) against the truth: mean over places
 
 with torch.no_grad():
     q = model(x_test[:100].to(device)).softmax(-1).cpu()
-table = bigram[beginnings[:100]]
+table = bigram[before(x_test[:100])]
 network_far, table_far = (
     sum(map(total_variation, p, test[:100])) / len(p) for p in (q, table)
 )
@@ -634,12 +637,14 @@ if exact:
 # %%
 grammar, plain = "held-out poems", "nothing cut"
 nucleus, cold = "top_p=0.95", "temperature=0.7"
-cuts = {plain: {}, "top_k=5": {"top_k": 5}}
-cuts |= {nucleus: {"top_p": 0.95}, cold: {"temperature": 0.7}}
+drawn_by = {
+    plain: surveys[1],
+    "top_k=5": survey(top_k=5),
+    nucleus: survey(top_p=0.95),
+    cold: survey(temperature=0.7),
+}
 found = {grammar: (valid_share(test[:1000]), distinct(test[:1000], 5))}
-for name, way in cuts.items():
-    _, share, _, lines = survey(**way)
-    found[name] = share, lines
+found |= {way: (share, lines) for way, (_, share, _, lines) in drawn_by.items()}
 if exact:
     (all_valid, _), (cut_valid, cut_lines) = found[plain], found[nucleus]
     assert cut_valid > all_valid + 0.03, "most mistakes are in the tail"
