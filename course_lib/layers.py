@@ -4,6 +4,7 @@ from contextlib import contextmanager
 from itertools import pairwise
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 
@@ -31,3 +32,32 @@ class MLP(nn.Sequential):
         for wide_in, wide_out in pairwise(sizes):
             layers += [nn.Linear(wide_in, wide_out), nn.SiLU()]
         super().__init__(*layers[:-1])  # the last layer's output is free to be any number
+
+
+class MaskedConv2d(nn.Conv2d):
+    """A convolution that looks back, at the rows above and in its own row to the left: (B, in, H, W) -> (B, out, H, W).
+
+    At the pixel itself, mask "A" sees nothing and "B" sees it. Where the features fall into `colours` equal groups, a
+    group sees there the groups before it, and with "B" its own too. `kernel_size` is odd, or (rows, columns).
+    Raises ValueError for other sizes. Source: van den Oord, Kalchbrenner and Kavukcuoglu (2016), section 3.4.
+    """
+
+    def __init__(self, wide_in, wide_out, kernel_size, mask_type, colours=1):
+        rows, columns = (kernel_size,) * 2 if isinstance(kernel_size, int) else kernel_size
+        if rows % 2 == 0 or columns % 2 == 0:
+            raise ValueError(f"kernel_size: expected odd sizes, which have a middle, got {rows} × {columns}")
+        if mask_type not in ("A", "B") or wide_in % colours or wide_out % colours:
+            raise ValueError(
+                f"expected mask_type 'A' or 'B' and widths that {colours} colours divide, "
+                f"got {mask_type!r}, {wide_in} and {wide_out}"
+            )
+        super().__init__(wide_in, wide_out, (rows, columns), padding=(rows // 2, columns // 2))
+        mask = torch.zeros(colours, wide_out // colours, colours, wide_in // colours, rows, columns)
+        mask[..., : rows // 2, :] = 1  # the rows above
+        mask[..., rows // 2, : columns // 2] = 1  # to the left
+        for k in range(colours):  # the pixel itself: the colours before this one, and with "B" this one
+            mask[k, :, : k + (mask_type == "B"), :, rows // 2, columns // 2] = 1
+        self.register_buffer("mask", mask.flatten(2, 3).flatten(0, 1), persistent=False)
+
+    def forward(self, x):  # (B, wide_in, H, W) -> (B, wide_out, H, W)
+        return F.conv2d(x, self.weight * self.mask, self.bias, padding=self.padding)

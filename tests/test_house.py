@@ -25,7 +25,8 @@ LIBRARY = ROOT / "course_lib"
 LAYERS = {
     "": -1,
     "device": 0, "expect": 0,
-    "prob": 1, "data": 1, "data.*": 1, "layers": 1, "decode": 1,
+    "prob": 1, "data": 1, "data.*": 1, "layers": 1, "decode": 1, "diagonals": 1,
+    "pixels": 1.5,
     "models": 2, "models.*": 2, "checkpoint": 2,
     "train": 3, "metrics": 3, "judge": 3, "plots": 3, "typeset": 3, "player": 3,
     "explore": 4, "check": 4,

@@ -7,6 +7,7 @@ from .attested import Attested
 from .digits import load_digits
 from .mnist import load_mnist
 from .poems import PoemGrammar
+from .sprites import load_sprites
 from .text import Corpus, Vocabulary, load_names, load_shakespeare, load_tang, windows
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "load_mnist",
     "load_names",
     "load_shakespeare",
+    "load_sprites",
     "load_tang",
     "windows",
 ]
