@@ -46,7 +46,7 @@ notebooks: $(COURSE) ## execute the chapters whose source or library changed
 test: $(TOOLS) ## everything: lint, library, notebooks, coursework, the book, a real browser
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal tests
 	$(BIN)/python -m pytest --nbval-lax --nbval-current-env chapters
 
 release: $(TOOLS) ## write the students' notebooks

@@ -3,28 +3,38 @@
 Each row is a measurement, the promise beside it (for a laptop with two cores), and whether it is kept.
 """
 
+import ast
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 
 from course_lib.data import load_digits, load_mnist
 from course_lib.decode import draw
 from course_lib.device import make_generator, pick_device
+from course_lib.diagonals import lstm
 from course_lib.models.autoencoder import Autoencoder, AutoencoderConfig
 from course_lib.models.char_rnn import CharRNN, CharRNNConfig
+from course_lib.models.pixel_cnn import GatedPixelCNN, PixelCNN
+from course_lib.models.pixel_rnn import DiagonalLayer, GridLSTM
+from course_lib.pixels import PixelConfig
 from course_lib.prob import categorical_log_prob
 from course_lib.train import fit
 
 ROOT = Path(__file__).parents[1]
 CHAPTERS = sorted((ROOT / "chapters").glob("[0-9][0-9]_*.ipynb"))
-SECONDS = {"02_autoencoder": 45, "03_pixelrnn_sentences": 75}  # a chapter's own promise, where it is not a minute
+SECONDS = {
+    "02_autoencoder": 45,
+    "03_pixelrnn_sentences": 75,
+    "04_pixelrnn_images": 90,
+}  # a chapter's own promise, where it is not a minute
 
 
 def row(what, measured, promise, unit, sign="≤"):
@@ -127,6 +137,77 @@ def sentences():
     row("CharRNN.sample over re-running the prefix", again / carried, 10, "×", "≥")
 
 
+def from_chapter(name, *functions):
+    """Functions as a chapter's page shows them: what is timed there is what is read there."""
+    import jupytext
+
+    cells = jupytext.read(ROOT / "chapters" / f"{name}.py").cells
+    found = {"torch": torch, "F": F, "product": product, "lstm": lstm, "draw": draw, "device": pick_device()}
+    for cell in cells:
+        if cell.cell_type == "code":
+            tree = ast.parse(cell.source)
+            tree.body = [part for part in tree.body if getattr(part, "name", None) in functions]
+            exec(compile(tree, name, "exec"), found)
+    return [found[function] for function in functions]
+
+
+def images():
+    """Chapter 4: the scans over anti-diagonals against its loops over pixels, and the samplers against its plain one."""
+    device = pick_device()
+    diagonal_loop, grid_loop = from_chapter("04_pixelrnn_images", "diagonal_loop", "grid_loop")
+    for features in (8, 16):
+        x = torch.randn(32, features, 28, 28, device=device)
+        layer = DiagonalLayer(features).to(device)
+        grid = GridLSTM(PixelConfig(2, 1, 28, 28, features, 1)).to(device)
+        ways = {
+            "Diagonal LSTM": (layer, lambda x, layer=layer: diagonal_loop(layer, x)),
+            "Grid LSTM": (grid.scan, lambda x, grid=grid: grid_loop(grid, x)),
+        }
+        for name, (scan, loop) in ways.items():
+            fast, slow = _forward_and_backward(scan, x, 9), _forward_and_backward(loop, x, 3)
+            row(f"{name}, {features} features, 28×28, batch 32: scan over loop", slow / fast, 15, "×", "≥")
+    for kind, promises in ((PixelCNN, (3, 20)), (GatedPixelCNN, (None, None))):
+        model = kind(PixelConfig(2, 1, 28, 28, features=32, depth=4), generator=make_generator(0)).to(device)
+        for n, promise in zip((1, 64), promises, strict=True):
+            seconds = []
+            for _ in range(4):
+                start = time.perf_counter()
+                model.sample(n, generator=make_generator(0, device), progress=False)
+                seconds.append(time.perf_counter() - start)
+            fast = statistics.median(seconds[1:])
+            row(f"{kind.__name__}.sample, 28×28, batch {n}", fast, None, "s")
+            row(
+                f"{kind.__name__}.sample over the plain sampler, batch {n}",
+                _plainly(model, n) / fast,
+                promise,
+                "×",
+                "≥",
+            )
+
+
+def _forward_and_backward(way, x, times):
+    """Median seconds of a pass there and back, after one that warms up."""
+    seconds = []
+    for _ in range(times + 1):
+        x = x.detach().requires_grad_()
+        start = time.perf_counter()
+        way(x).square().mean().backward()
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds[1:])
+
+
+@torch.no_grad()
+def _plainly(model, n, pixels=28):
+    """Seconds that the plain sampler takes for n images: each pixel is a pass over the whole image, so some are enough."""
+    c, generator = model.config, make_generator(0)
+    x = torch.zeros(n, c.channels, c.height, c.width, dtype=torch.long, device=pick_device())
+    model(x)
+    start = time.perf_counter()
+    for j in range(pixels):
+        x[:, 0, 0, j] = draw(model(x)[:, :, 0, 0, j].cpu(), generator=generator).to(x.device)
+    return (time.perf_counter() - start) * c.height * c.width / pixels
+
+
 def importing():
     """`import course_lib` on top of `import torch`: medians of five fresh interpreters each."""
 
@@ -204,5 +285,5 @@ def gpu():
 if __name__ == "__main__":
     cores, threads = os.cpu_count(), torch.get_num_threads()
     print(f"{cores} cores, {threads} threads, torch {torch.__version__}, {pick_device()}")
-    for measure in (importing, training, sentences, chapters, book, gpu):
+    for measure in (importing, training, sentences, images, chapters, book, gpu):
         measure()

@@ -53,39 +53,80 @@ def assert_close(got, expected, *, tolerance: float = 1e-4, name: str = "result"
 def assert_causal(model: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> None:
     """The logits of `model(x)` at position t depend on x[:, :t] only: x (B, T) long -> logits (B, T, V).
 
+    An image, x (B, C, H, W) long -> logits (B, V, C, H, W), is read as a sentence of C·H·W positions: row by row from
+    the left, and at each pixel channel after channel (red, then green, then blue).
+
     It is tried out: each position in turn gets another level, and we look whose logits move. That takes T passes of
-    the batch, so a few sentences are enough. The model is asked in eval mode and left in the mode it was in.
+    the batch, so a few sentences or images are enough. The model is asked in eval mode and left in the mode it was in.
 
     Raises AssertionError that says which position sees what it must not see, or that no position sees its past;
-    TypeError and ValueError for an `x` that holds no sentences.
+    TypeError and ValueError for an `x` that holds neither sentences nor images.
     """
-    expect_levels("x", x, ("B", "T"), math.inf)  # of how many levels, the logits will say
-    B, T = x.shape
-    if B < 1 or T < 2:
-        raise ValueError(f"x: expected at least one sentence of at least two positions, got shape {(B, T)}")
+    if isinstance(x, torch.Tensor) and x.ndim == 3:
+        raise ValueError(f"x: expected shape (B, T), got {tuple(x.shape)}; of images, (B, C, H, W)")
+    image = isinstance(x, torch.Tensor) and x.ndim == 4
+    expect_levels("x", x, ("B", "C", "H", "W") if image else ("B", "T"), math.inf)  # the logits will say of how many
+    B, *sizes = x.shape
+    if B < 1 or math.prod(sizes) < 2:
+        kind, parts = ("image", "values") if image else ("sentence", "positions")
+        raise ValueError(f"x: expected at least one {kind} of at least two {parts}, got shape {tuple(x.shape)}")
     with torch.no_grad(), _eval_mode(model):
         logits = model(x)
-        assert_shape(logits, (B, T, "V"), name="model(x)")
-        V = logits.shape[2]
+        assert_shape(logits, (B, "V", *sizes) if image else (B, *sizes, "V"), name="model(x)")
+        V = logits.shape[1 if image else 2]
         if V < 2 or logits.isnan().any():
             raise AssertionError(f"model(x): expected numbers for two levels or more, got V = {V}, or NaN among them.")
-        expect_levels("x", x, ("B", "T"), V)
-        moved = _moved(model, x, logits)
-    for s, t in moved.tril(-1).nonzero().tolist():
-        raise AssertionError(
-            f"position {t}'s logits change when x at position {s} changes: the model sees the future. "
-            "Hint: a bidirectional layer, attention without a mask, or a shift to the wrong side does that."
-        )
-    for t in moved.diagonal().nonzero().flatten().tolist():
-        raise AssertionError(
-            f"position {t}'s logits change when x at position {t} changes: the model sees what it has to predict. "
-            "Hint: shift the inputs by one: a start token, then x[:, :-1]."
-        )
+        expect_levels("x", x, tuple(x.shape), V)
+        if image:
+            moved = _moved(_painter(model, sizes), x.permute(0, 2, 3, 1).flatten(1), _as_sentence(logits))
+        else:
+            moved = _moved(model, x, logits)
+    future, itself = moved.tril(-1).nonzero(), moved.diagonal().nonzero().expand(-1, 2)
+    for s, t in torch.cat([future, itself]).tolist():
+        raise AssertionError(_pixel_sees(s, t, *sizes) if image else _position_sees(s, t))
     if not moved.any():
+        usual = "does a mask hide everything" if image else "is the state passed on from one position to the next"
         raise AssertionError(
             "no logits change, whatever stands before them: the model ignores its past. "
-            "Hint: is x used at all, and is the state passed on from one position to the next?"
+            f"Hint: is x used at all, and {usual}?"
         )
+
+
+def _position_sees(s, t):
+    """What is wrong when the logits at t change with x at s ≥ t, and what usually does that."""
+    if s > t:
+        sees, hint = (
+            "the future",
+            "a bidirectional layer, attention without a mask, or a shift to the wrong side does that",
+        )
+    else:
+        sees, hint = "what it has to predict", "shift the inputs by one: a start token, then x[:, :-1]"
+    return f"position {t}'s logits change when x at position {s} changes: the model sees {sees}. Hint: {hint}."
+
+
+def _pixel_sees(s, t, C, H, W):
+    """The same for images, where s and t count the channels of all pixels."""
+    whose, when = f"pixel {divmod(t // C, W)}'s logits", f"pixel {divmod(s // C, W)}"
+    if C > 1:
+        whose, when = f"{whose} of channel {t % C}", f"channel {s % C} of {when}"
+    sees = "the future" if s > t else "what it has to predict"
+    if s // C > t // C:
+        hint = "a convolution without a mask, or a shift to the wrong side, does that"
+    elif C == 1:
+        hint = "the first layer needs mask A; mask B sees the pixel itself and is for those after it"
+    else:
+        hint = "of its own pixel, red sees nothing, green sees red, blue sees both: mask A in the first layer, then B"
+    return f"{whose} change when {when} changes: the model sees {sees}. Hint: {hint}."
+
+
+def _painter(model, sizes):
+    """A model of images (C, H, W) as one of sentences: (N, T) long -> (N, T, V)."""
+    C, H, W = sizes
+    return lambda x: _as_sentence(model(x.unflatten(1, (H, W, C)).permute(0, 3, 1, 2).contiguous()))
+
+
+def _as_sentence(logits):  # (B, V, C, H, W) -> (B, T, V)
+    return logits.permute(0, 3, 4, 2, 1).flatten(1, 3)
 
 
 @contextmanager

@@ -43,21 +43,27 @@ class MaskedConv2d(nn.Conv2d):
     """
 
     def __init__(self, wide_in, wide_out, kernel_size, mask_type, colours=1):
-        rows, columns = (kernel_size,) * 2 if isinstance(kernel_size, int) else kernel_size
-        if rows % 2 == 0 or columns % 2 == 0:
-            raise ValueError(f"kernel_size: expected odd sizes, which have a middle, got {rows} × {columns}")
-        if mask_type not in ("A", "B") or wide_in % colours or wide_out % colours:
+        one = isinstance(kernel_size, int)
+        rows, columns = (kernel_size, kernel_size) if one else kernel_size
+        i, j = rows // 2, columns // 2  # the middle
+        odd = rows % 2 and columns % 2  # or there is none
+        split = wide_in % colours == wide_out % colours == 0
+        if not odd or not split or mask_type not in ("A", "B"):
             raise ValueError(
-                f"expected mask_type 'A' or 'B' and widths that {colours} colours divide, "
-                f"got {mask_type!r}, {wide_in} and {wide_out}"
+                "expected odd kernel sizes, mask 'A' or 'B', and widths "
+                f"that {colours} colours divide, got {rows} × {columns}, "
+                f"{mask_type!r}, {wide_in} and {wide_out}"
             )
-        super().__init__(wide_in, wide_out, (rows, columns), padding=(rows // 2, columns // 2))
-        mask = torch.zeros(colours, wide_out // colours, colours, wide_in // colours, rows, columns)
-        mask[..., : rows // 2, :] = 1  # the rows above
-        mask[..., rows // 2, : columns // 2] = 1  # to the left
-        for k in range(colours):  # the pixel itself: the colours before this one, and with "B" this one
-            mask[k, :, : k + (mask_type == "B"), :, rows // 2, columns // 2] = 1
-        self.register_buffer("mask", mask.flatten(2, 3).flatten(0, 1), persistent=False)
+        super().__init__(wide_in, wide_out, (rows, columns), padding=(i, j))
+        groups = colours, wide_out // colours, colours, wide_in // colours
+        mask = torch.zeros(*groups, rows, columns)
+        mask[..., :i, :] = 1  # the rows above
+        mask[..., i, :j] = 1  # to the left
+        for k in range(colours):  # the pixel itself: the colours before this
+            mask[k, :, : k + (mask_type == "B"), :, i, j] = 1
+        mask = mask.flatten(2, 3).flatten(0, 1)  # (wide_out, wide_in, …)
+        self.register_buffer("mask", mask, persistent=False)
 
     def forward(self, x):  # (B, wide_in, H, W) -> (B, wide_out, H, W)
-        return F.conv2d(x, self.weight * self.mask, self.bias, padding=self.padding)
+        weight = self.weight * self.mask
+        return F.conv2d(x, weight, self.bias, padding=self.padding)

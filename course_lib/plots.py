@@ -23,15 +23,19 @@ ACCENT, QUIET = "#cc3311", "#8899aa"
 
 
 def show_images(images, *, columns: int | None = None, titles=None, crossed=None, size: float = 0.85) -> Figure:
-    """A grid of digits (N, 1, H, W) or (N, H, W), ink from 0 (paper) to 16, each `size` inches wide.
+    """A grid of images, each `size` inches wide: (N, 1, H, W) or (N, H, W), ink from 0 (paper) to 16, or in colour.
 
-    `titles` (N,) stand above the images; `crossed` (N,) bool strikes images out: a judge says that they are no digits.
-    Raises ValueError for other shapes.
+    Colour is (N, H, W, 3), red, green and blue from 0 to 1. `titles` (N,) stand above the images; `crossed` (N,) bool
+    strikes images out: a judge says that they are no digits. Raises ValueError for other shapes.
     """
     images = _array(images)
-    if images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[1] != 1) or len(images) == 0:
-        raise ValueError(f"images: expected shape (N, 1, H, W) or (N, H, W) with N ≥ 1, got {images.shape}")
-    images = images.reshape(-1, *images.shape[-2:])
+    colour = images.ndim == 4 and images.shape[3] == 3 and images.dtype.kind == "f"
+    if (not colour and (images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[1] != 1))) or len(images) == 0:
+        raise ValueError(
+            f"images: expected shape (N, 1, H, W) or (N, H, W), or in colour floats (N, H, W, 3), with N ≥ 1, "
+            f"got {images.shape} of {images.dtype}"
+        )
+    images = images if colour else images.reshape(-1, *images.shape[-2:])
     for name, each in {"titles": titles, "crossed": crossed}.items():
         if each is not None and len(each) != len(images):
             raise ValueError(f"{name}: expected one for each of the {len(images)} images, got {len(each)}")
@@ -48,6 +52,37 @@ def show_images(images, *, columns: int | None = None, titles=None, crossed=None
             ax.set_title(titles[n], fontsize=9)
         if crossed is not None and crossed[n]:
             ax.plot([0, 1], [0, 1], color=ACCENT, lw=1.5, transform=ax.transAxes)
+    return _shown_once(figure)
+
+
+def show_fields(fields: dict, *, at: tuple, columns: int = 3, size: float = 2.1) -> Figure:
+    """What a model sees from the pixel `at` (row, column): panels {title: (H, W)}, each a strength ≥ 0 for each pixel.
+
+    Blue is seen, the darker the stronger (on a scale of four powers of ten); orange comes before the pixel in raster
+    order and is not seen; red comes at or after it and is: the model cheats.
+    """
+    columns = min(columns, len(fields))
+    rows = -(-len(fields) // columns)
+    sizes = {"figsize": (columns * size, rows * (size + 0.25) + 0.3), "layout": "constrained", "squeeze": False}
+    figure, axes = plt.subplots(rows, columns, **sizes)
+    for ax in axes.flat:
+        ax.axis("off")
+    for ax, (title, field) in zip(axes.flat, fields.items(), strict=False):
+        field = _array(field)
+        before = np.arange(field.size).reshape(field.shape) < at[0] * field.shape[1] + at[1]
+        shade = np.log10(np.maximum(field, 1e-30) / max(field.max(), 1e-30)).clip(-4, 0)[..., None] / 4 + 1
+        blue = (1 - shade) * np.array([0.86, 0.91, 0.97]) + shade * np.array([0.05, 0.25, 0.55])
+        colours = np.where((field > 0)[..., None], np.where(before[..., None], blue, [0.8, 0.1, 0.1]), 1.0)
+        colours = np.where((before & (field == 0))[..., None], [0.98, 0.72, 0.35], colours)
+        ax.imshow(colours, interpolation="none", extent=(0, field.shape[1], field.shape[0], 0))
+        ax.plot(at[1] + 0.5, at[0] + 0.5, marker="x", color="black", markersize=7, markeredgewidth=2)
+        ax.add_patch(plt.Rectangle((0, 0), field.shape[1], field.shape[0], fill=False, color=QUIET))
+        ax.set_title(title, fontsize=10)
+    names = {"seen": "#3a669f", "before it, and not seen": "#fab859"}
+    if any((_array(f).flatten()[at[0] * _array(f).shape[1] + at[1] :] > 0).any() for f in fields.values()):
+        names["the future, seen"] = "#cc1a1a"
+    keys = [plt.Rectangle((0, 0), 1, 1, color=colour) for colour in names.values()]
+    figure.legend(keys, names, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
     return _shown_once(figure)
 
 

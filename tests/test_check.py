@@ -8,8 +8,11 @@ from torch import nn
 
 from course_lib.check import assert_causal, assert_close, assert_shape
 from course_lib.device import make_generator
-from course_lib.layers import initialised_by
+from course_lib.layers import MaskedConv2d, initialised_by
 from course_lib.models.char_rnn import CharRNN, CharRNNConfig
+from course_lib.models.pixel_cnn import GatedPixelCNN
+from course_lib.models.pixel_rnn import DiagonalBiLSTM
+from course_lib.pixels import PixelConfig
 
 
 @pytest.mark.parametrize("shape", [(3, 4), ("B", 4), ("B", "Z"), (3, "Z")])
@@ -233,3 +236,189 @@ def test_the_model_keeps_its_mode_its_gradients_and_its_x():
 def test_an_x_that_holds_no_sentences_is_refused(x, error, says):
     with pytest.raises(error, match=says):
         assert_causal(lambda x: torch.zeros(*x.shape, LEVELS), x)
+
+
+# --- what a model of images may see ----------------------------------------------------------------------------
+
+C, H, W = 3, 3, 4
+grey, coloured = (torch.randint(LEVELS, (2, c, H, W), generator=make_generator(0)) for c in (1, C))
+
+
+class Painter(nn.Module):
+    """Two convolutions; right with masks A and B, and one colour after the other. `change` is what goes wrong."""
+
+    def __init__(self, channels=1, masks="AB", colours=None, change=lambda words: words):
+        super().__init__()
+        self.channels, self.change = channels, change
+        wide = 4 * channels
+        with initialised_by(make_generator(1)):
+            self.layers = nn.Sequential()
+            for mask, sizes in zip(masks, [(LEVELS * channels, wide), (wide, LEVELS * channels)], strict=True):
+                if mask == "-":
+                    self.layers.append(nn.Conv2d(*sizes, 3, padding=1))
+                else:
+                    self.layers.append(MaskedConv2d(*sizes, 3, mask, channels if colours is None else colours))
+                self.layers.append(nn.Tanh())
+
+    def forward(self, x):
+        words = nn.functional.one_hot(x, LEVELS).movedim(-1, 2).flatten(1, 2)
+        words = words.to(self.layers[0].weight.dtype)
+        return self.layers(self.change(words)).unflatten(1, (self.channels, LEVELS)).transpose(1, 2)
+
+
+def left(x, steps):
+    return x.roll(-steps, 3)
+
+
+def in_order(*channels):
+    """A right model, but it takes the channels of a pixel in another order: first, second, third."""
+    model, back = Painter(C), torch.tensor(channels).argsort()
+    return lambda x: model(x[:, list(channels)])[:, :, back]
+
+
+def whisper(reader, listener, size=1.0):
+    """A right model of three channels, but that its logits at `listener` (k, i, j) change with x at `reader`."""
+    model = Painter(C)
+
+    def whispered(x):
+        logits = model(x).clone()
+        logits[:, 0, *listener] += size * (x[:, *reader] == 2)
+        return logits
+
+    return whispered
+
+
+@pytest.mark.parametrize(
+    ("model", "x"),
+    [
+        (Painter(), grey),
+        (Painter(C), coloured),
+        (Painter(C).double().train(), coloured),
+        (GatedPixelCNN(PixelConfig(LEVELS, 1, H, W, features=4), generator=make_generator(0)), grey),
+        (DiagonalBiLSTM(PixelConfig(LEVELS, C, H, W, features=4), generator=make_generator(0)), coloured),
+        (Painter(C, masks="AB", colours=1), coloured),  # a channel may ignore its own pixel
+        (Painter(), grey[:, :, :1]),
+        (Painter(), grey[..., :1]),
+        (Painter(C), coloured[..., :1, :1]),  # of one pixel, the second channel has a past
+    ],
+)
+def test_a_model_that_paints_in_order_passes(model, x):
+    assert assert_causal(model, x) is None
+    assert_causal(model, x[:1])
+
+
+FUTURE, ITSELF = "changes: the model sees the future. Hint: ", "changes: the model sees what it has to predict. Hint: "
+NO_MASK, MASK_A = (
+    "a convolution without a mask, or a shift to the wrong side, does that.",
+    "the first layer needs mask A;",
+)
+ORDER = "of its own pixel, red sees nothing, green sees red, blue sees both: mask A in the first layer, then B."
+
+
+@pytest.mark.parametrize(
+    ("model", "x", "says"),
+    [
+        (Painter(masks="--"), grey, f"pixel (0, 0)'s logits change when pixel (0, 1) {FUTURE}{NO_MASK}"),
+        (Painter(masks="A-"), grey, f"pixel (0, 0)'s logits change when pixel (0, 1) {FUTURE}{NO_MASK}"),
+        (Painter(masks="-A"), grey, f"pixel (0, 1)'s logits change when pixel (1, 0) {FUTURE}{NO_MASK}"),
+        (Painter(masks="BB"), grey, f"pixel (0, 0)'s logits change when pixel (0, 0) {ITSELF}{MASK_A}"),
+        (
+            Painter(
+                change=lambda words: left(words, 1)
+            ),  # the first column stands in the last one now, and is the past
+            grey,
+            f"pixel (0, 1)'s logits change when pixel (0, 1) {ITSELF}{MASK_A}",
+        ),
+        (
+            Painter(change=lambda words: left(words, 2)),
+            grey,
+            f"pixel (0, 1)'s logits change when pixel (0, 2) {FUTURE}{NO_MASK}",
+        ),
+        (
+            Painter(change=lambda words: words.flip(2)),  # from the bottom
+            grey,
+            f"pixel (0, 1)'s logits change when pixel (2, 0) {FUTURE}{NO_MASK}",
+        ),
+        (
+            lambda x: Painter()(x.mT).mT,  # column by column
+            grey,
+            f"pixel (0, 1)'s logits change when pixel (1, 0) {FUTURE}{NO_MASK}",
+        ),
+        (
+            Painter(C, masks="--"),
+            coloured,
+            f"pixel (0, 0)'s logits of channel 0 change when channel 1 of pixel (0, 0) {FUTURE}{ORDER}",
+        ),
+        (
+            Painter(C, masks="BB"),
+            coloured,
+            f"pixel (0, 0)'s logits of channel 0 change when channel 0 of pixel (0, 0) {ITSELF}{ORDER}",
+        ),
+        (
+            Painter(C, masks="BB", colours=1),  # all colours at once
+            coloured,
+            f"pixel (0, 0)'s logits of channel 0 change when channel 1 of pixel (0, 0) {FUTURE}{ORDER}",
+        ),
+        (
+            in_order(2, 1, 0),  # blue, green, red
+            coloured,
+            f"pixel (0, 0)'s logits of channel 0 change when channel 1 of pixel (0, 0) {FUTURE}{ORDER}",
+        ),
+        (
+            in_order(0, 2, 1),  # red, blue, green
+            coloured,
+            f"pixel (0, 0)'s logits of channel 1 change when channel 2 of pixel (0, 0) {FUTURE}{ORDER}",
+        ),
+        (
+            whisper((1, 2, 0), (2, 1, 3)),
+            coloured,
+            f"pixel (1, 3)'s logits of channel 2 change when channel 1 of pixel (2, 0) {FUTURE}{NO_MASK}",
+        ),
+        (
+            whisper((2, 1, 1), (2, 1, 1), 0.01),
+            coloured,
+            f"pixel (1, 1)'s logits of channel 2 change when channel 2 of pixel (1, 1) {ITSELF}{ORDER}",
+        ),
+        (
+            lambda x: torch.ones(2, LEVELS, 1, H, W),
+            grey,
+            "ignores its past. Hint: is x used at all, and does a mask hide",
+        ),
+        (Painter(change=lambda words: 0 * words), grey, "the model ignores its past"),
+        (lambda x: torch.full((2, LEVELS, 1, H, W), math.nan), grey, "NaN"),
+        (lambda x: torch.zeros(2, 1, 1, H, W), grey, "expected numbers for two levels or more, got V = 1"),
+        (lambda x: torch.zeros(2, 1, H, W, LEVELS), grey, "expected shape (2, V, 1, 3, 4), got (2, 1, 3, 4, 5)."),
+        (lambda x: torch.zeros(2, LEVELS, H, W), grey, "model(x): expected shape (2, V, 1, 3, 4), got (2, 5, 3, 4)."),
+        (lambda x: None, grey, "model(x): expected a tensor of shape (2, V, 1, 3, 4), got None."),
+    ],
+)
+def test_a_model_that_paints_out_of_order_is_told_which_pixel_and_channel(model, x, says):
+    x = x.clone()
+    x[0] = 1  # the first image's other level is 2, which `whisper` listens to
+    with pytest.raises(AssertionError) as error:
+        assert_causal(model, x)
+    assert says in str(error.value)
+
+
+def test_a_model_of_images_is_asked_for_every_pixel_and_channel_in_few_passes():
+    model, x, sizes = Painter(C).train(), coloured.clone(), []
+    assert_causal(lambda x: (sizes.append(x.shape), model(x))[1], x)
+    assert sizes == [(2, C, H, W), (2 * C * H * W, C, H, W)]
+    assert torch.equal(x, coloured) and model.training
+
+
+@pytest.mark.parametrize(
+    ("x", "error", "says"),
+    [
+        (grey.float(), TypeError, r"x: expected levels as torch.long, got torch.float32; x.long\(\) converts"),
+        (grey[0], ValueError, r"x: expected shape \(B, T\), got \(1, 3, 4\); of images, \(B, C, H, W\)"),
+        (grey[None], ValueError, r"x: expected shape \(B, T\), got \(1, 2, 1, 3, 4\)"),
+        (grey[:, :, :1, :1], ValueError, r"at least one image of at least two values, got shape \(2, 1, 1, 1\)"),
+        (grey[:0], ValueError, r"at least one image .* got shape \(0, 1, 3, 4\)"),
+        (grey - 9, ValueError, "x: expected levels 0 to"),
+        (grey + 9, ValueError, "x: expected levels 0 to 4, got 9 to 13"),
+    ],
+)
+def test_an_x_that_holds_no_images_is_refused(x, error, says):
+    with pytest.raises(error, match=says):
+        assert_causal(lambda x: torch.zeros(len(x), LEVELS, *x.shape[1:]), x)

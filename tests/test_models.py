@@ -11,6 +11,9 @@ from course_lib.device import make_generator
 from course_lib.layers import MLP, initialised_by
 from course_lib.models.autoencoder import Autoencoder, AutoencoderConfig
 from course_lib.models.char_rnn import CharRNN, CharRNNConfig
+from course_lib.models.pixel_cnn import GatedPixelCNN, PixelCNN
+from course_lib.models.pixel_rnn import DiagonalBiLSTM, GridLSTM, RasterLSTM, RowLSTM
+from course_lib.pixels import PixelConfig
 from course_lib.prob import categorical_log_prob
 
 
@@ -30,6 +33,9 @@ def nll(model, x):
     return -model.log_prob(x)
 
 
+PAINTED = PixelConfig(levels=3, height=4, width=4, features=8)
+PAINTED_IN_COLOUR = PixelConfig(levels=4, channels=3, height=3, width=5, features=6, depth=1)
+
 # model, config, what it is fed, its loss (B,) nats, and the methods of the taxonomy that its mathematics gives it
 MODELS = {
     "autoencoder": (Autoencoder, AutoencoderConfig(), images, reconstruction, set()),
@@ -43,6 +49,18 @@ MODELS = {
     "autoencoder-linear": (Autoencoder, AutoencoderConfig(latent=64, depth=0), images, reconstruction, set()),
     "char-rnn": (CharRNN, CharRNNConfig(levels=5, width=8), sentences, nll, {"log_prob", "sample"}),
     "char-rnn-deep": (CharRNN, CharRNNConfig(levels=5, width=8, depth=2), sentences, nll, {"log_prob", "sample"}),
+    "raster-lstm": (RasterLSTM, PAINTED, images, nll, {"log_prob", "sample"}),
+    "raster-lstm-colour": (RasterLSTM, PAINTED_IN_COLOUR, images, nll, {"log_prob", "sample"}),
+    "row-lstm": (RowLSTM, PAINTED, images, nll, {"log_prob", "sample"}),
+    "row-lstm-colour": (RowLSTM, PAINTED_IN_COLOUR, images, nll, {"log_prob", "sample"}),
+    "diagonal-bilstm": (DiagonalBiLSTM, PAINTED, images, nll, {"log_prob", "sample"}),
+    "diagonal-bilstm-colour": (DiagonalBiLSTM, PAINTED_IN_COLOUR, images, nll, {"log_prob", "sample"}),
+    "grid-lstm": (GridLSTM, PAINTED, images, nll, {"log_prob", "sample"}),
+    "grid-lstm-colour": (GridLSTM, PAINTED_IN_COLOUR, images, nll, {"log_prob", "sample"}),
+    "pixel-cnn": (PixelCNN, PAINTED, images, nll, {"log_prob", "sample"}),
+    "pixel-cnn-colour": (PixelCNN, PAINTED_IN_COLOUR, images, nll, {"log_prob", "sample"}),
+    "gated-pixel-cnn": (GatedPixelCNN, PAINTED, images, nll, {"log_prob", "sample"}),
+    "gated-pixel-cnn-colour": (GatedPixelCNN, PAINTED_IN_COLOUR, images, nll, {"log_prob", "sample"}),
 }
 IMAGES = [name for name, (_, _, kind, _, _) in MODELS.items() if kind is images]
 TAXONOMY = {"log_prob", "elbo", "log_prob_bound", "sample"}

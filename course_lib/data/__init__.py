@@ -5,7 +5,7 @@
 
 from .attested import Attested
 from .digits import load_digits
-from .mnist import load_mnist
+from .mnist import load_binarised_mnist, load_mnist
 from .poems import PoemGrammar
 from .sprites import load_sprites
 from .text import Corpus, Vocabulary, load_names, load_shakespeare, load_tang, windows
@@ -15,6 +15,7 @@ __all__ = [
     "Corpus",
     "PoemGrammar",
     "Vocabulary",
+    "load_binarised_mnist",
     "load_digits",
     "load_mnist",
     "load_names",

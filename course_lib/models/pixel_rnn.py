@@ -157,6 +157,7 @@ class GridLSTM(PixelModel):
         bound = (3 * features) ** -0.5
         self.weight = nn.Parameter(torch.empty(depth, 12 * features, 3 * features).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.zeros(depth, 12 * features, 1))
+        self.out = nn.Conv2d(features, features, 1)
 
     def context(self, words):
         return self.scan(self.first(words) + self.place)
@@ -169,7 +170,8 @@ class GridLSTM(PixelModel):
         m = torch.zeros_like(h)
         for weight, bias in zip(self.weight, self.bias, strict=True):
             h, m = scan(h, m, weight[None], bias[None], H, W)
-        return h[0].index_select(1, order.argsort()).permute(2, 0, 1).unflatten(2, (H, W))
+        h = h[0].index_select(1, order.argsort()).permute(2, 0, 1).unflatten(2, (H, W))
+        return x + self.out(h)
 
     def walk(self, n: int) -> Walk:
         c = self.config
@@ -180,11 +182,12 @@ class GridLSTM(PixelModel):
             left = [(zero, zero)] * c.depth
             here = [[] for _ in above]
             for j in range(c.width):
-                below = first(words, i, j) + self.place[:, i, j], zero
+                x = first(words, i, j) + self.place[:, i, j]
+                below = x, zero
                 for d in range(c.depth):
                     left[d], down, below = self.cell(d, left[d], above[d][j], below)
                     here[d].append(down)
-                words[:, :, i, j] = yield below[0]
+                words[:, :, i, j] = yield x + F.linear(below[0], self.out.weight[:, :, 0, 0], self.out.bias)
             above = here
 
     def cell(self, layer, *states):
