@@ -152,7 +152,7 @@ def from_chapter(name, *functions):
 
 
 def images():
-    """Chapter 4: the scans over anti-diagonals against its loops over pixels, and the samplers against its plain one."""
+    """Chapter 4: scans by anti-diagonals against its loops over pixels, and `sample` against its plain sampler."""
     device = pick_device()
     diagonal_loop, grid_loop = from_chapter("04_pixelrnn_images", "diagonal_loop", "grid_loop")
     for features in (8, 16):
@@ -198,7 +198,7 @@ def _forward_and_backward(way, x, times):
 
 @torch.no_grad()
 def _plainly(model, n, pixels=28):
-    """Seconds that the plain sampler takes for n images: each pixel is a pass over the whole image, so some are enough."""
+    """Seconds that the plain sampler takes for n images: each pixel is a pass over all, so some are enough."""
     c, generator = model.config, make_generator(0)
     x = torch.zeros(n, c.channels, c.height, c.width, dtype=torch.long, device=pick_device())
     model(x)

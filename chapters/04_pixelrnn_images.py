@@ -9,18 +9,35 @@
 # %% [markdown]
 # ## What you will get
 #
-# Twelve creatures that nobody drew. The network of this chapter painted them in an earlier run of five minutes, from the
-# upper left to the lower right, one pixel after another, and could never take one back:
+# Twelve creatures that nobody drew. A larger network of this chapter's last kind painted them after a longer training
+# (`python benchmarks/sprites.py`), from the upper left to the lower right, one pixel after another, and could never take one back:
 
 # %% tags=["hide-input"]
+import base64
+import zlib
+
 import torch
 from course_lib.data.sprites import to_rgb
 from course_lib.plots import show_images
 
-PAINTED = []
-
-painted = torch.tensor([[int(c, 16) for c in s] for s in PAINTED])
-show_images(to_rgb(painted.view(-1, 1, 16, 16)), columns=6)
+PAINTED = (
+    "c-oCry>8S%5Z-x%9Uo^ye(vOrbdex{a(;q5f{Qx}XpD3l2@ukzxaBn{Qyz5gu7Dz@Iocqkq@"
+    "ajoq@#}`r$xfd?3xfF0vTEQv}1ebn{ReTh^vNV4EkkNNdcNoicssp(?LdO)nYu>aVp7=VHRd"
+    "E9;?A5%lJb*O8JAyXe22>7KR)T((WzE@g;!xr%Cq+s1a)>(liYr=teh7!uY%&^SP<}xa9Y1p"
+    "HT7-tA`6XV#Ili#p=SJ4_!bZQT*S)QxFkxe|-soba7#v9^|(+qBLObbkCu&5&O|tmj*0mUQi"
+    "eA`h4hFh1R<7f=!25TVq(Z7DpB7O#XhkwMF@%IvG#8j6pi#7d`dlU6wKy#exF#z8~as4u6W3"
+    "qn%?eJ)LV*kWNKvSmt;`(|A-YKP7&69!qvp14#FNQ&R^d)XfiS5MfngMUiE{seHn-YU%#3PC"
+    "e?d)dS=;LU;_d=TVj1MbWFuublU|EY*<!I6f}#momb#UzR5_ntsW!%q4Y0t8zvvPPKkE6H!D"
+    "SLICPl>H>zoF40X>pHKdk2f9Z<fmm?ff{gLQ;RVj=TETpfWhC(W$9wt(`PYN3_Z%N?=XplwK"
+    "&fCS_NZdlW(cH@4_E5;Jh~&t3mz8*IvMoy0|{;ba~T9JDmJ9)SgL^f0cXAH+k+*m`nlD;>h*"
+    "l1mmcA0-6xR$9=x_MU?b!1p|UM*8g~tLt*cLA?EOK|zE`es9V(P-8*XeUMZ}UM88Xh>`e#XJ"
+    "n-j>Z{g-||AcolAw;=xG9z3#Mm(&=~)9`>GjI5zGvyUl;lxBawYx#!&?e0|a*!n#N;)eEX?d"
+    "<UL8$~<zqLU=<z3L3N`51TNm?TY-4UAz4vz52QyK7X-O8%y^xU?^BxNcUdhQ%ekST|O=eGsY"
+    "5J?0b9nz=(a*P$_Brj|C3ac9H3>J@5aA!yETu<w2XZmR6B"
+)
+colours = zlib.decompress(base64.b85decode(PAINTED)).hex()  # 256 a creature
+painted = torch.tensor([int(colour, 16) for colour in colours])
+show_images(to_rgb(painted.view(12, 1, 16, 16)), columns=6)
 
 # %% [markdown]
 # ## Setup
@@ -232,11 +249,13 @@ with torch.no_grad():
     bits = bits_per_dim(-raster.log_prob(x_test.to(device)), H * W)  # (500,)
 print(f"raster LSTM  {bits.mean():.2f} bits/pixel")
 print(f"table        {bits_both:.2f} (left and above)")
+assert bits.mean() > bits_both, "it has not found the pixel above"
 show_images(to_rgb(raster.sample(12, generator=generator).cpu()), columns=6)
 
 # %% [markdown]
 # It has learnt what a row of a creature looks like, and that creatures are in the middle. But look at the bodies: they are
-# made of *stripes*. Each row is a sensible row, and the rows do not know each other.
+# made of *stripes*. Each row is a sensible row, and the rows do not know each other. The number says the same: after this
+# training, a network that has read the whole sentence predicts worse than a table of two neighbours.
 #
 # How would we know better than by looking? It is hard to say how good one painting is, and harder by twelve. Give it a
 # task with a right answer at hand: **completion**. Cover a part of a creature that it has never met and let it paint the
@@ -784,7 +803,7 @@ for name, model in lower.items():
 assert lower["gated PixelCNN"] < 0.8 * lower["raster LSTM"]
 
 # %% [markdown]
-# Two bits less are four times as likely. How many bits lie between the two?
+# About fifty bits lie between them: to the second painter, the true lower half is $2^{50}$ times as likely as to the first.
 
 # %% [markdown]
 # ## Colour, one channel after the other
@@ -830,7 +849,7 @@ in_palette = torch.isin(
 )
 invented = 1 - in_palette.float().mean().item()
 print(f"{invented:.1%} of the pixels have invented colours")
-assert invented < 0.05
+assert 0 < invented < 0.1
 show_images(to_rgb(made), columns=6)
 
 # %% [markdown]
@@ -857,7 +876,7 @@ def hiding_nll(model, x):  # (B,) nats
     return -categorical_log_prob(model(x, seen=chance > hidden), x)
 
 
-config = PixelConfig(17, 1, 8, 8, features=32, depth=3)
+config = PixelConfig(17, 1, 8, 8, features=40, depth=4)
 writer = GatedPixelCNN(config, generator=generator).to(device)
 history = fit(
     writer,
@@ -865,7 +884,7 @@ history = fit(
     loss=hiding_nll,
     steps=1000,
     batch_size=32,
-    lr=3e-3,
+    lr=4e-3,
     schedule="cosine",
     generator=generator,
     valid=digits["valid"],

@@ -94,13 +94,10 @@ def assert_causal(model: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor
 
 def _position_sees(s, t):
     """What is wrong when the logits at t change with x at s ≥ t, and what usually does that."""
+    sees, hint = "what it has to predict", "shift the inputs by one: a start token, then x[:, :-1]"
     if s > t:
-        sees, hint = (
-            "the future",
-            "a bidirectional layer, attention without a mask, or a shift to the wrong side does that",
-        )
-    else:
-        sees, hint = "what it has to predict", "shift the inputs by one: a start token, then x[:, :-1]"
+        sees = "the future"
+        hint = "a bidirectional layer, attention without a mask, or a shift to the wrong side does that"
     return f"position {t}'s logits change when x at position {s} changes: the model sees {sees}. Hint: {hint}."
 
 

@@ -83,7 +83,7 @@ class _Scan(torch.autograd.Function):
         hidden, after, kept = [], [], []
         for d in range(len(sizes)):
             x[d] = x[d].flatten(2)
-            gates = torch.baddbmm(bias_2, weight_2, x[d]).sigmoid_().view(G, 4, K, F, -1)
+            gates = torch.baddbmm(bias_2, weight_2, x[d]).sigmoid_().view(G, 4, K, F, sizes[d] * B)
             keep, write, show, new = gates.unbind(1)
             new.mul_(2).sub_(1)
             m = (keep * m_in[d]).addcmul_(write, new)
@@ -102,8 +102,8 @@ class _Scan(torch.autograd.Function):
                     m_in[d + 1][:, 1, :, to_down] = m[:, 1, :, down]
         ctx.sizes = H, W, B, memory is not None
         ctx.save_for_backward(weight, *x, *m_in, *kept)
-        hidden = torch.cat(hidden, 2).unflatten(2, (-1, B))
-        return hidden, None if memory is None else torch.cat(after, 2).unflatten(2, (-1, B))
+        hidden = torch.cat(hidden, 2).unflatten(2, (H * W, B))
+        return hidden, None if memory is None else torch.cat(after, 2).unflatten(2, (H * W, B))
 
     @staticmethod
     @once_differentiable
@@ -148,5 +148,5 @@ class _Scan(torch.autograd.Function):
             d_gates_sum = d_gates_sum + flat.sum(2, keepdim=True)
             d_here.append(dx[:, :F])
             d_memory.append(dm_next[:, -1])
-        d_here, d_memory = (torch.cat(part[::-1], 2).unflatten(2, (-1, B)) for part in (d_here, d_memory))
+        d_here, d_memory = (torch.cat(part[::-1], 2).unflatten(2, (H * W, B)) for part in (d_here, d_memory))
         return d_here, d_memory if with_memory else None, d_weight, d_gates_sum, None, None

@@ -30,8 +30,8 @@ class PixelConfig:
 
     def __post_init__(self):
         sizes = self.channels, self.height, self.width, self.features, self.depth
-        if self.levels < 2 or min(sizes) < 1:
-            raise ValueError(f"expected levels ≥ 2 (one colour needs no model) and sizes ≥ 1, got {self}")
+        if not all(isinstance(size, int) for size in (self.levels, *sizes)) or self.levels < 2 or min(sizes) < 1:
+            raise ValueError(f"expected whole numbers, levels ≥ 2 (one colour needs no model), sizes ≥ 1, got {self}")
 
 
 class ColourHead(nn.Module):
@@ -82,7 +82,12 @@ class PixelModel(nn.Module):
         c = self.config
         expect_levels("x", x, ("B", c.channels, c.height, c.width), c.levels)
         words = self.words(x)
-        return self.head(self.context(words if seen is None else words * seen), words)
+        if seen is None:
+            return self.head(self.context(words), words)
+        _expect_bools("seen", seen)
+        if seen.shape != (len(x), 1, c.height, c.width):
+            raise ValueError(f"seen: expected shape {(len(x), 1, c.height, c.width)}, got {tuple(seen.shape)}")
+        return self.head(self.context(words * seen), words)
 
     def log_prob(self, x: torch.Tensor) -> torch.Tensor:
         """log p(x) = Σ log p(x_i | x_<i), exactly: x (B, C, H, W) long -> (B,) nats."""
@@ -106,8 +111,8 @@ class PixelModel(nn.Module):
         Raises ValueError for sizes that cannot be or one of the two without the other, TypeError for other tensors.
         """
         c, size = self.config, (n, self.config.channels, self.config.height, self.config.width)
-        if n < 1 or n % 1:
-            raise ValueError(f"expected a whole number n ≥ 1, got {n}")
+        if not isinstance(n, int) or isinstance(n, bool) or n < 1:
+            raise ValueError(f"n: expected how many images, a whole number of 1 or more, got {n!r}")
         given, known = self._given(given, known, size)
         x, walk = given.clone(), self.walk(n)
         h = next(walk)
@@ -135,10 +140,15 @@ class PixelModel(nn.Module):
             shape = (1,) * (4 - tensor.ndim) + tuple(tensor.shape)
             if len(shape) > 4 or any(s not in (1, full) for s, full in zip(shape, size, strict=True)):
                 raise ValueError(f"{name}: expected a shape that broadcasts to {size}, got {tuple(tensor.shape)}")
-        if known.dtype != torch.bool:
-            raise TypeError(f"known: expected torch.bool, true for the pixels to keep, got {known.dtype}")
+        _expect_bools("known", known)
         expect_levels("given", given.expand(size), size, self.config.levels)
         return given.expand(size).to(device), known.expand(size).to(device)
+
+
+def _expect_bools(name, x):
+    expect_tensor(name, x)
+    if x.dtype != torch.bool:
+        raise TypeError(f"{name}: expected torch.bool, got {x.dtype}; {name}.bool() is true where it is not 0")
 
 
 def at_pixel(conv: MaskedConv2d) -> Callable[[torch.Tensor, int, int], torch.Tensor]:

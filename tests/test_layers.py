@@ -97,12 +97,13 @@ def test_the_mask_follows_the_layer_and_is_not_stored():
 @pytest.mark.parametrize(
     ("sizes", "says"),
     [
-        ((1, 1, 2, "A"), "kernel_size: expected odd sizes, which have a middle, got 2 × 2"),
-        ((1, 1, (3, 4), "A"), "kernel_size: expected odd sizes, which have a middle, got 3 × 4"),
-        ((1, 1, (4, 3), "A"), "kernel_size: expected odd sizes, which have a middle, got 4 × 3"),
-        ((1, 1, 3, "C"), "expected mask_type 'A' or 'B' .* got 'C', 1 and 1"),
-        ((4, 6, 3, "A", 3), "widths that 3 colours divide, got 'A', 4 and 6"),
-        ((6, 4, 3, "B", 3), "widths that 3 colours divide, got 'B', 6 and 4"),
+        ((1, 1, 2, "A"), "odd kernel sizes, .* got 2 × 2, 'A', 1 and 1"),
+        ((1, 1, (3, 4), "A"), "odd kernel sizes, .* got 3 × 4, 'A', 1 and 1"),
+        ((1, 1, (4, 3), "A"), "odd kernel sizes, .* got 4 × 3, 'A', 1 and 1"),
+        ((1, 1, 3, "C"), "mask 'A' or 'B', .* got 3 × 3, 'C', 1 and 1"),
+        ((4, 6, 3, "A", 3), "widths that 3 colours divide, got 3 × 3, 'A', 4 and 6"),
+        ((6, 4, 3, "B", 3), "widths that 3 colours divide, got 3 × 3, 'B', 6 and 4"),
+        ((4, 4, 3, "B", 3), "widths that 3 colours divide, got 3 × 3, 'B', 4 and 4"),  # both with the same remainder
     ],
 )
 def test_bad_sizes_are_refused(sizes, says):

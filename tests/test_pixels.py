@@ -11,6 +11,7 @@ import torch
 from course_lib.check import assert_causal
 from course_lib.decode import draw
 from course_lib.device import make_generator
+from course_lib.layers import MaskedConv2d
 from course_lib.models.pixel_cnn import GatedPixelCNN, PixelCNN
 from course_lib.models.pixel_rnn import DiagonalBiLSTM, GridLSTM, RasterLSTM, RowLSTM
 from course_lib.pixels import PixelConfig
@@ -45,9 +46,14 @@ def all_images(kind, **sizes):
     c = model.config
     x = torch.tensor(list(product(range(c.levels), repeat=c.channels * c.height * c.width)))
     x = x.view(-1, c.channels, c.height, c.width)
-    while not 3 < (span := (log_p := model.log_prob(x)).max() - log_p.min()) < 4:
+    for _ in range(20):
+        log_p = model.log_prob(x)
+        if 3 < (span := log_p.max() - log_p.min()) < 4:
+            return model, x, log_p.exp()
         model.head.out.weight.mul_(3.5 / span)
-    return model, x, log_p.exp()
+    raise AssertionError(
+        f"its logits cannot be scaled so that the likeliest image is 20 to 50 times the rarest: {span}"
+    )
 
 
 # --- what it sees ----------------------------------------------------------------------------------------------
@@ -82,7 +88,7 @@ def reaches(model, up, right):
         return up == 0 or right <= 1
     if kind is RowLSTM:  # a triangle, whose sides begin with the first layer's 7 columns
         return left <= 3 + d if up == 0 else -3 - d - up <= right <= 2 + up
-    if kind is PixelCNN:  # the right side is as steep, at most
+    if kind is PixelCNN:  # a rectangle, cut off at the right as that triangle is
         return left <= 3 + d if up == 0 else up <= 3 + d and left <= 3 + d and right <= 3 + min(up - 1, d)
     return left <= 4 + d if up == 0 else up <= 2 + d and abs(right) <= 2 + d  # GatedPixelCNN: a rectangle
 
@@ -99,10 +105,8 @@ def test_each_logit_depends_on_what_came_before_and_is_in_reach_and_on_exactly_n
     for pixel in range(H * W):
         expected[pixel, :, pixel] = torch.ones(C, C).tril(-1)  # of its own, a channel sees those before it
     seen = what_is_seen(model).flatten(4).flatten(1, 2).movedim(1, 0).movedim(-1, 2)  # (H·W, C, H·W, C)
-    wrong = (seen != expected).nonzero()
-    assert not len(wrong), (
-        f"pixel {pixels[wrong[0, 0]]}, channel {wrong[0, 1]}; of {pixels[wrong[0, 2]]}, {wrong[0, 3]}"
-    )
+    wrong = [(pixels[a], k, pixels[b], l) for a, k, b, l in (seen != expected).nonzero().tolist()]
+    assert wrong == [], "this pixel and channel sees that pixel and channel, or misses it"
 
 
 @pytest.mark.parametrize(("C", "H", "W"), [(1, 3, 4), (3, 4, 2)])
@@ -166,6 +170,14 @@ def test_what_a_pixel_sees_of_a_larger_image_looks_like_this(kind, depth, pictur
     assert seen == [row.replace("?", ".") for row in rows]
 
 
+@pytest.mark.parametrize("kind", [RowLSTM, DiagonalBiLSTM, GridLSTM, PixelCNN])
+def test_only_the_first_layer_is_blind_to_its_own_pixel(kind):
+    layers = {name: m for name, m in small(kind).named_modules() if isinstance(m, MaskedConv2d)}
+    middle = {name: m.mask[..., m.kernel_size[0] // 2, m.kernel_size[1] // 2] for name, m in layers.items()}
+    assert (middle.pop("first") == 0).all()
+    assert all((mask == 1).all() for mask in middle.values()), "what stands there after it has not seen the pixel"
+
+
 # --- its likelihood is exact -----------------------------------------------------------------------------------
 
 
@@ -201,7 +213,7 @@ def painted_law(model, x, given, known):
     """
     log_p = model(x).log_softmax(1).gather(1, x[:, None])[:, 0]
     p = log_p.masked_fill(known, 0).flatten(1).sum(1).exp() * ((x == given) | ~known).flatten(1).all(1)
-    assert p.sum().item() == pytest.approx(1, abs=1e-9), "a law, but not that of what is known at the end"
+    assert p.sum().item() == pytest.approx(1, abs=1e-9)
     return p
 
 
@@ -427,13 +439,12 @@ def test_it_paints_on_the_gpu(kind):
 
 
 @pytest.mark.parametrize(
-    "sizes", [{"levels": 1}, *({n: 0} for n in ("channels", "height", "width", "features", "depth"))]
+    "sizes",
+    [{"levels": 1}, {"height": 4.5}, *({n: 0} for n in ("channels", "height", "width", "features", "depth"))],
 )
 def test_sizes_that_cannot_be_are_refused(sizes):
     ((name, value),) = sizes.items()
-    with pytest.raises(
-        ValueError, match=rf"levels ≥ 2 \(one colour needs no model\) and sizes ≥ 1, got .*{name}={value}"
-    ):
+    with pytest.raises(ValueError, match=rf"whole numbers, levels ≥ 2 .*, sizes ≥ 1, got .*{name}={value}"):
         PixelConfig(**sizes)
 
 
@@ -466,17 +477,19 @@ KNOWN = ZEROS.bool()
 @pytest.mark.parametrize(
     ("settings", "error", "says"),
     [
-        ({"n": 0}, ValueError, "expected a whole number n ≥ 1, got 0"),
-        ({"n": -2}, ValueError, "n ≥ 1, got -2"),
-        ({"n": 2.5}, ValueError, "n ≥ 1, got 2.5"),
+        ({"n": 0}, ValueError, "n: expected how many images, a whole number of 1 or more, got 0"),
+        ({"n": -2}, ValueError, "1 or more, got -2"),
+        ({"n": 2.5}, ValueError, "1 or more, got 2.5"),
+        ({"n": True}, ValueError, "1 or more, got True"),
+        ({"n": "4"}, ValueError, "1 or more, got '4'"),
         ({"given": None}, ValueError, r"expected given= .* together with known= .*, got one"),
         ({"known": None}, ValueError, r"expected given= .* together with known= .*, got one"),
         ({"known": KNOWN[:3]}, ValueError, r"known: .* broadcasts to \(4, 3, 2, 5\), got \(3, 3, 2, 5\)"),
         ({"known": KNOWN[..., :2]}, ValueError, r"known: .* broadcasts to \(4, 3, 2, 5\), got \(4, 3, 2, 2\)"),
         ({"known": KNOWN[:, :2]}, ValueError, r"known: .* broadcasts to \(4, 3, 2, 5\), got \(4, 2, 2, 5\)"),
         ({"known": KNOWN[None]}, ValueError, r"known: .* broadcasts to \(4, 3, 2, 5\), got \(1, 4, 3, 2, 5\)"),
-        ({"known": ZEROS}, TypeError, "known: expected torch.bool, true for the pixels to keep, got torch.int64"),
-        ({"known": ZEROS.float()}, TypeError, "known: expected torch.bool, .* got torch.float32"),
+        ({"known": ZEROS}, TypeError, r"known: expected torch.bool, got torch.int64; known.bool\(\)"),
+        ({"known": ZEROS.float()}, TypeError, "known: expected torch.bool, got torch.float32"),
         ({"known": True}, TypeError, "known: expected a torch.Tensor, got bool"),
         ({"given": ZEROS.mT}, ValueError, r"given: .* broadcasts to \(4, 3, 2, 5\), got \(4, 3, 5, 2\)"),
         ({"given": ZEROS[:, :2]}, ValueError, r"given: .* broadcasts to \(4, 3, 2, 5\), got \(4, 2, 2, 5\)"),
@@ -491,6 +504,26 @@ def test_what_cannot_be_painted_is_refused(settings, error, says):
     settings = {"n": 4, "generator": make_generator(0), "given": ZEROS, "known": KNOWN} | settings
     with pytest.raises(error, match=says):
         small(PixelCNN, 3, 2, 5).sample(settings.pop("n"), **settings)
+
+
+@pytest.mark.parametrize(
+    ("seen", "error", "says"),
+    [
+        (KNOWN, ValueError, r"seen: expected shape \(4, 1, 2, 5\), got \(4, 3, 2, 5\)"),
+        (KNOWN[:, 0], ValueError, r"seen: expected shape \(4, 1, 2, 5\), got \(4, 2, 5\)"),
+        (KNOWN[:1, :1], ValueError, r"seen: expected shape \(4, 1, 2, 5\), got \(1, 1, 2, 5\)"),
+        (ZEROS[:, :1].float(), TypeError, r"seen: expected torch.bool, got torch.float32; seen.bool\(\)"),
+        ([True], TypeError, "seen: expected a torch.Tensor, got list"),
+    ],
+)
+def test_a_seen_that_does_not_say_which_pixels_is_refused(seen, error, says):
+    with pytest.raises(error, match=says):
+        small(PixelCNN, 3, 2, 5)(ZEROS, seen)
+
+
+@each_kind
+def test_no_images_are_no_problem(kind):
+    assert small(kind)(ZEROS.new_zeros(0, 1, 2, 3)).shape == (0, 2, 1, 2, 3)
 
 
 def test_a_model_whose_training_went_wrong_says_so():

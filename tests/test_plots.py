@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import pytest
 import torch
 
-from course_lib.plots import show_code_plane, show_curves, show_images
+from course_lib.plots import show_code_plane, show_curves, show_fields, show_images
 
 
 def codes(n=50):
@@ -16,6 +16,8 @@ def codes(n=50):
     "draw",
     [
         lambda: show_images(torch.zeros(7, 1, 8, 8), columns=5),
+        lambda: show_images(torch.rand(3, 16, 16, 3)),
+        lambda: show_fields({"a": torch.rand(4, 5), "b": torch.zeros(4, 5)}, at=(2, 3)),
         lambda: show_code_plane(*codes()),
         lambda: show_code_plane(*codes(), mark=(0, 0), image=torch.zeros(8, 8), title="there"),
         lambda: show_curves({"a": ([1, 10], [0, 1])}, xlabel="steps", ylabel="nats", floors={"uniform": 4.1}),
@@ -23,7 +25,7 @@ def codes(n=50):
 )
 def test_a_figure_is_handed_over_and_not_left_to_pyplot(draw):
     figure = draw()
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     assert plt.get_fignums() == [], "pyplot would show it a second time"
 
 
@@ -37,10 +39,33 @@ def test_images_stand_in_order_with_titles_and_crosses():
     assert {ax.images[0].get_clim() for ax in filled} == {(0, 16)}, "ink means the same in every picture"
 
 
+def test_images_in_colour_are_shown_as_they_are():
+    colours = torch.rand(2, 4, 5, 3, generator=torch.Generator().manual_seed(0))
+    shown = [ax.images[0].get_array() for ax in show_images(colours).figure.axes]
+    assert [array.shape for array in shown] == [(4, 5, 3)] * 2
+    assert torch.equal(torch.as_tensor(shown[1].data), colours[1])
+    with pytest.raises(ValueError, match=r"got \(2, 4, 5, 3\) of int64"):
+        show_images(colours.long())
+
+
+def test_fields_tell_the_seen_from_the_unseen_and_from_the_future():
+    field = torch.zeros(3, 4)
+    field[0, 0], field[0, 1], field[2, 3] = 1.0, 1e-6, 0.5  # strong, weak, and after the pixel
+    figure = show_fields({"honest": field * (torch.arange(12).view(3, 4) < 6), "cheats": field}, at=(1, 2))
+    honest, cheats = (ax.images[0].get_array() for ax in figure.axes)
+    strong, weak, unseen, future = cheats[0, 0], cheats[0, 1], cheats[0, 3], cheats[2, 3]
+    assert strong.sum() < weak.sum() < 3 and strong[2] > strong[0], "seen is blue, the stronger the darker"
+    assert unseen[0] > unseen[2] + 0.3, "what is before it and not seen is orange"
+    assert future[0] > 0.7 and future[1] < 0.2, "the future is red"
+    assert honest[2, 3].tolist() == [1, 1, 1] == cheats[1, 3].tolist(), "and white where it is not seen"
+    named = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert named == ["seen", "before it, and not seen", "the future, seen"]
+
+
 def test_curves_name_their_axes_lines_and_floors():
     curves = {"Z = 2": ([0.1, 1, 10], [0, 0.2, 0.4])}
     figure = show_curves(curves, xlabel="strides", ylabel="share", floors={"real": 0.05}, xscale="log", ylim=(0, 1))
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     (ax,) = figure.axes
     assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_ylim()) == ("strides", "share", (0, 1))
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["Z = 2", "real"]

@@ -61,7 +61,6 @@ class RowLSTM(PixelModel):
         to_gates = [at_pixel(conv) for conv in self.input_to_state]
         inputs = [self.place.new_zeros(n, c.features, 1, c.width) for _ in range(c.depth)]
         above = [self.place.new_zeros(2, n, c.features, c.width) for _ in range(c.depth)]  # hidden and cell
-        here = [torch.zeros_like(states) for states in above]
         for i in range(c.height):
             gates = [conv(h) for conv, (h, _) in zip(self.state_to_state, above, strict=True)]
             for j in range(c.width):
@@ -70,10 +69,9 @@ class RowLSTM(PixelModel):
                     inputs[d][:, :, 0, j] = x
                     g = to_gates[d](inputs[d], 0, j) + gates[d][:, :, j]
                     h, cell = lstm(g, above[d][1, :, :, j])
-                    here[d][0, :, :, j], here[d][1, :, :, j] = h, cell
+                    above[d][0, :, :, j], above[d][1, :, :, j] = h, cell  # the gates have read what was there
                     x = x + F.linear(h, self.out[d].weight[:, :, 0, 0], self.out[d].bias)
                 words[:, :, i, j] = yield x
-            above, here = here, above
 
 
 class DiagonalLayer(nn.Module):
