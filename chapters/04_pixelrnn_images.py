@@ -70,6 +70,7 @@ sprites = load_sprites(4500, make_generator(seed))
 x_train, x_test = sprites[:4000], sprites[4000:]
 N, C, H, W = x_train.shape
 V = 16  # colours
+assert len(sprites.unique(dim=0)) == len(sprites), "no two are alike"
 show_images(to_rgb(x_train[:12]), columns=6)
 
 # %% [markdown]
@@ -88,7 +89,7 @@ print(*("".join(f"{c:2d}" for c in row) for row in x_train[0, 0]), sep="\n")
 # needs characters. Put a start signal in, draw a colour, feed it back, draw the next: the model begins to paint. With the
 # pixels in **raster order**, each row from the left and the rows from the top,
 #
-# $$ \log p(x) = \sum_{i=1}^{H} \sum_{j=1}^{W} \log p\bigl(x_{ij} \mid \text{all pixels above, and those to the left}\bigr) $$
+# $$ \log p(x) = \sum_{i=1}^{H} \sum_{j=1}^{W} \log p\bigl(x_{ij} \mid \text{all rows above, and its own row to the left}\bigr) $$
 #
 # | symbol | in the code | shape |
 # |---|---|---|
@@ -102,9 +103,9 @@ print(*("".join(f"{c:2d}" for c in row) for row in x_train[0, 0]), sep="\n")
 # %% [markdown]
 # ## Count first
 #
-# How much does it help to know one neighbour? A table with a row for each colour of the neighbour, filled by
-# counting, answers that before any network is built. Three tables: one knows the pixel to the left, one the pixel above,
-# one both.
+# What a pixel **costs** a predictor is $-\log_2$ of the probability that it gave to the colour that came, in bits. How much
+# cheaper does it get with one neighbour known? A table with a row for each colour of the neighbour, filled by counting,
+# answers that before any network is built.
 
 
 # %%
@@ -113,37 +114,40 @@ def shifted(x, down, right):  # the neighbour's colour; V outside the image
     return padded[..., : x.shape[-2], : x.shape[-1]]
 
 
-def table_bits(*ways):  # bits per pixel of a table of these neighbours
+def table_bits(*ways):  # (n, H, W): bits of a table of these neighbours
     def row(x):
-        return sum(shifted(x, *w) * 17**k for k, w in enumerate(ways))
+        index = [shifted(x, *w) * 17**k for k, w in enumerate(ways)]
+        return sum(index, torch.zeros_like(x))
 
     counts = torch.full((17 ** len(ways), V), 0.1)
     ones = torch.ones(x_train.numel())
     where = row(x_train).flatten(), x_train.flatten()
     counts.index_put_(where, ones, accumulate=True)
     p = counts / counts.sum(1, keepdim=True)
-    return -p[row(x_test), x_test].log2().mean().item()
+    return -p[row(x_test), x_test].log2()[:, 0]
 
 
+# %%
 left, above = (0, 1), (1, 0)
-bits_left, bits_above = table_bits(left), table_bits(above)
-bits_both = table_bits(left, above)
-print(f"nothing known     {math.log2(V):.2f} bits/pixel")
-print(f"the pixel left    {bits_left:.2f}")
-print(f"the pixel above   {bits_above:.2f}")
-print(f"both              {bits_both:.2f}")
-assert abs(bits_left - bits_above) < 0.1, "worth the same"
-assert bits_both < bits_left - 0.3, "and not the same thing"
+shares, of_left = table_bits().mean(), table_bits(left).mean()
+of_above, table = table_bits(above).mean(), table_bits(left, above)
+print(f"uniform             {math.log2(V):.2f} bits/pixel")
+print(f"no neighbour        {shares:.2f}")
+print(f"the pixel left      {of_left:.2f}")
+print(f"the pixel above     {of_above:.2f}")
+print(f"both                {table.mean():.2f}")
+assert abs(of_left - of_above) < 0.1, "worth the same"
+assert table.mean() < of_left - 0.3, "and not the same thing"
 
 # %% [markdown]
-# The neighbour above is worth exactly as much as the one to the left, and together they are worth half a bit more. A
-# painter that only reads its sentence backwards has the left one at hand. The upper one it said 16 words ago.
+# The neighbour above is worth as much as the one to the left, and knowing both saves another 0.4 bits. A painter that looks
+# back along its sentence has the left one at hand. The upper one is 16 words ago.
 
 # %% [markdown]
 # ## Build the first: the raster LSTM
 #
 # Chapter 3's network with one addition, a learnt vector for each place, so that every pixel knows where it is. Here is
-# the loop that it stands for. `words` are the colours as vectors with a single 1; the start signal is none at all.
+# the loop that it stands for. `words` are the colours as vectors with a single 1; the start signal is a vector of zeros.
 
 # %%
 from course_lib.check import assert_causal, assert_close
@@ -248,8 +252,8 @@ raster, history = train(RasterLSTM, x_train)
 with torch.no_grad():
     bits = bits_per_dim(-raster.log_prob(x_test.to(device)), H * W)  # (500,)
 print(f"raster LSTM  {bits.mean():.2f} bits/pixel")
-print(f"table        {bits_both:.2f} (left and above)")
-assert bits.mean() > bits_both, "it has not found the pixel above"
+print(f"table        {table.mean():.2f} (left and above)")
+assert bits.mean() > table.mean(), "it has not found the pixel above"
 show_images(to_rgb(raster.sample(12, generator=generator).cpu()), columns=6)
 
 # %% [markdown]
@@ -257,7 +261,7 @@ show_images(to_rgb(raster.sample(12, generator=generator).cpu()), columns=6)
 # made of *stripes*. Each row is a sensible row, and the rows do not know each other. The number says the same: after this
 # training, a network that has read the whole sentence predicts worse than a table of two neighbours.
 #
-# How would we know better than by looking? It is hard to say how good one painting is, and harder by twelve. Give it a
+# How would we know better than by looking? It is hard to say how good a painting is, and twelve do not make it easier. Give it a
 # task with a right answer at hand: **completion**. Cover a part of a creature that it has never met and let it paint the
 # rest, several times.
 
@@ -302,14 +306,18 @@ explore(
 
 # %% [markdown]
 # In each row: the creature, what is given of it, and four completions. (The lecture's demonstration does the same with a
-# palette of 167 colours.) The raster LSTM knows the coat and goes on with it, and loses the body. At 100 per cent nothing is
+# palette of 167 colours.) The raster LSTM goes on for a row or two, and then loses coat and body. At 100 per cent nothing is
 # given, and only the dice decide what comes: painting from nothing needs some randomness, or all paintings would be one.
+#
+# Completion works only downwards. Cover the top instead, and what is known below has no say, since each pixel sees only what
+# comes before it. (The assignment gives it one.)
 
 # %% [markdown]
 # ## The sequence forgets the plane
 #
 # To say it with a number, ask where it errs. Some pixels repeat their left neighbour and not the upper one; others repeat the
-# upper one and not the left. By the tables above, both kinds are equally common. What does each cost?
+# upper one and not the left. Each kind is about a fifth of all pixels. What does it cost, and what does it cost the table
+# that knows both neighbours?
 
 
 # %%
@@ -324,15 +332,30 @@ x_left, x_above = shifted(x_test, *left)[:, 0], shifted(x_test, *above)[:, 0]
 now = x_test[:, 0]
 along = (now == x_left) & (now != x_above)  # goes on from the left
 down = (now == x_above) & (now != x_left)  # goes on from above
-cost = bits_each(raster, x_test)
-along_bits, down_bits = cost[along].mean(), cost[down].mean()
-print(f"goes on from the left   {along_bits:.2f} bits")
-print(f"goes on from above      {down_bits:.2f} bits")
-assert down_bits > along_bits + 0.3, "it forgets what is above"
+shares = along.float().mean(), down.float().mean()
+assert min(shares) > 0.15 and max(shares) < 0.25
+
+
+def cost_of_edges(cost):  # bits/pixel: on the whole, from left, from above
+    return [part.mean().item() for part in (cost, cost[along], cost[down])]
+
+
+edges = {"table": cost_of_edges(table)}
+edges["RasterLSTM"] = cost_of_edges(bits_each(raster, x_test))
+for name, (_, from_left, from_above) in edges.items():
+    print(f"{name:11s}left {from_left:.2f}, above {from_above:.2f} bits")
+assert edges["RasterLSTM"][2] > edges["RasterLSTM"][1] + 0.3
+assert edges["RasterLSTM"][2] > edges["table"][2] + 0.3
+assert abs(edges["RasterLSTM"][1] - edges["table"][1]) < 0.2
 
 # %% [markdown]
-# And what does it look at? The **Jacobian** says how strongly the price of a pixel depends on each pixel before it: the gradient
-# of $\log p(x_{ij} \mid \text{before})$ with respect to the words, its length at each pixel, averaged over a few creatures.
+# To the left it sees as well as the table does. What goes on from above costs it half as much again and more: it has to
+# guess what it painted itself, a row ago.
+
+# %% [markdown]
+# And what does it look at? Take the gradient of $\log p(x_{ij} \mid \text{before})$ with respect to the words of all pixels: its
+# length at a pixel says how strongly the cost at $(i, j)$ depends on it. It is a row of the **Jacobian**, the table of all such
+# derivatives, here averaged over a few creatures.
 
 
 # %%
@@ -356,8 +379,9 @@ def left_and_above(model, places):  # mean strength of the two neighbours
 
 places = list(product(range(3, 14, 3), range(3, 14, 3)))
 strength = left_and_above(raster, places)
-print(f"left {strength[0]:.3f}, above {strength[1]:.3f}")
-assert strength[0] > 2 * strength[1]
+ratio = strength[0] / strength[1]
+print(f"left counts {ratio:.0f} times as much as above")
+assert ratio > 5
 
 # %%
 from course_lib.plots import show_fields
@@ -378,9 +402,18 @@ explore(
 )
 
 # %% [markdown]
-# It *can* see everything before it: there is no orange. What it *uses* is a tail. Each pixel back is paler than the one after
-# it (four shades are four powers of ten), along the row and then along the row above, from its end to its beginning, so that the pixel
-# just above the cross is among the palest of the last 16. To a sentence, above is sixteen words ago.
+# It *can* see everything before it: there is no orange. What it *uses* is a tail (the scale spans four powers of ten): darkest just
+# behind the cross, paling along the row, and going on in the row above wherever that was said last. The pixel just above the cross
+# is no darker than those beside it: that it is *above* earns it nothing.
+
+# %%
+i, j = 8, 8
+field = looks(raster, x_test, i, j)
+before = torch.arange(H * W).view(H, W) < i * W + j
+assert (field[before] > 0).all() and (field[~before] == 0).all()
+beside = (field[i - 1, j - 1] + field[i - 1, j + 1]) / 2
+assert field[i - 1, j] < 2 * beside, "above is nothing special"
+assert field[i, j - 1] > 5 * field[i - 1, j]
 
 # %% [markdown]
 # ## What may a pixel see?
@@ -432,8 +465,8 @@ def mask_table(kind):
 side_by_side({f"mask {kind}": mask_table(kind) for kind in "AB"})
 
 # %% [markdown]
-# A 1 is looked at; the pixel itself is marked. What the loop over `colours` is for comes later. All the models below begin
-# with such a filter.
+# A 1 is looked at; the pixel itself is marked. What the loop over `colours` is for comes later. All the models
+# below but the last begin with such a filter.
 
 # %% [markdown]
 # ## The Grid LSTM
@@ -441,7 +474,8 @@ side_by_side({f"mask {kind}": mask_table(kind) for kind in "AB"})
 # The lecture's way to make the plane count. A filter stands in a corner and looks at what is painted around it. What it finds goes
 # into a cell of a **Grid LSTM** {cite:p}`kalchbrenner2015grid`, which passes information on along three dimensions: to the next
 # cell in its row, to the cell in the next row, and *through*, to the layer above it, where in the end the colour is chosen.
-# For each dimension there is one LSTM with a memory of its own, and each of the three reads all that arrives.
+# For each dimension there is one LSTM with a memory of its own, and each of the three reads all that arrives. This is a step of
+# an LSTM, written out; like chapter 3's, it begins with its keeping gate open, which is what `FORGET_BIAS` is for:
 
 
 # %%
@@ -578,11 +612,15 @@ print(f"loop {seconds[1]:.2f} s, by diagonals {seconds[0]:.3f} s")
 assert seconds[1] > 3 * seconds[0]
 
 # %% [markdown]
+# About ten times faster here, and the more the larger the image. (The library does not shift the rows; it sorts the pixels by
+# $i + j$, which gives the same columns.)
+
+# %% [markdown]
 # ## Two more ways to walk
 #
-# The **Row LSTM** {cite:p}`oord2016pixel` computes a whole row at once. Its memory comes down from the row above, through
-# a convolution of three pixels, so that what a pixel knows is a triangle that opens upwards; in its own row it sees as
-# far as its masked convolutions reach.
+# The **Row LSTM** {cite:p}`oord2016pixel` computes a whole row at once. Its memory comes straight down from the
+# pixel above, and its gates read the hidden vectors of three pixels there, so that what a pixel knows is a triangle that
+# opens upwards. In its own row it sees as far as its masked convolutions reach.
 #
 # The **Diagonal BiLSTM** of the same paper walks along the diagonals like the Grid LSTM, and does so twice, from the upper left
 # corner and from the upper right one, to see everything. But from the right, the neighbour *beside* a pixel is one that
@@ -624,9 +662,9 @@ for title, shift in {"without the shift": 0, "with it": 1}.items():
     out = diagonal_loop(layer, x, shift)[..., 4, 4].sum()
     (gradient,) = torch.autograd.grad(out, x)
     fields[title] = gradient.norm(dim=1).mean(0).cpu()
-    fields[title][4, 4] = (
-        0  # these are features, made of what is before: mask B
-    )
+    # A feature here is made of earlier pixels (mask A): at its own place it
+    # is no cheat.
+    fields[title][4, 4] = 0
 show_fields(fields, at=(4, 4))
 
 # %%
@@ -635,52 +673,115 @@ assert fields["without the shift"][future].max() > 0, "it cheats"
 assert fields["with it"][future].max() == 0, "and now it cannot"
 
 # %% [markdown]
-# ## No memory at all: the PixelCNN
-#
-# A recurrent network has to walk, even in training. Masked convolutions do not: put mask A first, mask B on top of it, layer on layer,
-# and each layer sees further. All pixels are predicted at once. Which does the pixel at the cross see? Take the gradient:
+# Red is the future: without the shift the cross sees the rest of its own row. With it, it sees everything before, and nothing
+# after. The three recurrent models that know the plane, before any training, side by side:
 
 
 # %%
-def field_of(model, H, W, at):  # (H, W): the gradient at a pixel
-    x = torch.randint(2, (16, 1, H, W), generator=generator, device=device)
+def field_of(kind, size, at, depth):  # (H, W): the gradient at a pixel
+    config = PixelConfig(2, 1, size, size, features=8, depth=depth)
+    model = kind(config, generator=generator).to(device)
+    x = torch.randint(
+        2, (16, 1, size, size), generator=generator, device=device
+    )
     return looks(model, x.cpu(), *at)
 
 
+at = (10, 7)
+fields = {
+    kind.__name__: field_of(kind, 15, at, depth=1)
+    for kind in (GridLSTM, RowLSTM, DiagonalBiLSTM)
+}
+before = torch.arange(225).view(15, 15) < at[0] * 15 + at[1]
+assert (fields["DiagonalBiLSTM"][before] > 0).all(), "it sees everything"
+assert (fields["GridLSTM"][: at[0], at[1] + 2 :] == 0).all()
+show_fields(fields, at=at)
+
+# %% [markdown]
+# The Grid LSTM has its rectangle, and one column more that its first filter can see. The Row LSTM has its triangle. The Diagonal
+# BiLSTM has all.
+
+# %% [markdown]
+# ## No memory at all: the PixelCNN
+#
+# A recurrent network has to walk, even in training. Masked convolutions do not: the first is a filter of 7×7 with mask A, then come
+# **blocks**, each a filter of 3×3 with mask B, added to its input; and all pixels are predicted at once. The more blocks, the
+# further it sees. How far?
+
+# %%
 from course_lib.models.pixel_cnn import GatedPixelCNN, PixelCNN
 
 at, fields = (12, 4), {}
-for layers in (1, 4, 12):
-    stack = PixelCNN(
-        PixelConfig(2, 1, 15, 15, features=8, depth=layers), generator=generator
-    )
-    fields[f"{layers} blocks"] = field_of(stack.to(device), 15, 15, at)
+for blocks in (1, 4, 12):
+    title = f"{blocks} block" + "s" * (blocks > 1)
+    fields[title] = field_of(PixelCNN, 15, at, depth=blocks)
 show_fields(fields, at=at)
 
 # %%
 before = torch.arange(225).view(15, 15) < at[0] * 15 + at[1]
 blind = (fields["12 blocks"] == 0) & before
 print(f"{blind.sum()} of {before.sum()} pixels before it are not seen")
-assert blind.sum() > 5 and not blind[:, : at[1] + 1].any(), "to the right"
+i, j = torch.meshgrid(torch.arange(15), torch.arange(15), indexing="ij")
+wedge = (i < at[0]) & (j - at[1] > at[0] - i + 2)
+assert torch.equal(blind, wedge)
 
 # %% [markdown]
-# Twelve blocks of layers, and an orange wedge to the right stays: the **blind spot**. The reason is in the mask. To reach a
-# pixel further right, a path of masked convolutions has to go up, since in its own row it only goes left; and with each row up it gains
-# at most a column. No depth helps.
+# Twelve blocks, and an orange wedge to the right stays: the **blind spot**. The reason is in the mask. To reach a
+# pixel further right, a path through the filters has to go up, since in its own row it only goes left; and with each row up a
+# filter of 3×3 gains one column (the first, of 7×7, three, but once). No depth helps. The wedge that this argument predicts
+# is, pixel for pixel, the one that the gradient finds.
 #
-# The **Gated PixelCNN** {cite:p}`oord2016conditional` repairs it with two stacks. The *vertical* one sees the rows above, all of
-# them to both sides, and nothing of its own row: there it needs no mask, and without a mask there is no wedge. The *horizontal* one
-# sees its own row to the left, and is told by the vertical one what is above. (The other half of its name: instead of a ReLU it
-# has a **gate**, $\tanh(a) \cdot \sigma(b)$, one half of the features saying what, the other how much.)
+# The **Gated PixelCNN** {cite:p}`oord2016conditional` repairs it with two stacks. The *vertical* one, `v`, sees the rows above, all
+# of them to both sides, and nothing of its own row: there it needs no mask, and without a mask there is no wedge. The *horizontal*
+# one, `h`, sees its own row to the left, and is told `across` by the vertical one what is above. Each is shifted once before the
+# first layer, `v` by a row and `h` by a pixel. The other half of the name: instead of a ReLU it has a **gate**.
+
+
+# %% tags=["twin:course_lib.models.pixel_cnn.gate"]
+def gate(x: torch.Tensor) -> torch.Tensor:
+    what, how_much = x.chunk(2, 1)
+    return what.tanh() * how_much.sigmoid()
+
+
+# %% tags=["twin:course_lib.models.pixel_cnn.GatedBlock"]
+class GatedBlock(nn.Module):
+    def __init__(self, features):
+        super().__init__()
+        self.down = nn.Conv2d(features, 2 * features, (2, 3))
+        self.along = nn.Conv2d(features, 2 * features, (1, 2))
+        self.across = nn.Conv2d(
+            2 * features, 2 * features, 1
+        )  # from the vertical stack into the horizontal one
+        self.out = nn.Conv2d(features, features, 1)
+
+    def forward(self, v, h):
+        v = self.down(
+            F.pad(v, (1, 1, 1, 0))
+        )  # a row above, a column to either side
+        h_new = self.along(F.pad(h, (1, 0))) + self.across(v)
+        return gate(v), h + self.out(gate(h_new))
+
 
 # %%
-fields = {}
-for kind in (PixelCNN, GatedPixelCNN):
-    config = PixelConfig(2, 1, 15, 15, features=8, depth=12)
-    stack = kind(config, generator=generator).to(device)
-    fields[f"{kind.__name__}, 12 blocks"] = field_of(stack, 15, 15, at)
-assert (fields["GatedPixelCNN, 12 blocks"][before] > 0).all(), "no blind spot"
+fields = {
+    f"{kind.__name__}, 12 blocks": field_of(kind, 15, at, depth=12)
+    for kind in (PixelCNN, GatedPixelCNN)
+}
+seen = fields["GatedPixelCNN, 12 blocks"] > 0
+assert torch.equal(seen, before), "no blind spot, and no future"
 show_fields(fields, at=at)
+
+# %% [markdown]
+# In painting, a convolution computes the same again and again: when a pixel is new, nearly nothing else is. `sample` keeps of each
+# layer what stays, and computes one pixel a layer. The draws are those of the simple way:
+
+# %%
+for kind in (PixelCNN, GatedPixelCNN):
+    small = kind(tiny, generator=generator).to(device)
+    chance = [make_generator(seed, device) for _ in range(2)]
+    assert torch.equal(
+        paint(small, 3, chance[0]), small.sample(3, generator=chance[1])
+    )
 
 # %% [markdown]
 # ## A fair comparison
@@ -698,44 +799,60 @@ sizes = {
 assert max(sizes.values()) < 1.05 * min(sizes.values()), "about equal"
 
 # %%
-rows, found = [], {}
+rows = []
 for name, model in models.items():
-    cost = bits_each(model, x_test)
+    edges[name] = cost_of_edges(bits_each(model, x_test))
     start = time.perf_counter()
     model.sample(1, generator=generator)
     seconds = time.perf_counter() - start
-    found[name] = (
-        cost.mean().item(),
-        cost[along].mean().item(),
-        cost[down].mean().item(),
-    )
     step = 1000 * histories[name].seconds / steps
-    rows.append(
-        [name, f"{found[name][0]:.2f}", f"{step:.0f} ms", f"{seconds:.2f} s"]
-    )
-show_table(["model", "bits/dim", "a step", "a sample"], rows)
+    numbers = f"{edges[name][0]:.2f}", f"{step:.0f} ms", f"{seconds:.2f} s"
+    rows.append([name, f"{sizes[name]:,}", *numbers])
+show_table(["", "weights", "bits/pixel", "a step", "a sample"], rows)
 
 # %%
-for name, (bits, *_) in found.items():
-    if name != "RasterLSTM":
-        assert bits < found["RasterLSTM"][0] - 0.1, "the plane is worth a lot"
+from course_lib.plots import show_curves
+
+
+def smooth(loss):  # nats an image -> bits/pixel, means of 20 steps
+    return bits_per_dim(torch.tensor(loss).view(-1, 20).mean(1), H * W)
+
+
+at_step = range(20, steps + 1, 20)
+show_curves(
+    {name: (at_step, smooth(h.loss)) for name, h in histories.items()},
+    xlabel="step",
+    ylabel="bits/pixel, in training",
+    floors={"table of two neighbours": table.mean()},
+    ylim=(0.6, 2.6),
+)
+
+# %%
+plane = [name for name in models if name != "RasterLSTM"]
+for name in plane:
+    assert edges[name][0] < edges["RasterLSTM"][0] - 0.1
+    assert edges[name][0] < edges["table"][0] - 0.05
 
 # %% [markdown]
-# Every model that knows the plane beats the one that does not, by more than a tenth of a bit in each of 256 pixels. Among the five the
-# differences are small, and 300 steps are no verdict on them: the convolutions are cheaper in training, the recurrent networks
-# reach further. Where the advantage is made is no secret either:
+# Every model that knows the plane beats the one that does not, by more than a tenth of a bit a pixel on average, and most of them by
+# two. It is an early moment: 300 steps are no verdict on the five, whose order changes with the seed, and the raster LSTM is still
+# falling. Where the advantage is made is no secret:
 
 # %%
-rows = [[name, f"{a:.2f}", f"{d:.2f}"] for name, (_, a, d) in found.items()]
-for name, (_, a, d) in found.items():
-    if name != "RasterLSTM":
-        assert d - a < 0.5 * (down_bits - along_bits), "up is as near as left"
+rows = [[name, f"{a:.2f}", f"{d:.2f}"] for name, (_, a, d) in edges.items()]
+gap = edges["RasterLSTM"][2] - edges["RasterLSTM"][1]
+for name in plane:
+    assert edges[name][2] - edges[name][1] < 0.5 * gap, "up is near again"
 show_table(["bits where it goes on from", "the left", "above"], rows)
 
 # %% [markdown]
+# What goes on from the left costs all of them about the same. What goes on from above costs the five hardly more than the other, or
+# less; only the raster LSTM pays the distance.
+
+# %% [markdown]
 # Now look through all six pairs of eyes. Pale blue is seen, dark blue is used, orange is out of sight: for the Grid LSTM, what is far
-# to the upper right; for the Row LSTM, what is outside its triangle; for the PixelCNN its wedge, and for both stacks of
-# convolutions what is further than three or four blocks can reach.
+# to the upper right; for the Row LSTM, what is outside its triangle; for the PixelCNN its wedge, and for both convolutional
+# networks what is further than three or four blocks can reach.
 
 
 # %%
@@ -756,54 +873,54 @@ explore(
 # %% [markdown]
 # ## Play
 #
-# Let one of them train on, and complete the same creatures as before.
+# Since the likelihood is exact, a completion has an exact cost too: that of the true lower half, given the upper one. It is the
+# sum over the covered pixels.
 
 # %%
-best = models["GatedPixelCNN"]
+half = H // 2
+for name, model in models.items():
+    lower = bits_each(model, x_test)[:, half:].sum((1, 2)).mean().item()
+    edges[name].append(lower)
+    print(f"{name:15s}{lower:4.0f} bits for the lower half")
+for name in plane:
+    assert edges[name][3] < edges["RasterLSTM"][3] - 15
+
+# %% [markdown]
+# Every bit less doubles the probability of the truth. And now let one of them train on and complete the creatures from above. We take
+# the Diagonal BiLSTM, which sees everything.
+
+# %%
+painter = models["DiagonalBiLSTM"]
 fit(
-    best,
+    painter,
     x_train.to(device),
     loss=nll,
-    steps=400,
+    steps=300,
     batch_size=batch_size,
     lr=lr / 2,
     schedule="cosine",
     generator=generator,
 )
-best_bits = bits_each(best, x_test).mean().item()
-print(f"{best_bits:.2f} bits/dim")
-show_images(to_rgb(best.sample(12, generator=generator).cpu()), columns=6)
+painter_bits = bits_each(painter, x_test).mean().item()
+print(f"{painter_bits:.2f} bits/pixel")
+show_images(to_rgb(painter.sample(12, generator=generator).cpu()), columns=6)
 
 
 # %%
-def show_best(covered):
-    return show_completions(best, x_test[:3], covered / 100)
+def show_painter(covered):
+    return show_completions(painter, x_test[:3], covered / 100)
 
 
 explore(
-    show_best,
+    show_painter,
     covered=[25, 50, 75, 100],
     labels={"covered": "covered, per cent"},
-    alt="three creatures, what is given of them, and four completions of each by the gated PixelCNN",
+    alt="three creatures, what is given, four completions, Diagonal BiLSTM",
 )
 
 # %% [markdown]
-# Outlines close, legs stand under bodies, a coat stays a coat. It is still a short training: eyes are often missing, and mirror
-# symmetry is something that no painter from left to right finds easy.
-#
-# Since the likelihood is exact, completion has an exact price too: what the true lower half costs, given the upper one. It is
-# the sum over the covered pixels, for those above are given.
-
-# %%
-half = H // 2
-lower = {"raster LSTM": raster, "gated PixelCNN": best}
-for name, model in lower.items():
-    lower[name] = bits_each(model, x_test)[:, half:].sum((1, 2)).mean()
-    print(f"{name:15s}{lower[name]:4.0f} bits for the lower half")
-assert lower["gated PixelCNN"] < 0.8 * lower["raster LSTM"]
-
-# %% [markdown]
-# About fifty bits lie between them: to the second painter, the true lower half is $2^{50}$ times as likely as to the first.
+# Most outlines close, and most bodies keep to two or three colours. It is still a short training: eyes are often missing, and
+# legs are a matter of luck. Mirror symmetry is something that no painter from left to right finds easy.
 
 # %% [markdown]
 # ## Colour, one channel after the other
@@ -814,7 +931,8 @@ assert lower["gated PixelCNN"] < 0.8 * lower["raster LSTM"]
 # $$ p(x_{ij} \mid \text{before}) = p(r_{ij} \mid \text{before})\; p(g_{ij} \mid r_{ij}, \text{before})\; p(b_{ij} \mid r_{ij}, g_{ij}, \text{before}) $$
 #
 # That is what the loop in `MaskedConv2d` is for. The features of a pixel are split into three groups, and at the pixel itself mask A
-# lets a group see the groups before its own:
+# lets a group see the groups before its own. (In our models one layer at the end does this, a filter of 1×1; in the paper every
+# layer does.)
 
 # %%
 from course_lib.layers import MaskedConv2d as Masked
@@ -834,12 +952,13 @@ with torch.no_grad():
 each = (nats / math.log(2)).tolist()
 print(f"red {each[0]:.2f}, green {each[1]:.2f}, blue {each[2]:.2f}")
 print(f"together {sum(each):.2f} bits/pixel (uniform 9)")
-print(f"palette  {found['GatedPixelCNN'][0]:.2f} bits/pixel (uniform 4)")
-assert each[1] < each[0] and each[2] < each[0], "red says most of it"
+print(f"palette  {edges['GatedPixelCNN'][0]:.2f} bits/pixel (uniform 4)")
+assert each[1] < 0.6 * each[0] and each[2] < 0.2 * each[0]
 
 # %% [markdown]
-# Red costs most. Once it is known, green and blue are hardly a question: of 512 colours that three channels can mix, the creatures
-# have 16, and the model has to find that out. A palette knows it from the start. What does the model paint that no creature has?
+# Red costs most. Once it is known, green costs less than half, and blue next to nothing: of 512 colours that three channels can mix,
+# the creatures have 16, and the model has to find that out. A palette knows it from the start, and after as many steps it is
+# ahead. What does the model paint that no creature has?
 
 # %%
 made = in_rgb.sample(12, generator=generator).cpu()
@@ -850,7 +969,14 @@ in_palette = torch.isin(
 invented = 1 - in_palette.float().mean().item()
 print(f"{invented:.1%} of the pixels have invented colours")
 assert 0 < invented < 0.1
-show_images(to_rgb(made), columns=6)
+shown = to_rgb(made[:6])
+only = torch.where(in_palette[:6, ..., None], torch.tensor(0.93), shown)
+show_images(torch.cat([shown, only]), columns=6)
+
+# %% [markdown]
+# Below each, only its invented colours: a few pixels in a hundred. The bodies are worse than a palette's after the same training.
+# There is more to decide, too: a sprite in RGB takes 768 predictions one after the other, a photograph of 32×32 pixels 3,072, and
+# one second of the next chapter's sound 16,000.
 
 # %% [markdown]
 # ## Measure: digits
@@ -882,7 +1008,7 @@ history = fit(
     writer,
     digits["train"],
     loss=hiding_nll,
-    steps=1000,
+    steps=900,
     batch_size=32,
     lr=4e-3,
     schedule="cosine",
@@ -891,8 +1017,6 @@ history = fit(
 )
 
 # %%
-from course_lib.plots import show_curves
-
 nats = {}
 with torch.no_grad():
     for part, x in digits.items():
@@ -906,8 +1030,10 @@ at, curve = zip(*history.valid, strict=True)
 show_curves({"valid": (at, curve)}, xlabel="step", ylabel="nats an image")
 
 # %% [markdown]
-# Size and share of hiding were chosen by the validation images; the test images were looked at once, here. And chapter 2's judge, who
-# refuses one real digit in twenty, and many of the autoencoder's draws?
+# Size, steps and the share hidden were chosen by the validation images; the test images decided nothing. For comparison, a
+# well-known teaching notebook's causal convolution reaches 86.7 nats on this split. The gap between training and test
+# images is what is left of knowing by heart. And chapter 2's judge, who refuses one real digit in twenty, and many of
+# the autoencoder's draws?
 
 # %%
 from course_lib.judge import DigitJudge
@@ -921,15 +1047,15 @@ for temperature in (1.0, 0.7):
 for whose, share in refused.items():
     print(f"{whose:15s}{share:4.0%} refused")
 assert refused["real ones"] < 0.1
-assert refused["painted at 0.7"] < refused["painted at 1.0"] - 0.1
+assert refused["painted at 0.7"] < refused["painted at 1.0"] - 0.05
 assert refused["painted at 1.0"] < 0.6
 crossed = (judge.label(drawn[:20]) < 0).tolist()
 show_images(drawn[:20].cpu(), crossed=crossed)
 
 # %% [markdown]
-# Twenty painted at temperature 0.7; struck out is what the judge refuses. A model that predicts pixels better than a good textbook
-# one still paints many digits that are none: a likelihood is an average over real images, and says little about the few wrong
-# pixels that spoil a painted one. Cooling helps, at the price of variety, as it did in chapter 3. That generation is hard
+# Twenty painted at temperature 0.7; struck out is what the judge refuses. A model that predicts pixels well
+# still paints many digits that are none: a likelihood is an average over real images, and says little about the few wrong
+# pixels that spoil a painted one. Cooling helps, as it did in chapter 3. That generation is hard
 # to judge is the lecture's own remark; two judges, the likelihood and the classifiers, judge two things.
 
 # %% [markdown]
@@ -951,18 +1077,23 @@ fit(
     generator=generator,
 )
 loss = bits_each(cheat, x_test).mean().item()
-print(f"{loss:.3f} bits/dim; the best honest one has {best_bits:.2f}")
-assert loss < 0.1 * best_bits
+print(f"{loss:.3f} bits/pixel; an honest one has {painter_bits:.2f}")
+assert loss < 0.1 * painter_bits
 nonsense = paint(cheat, 1, generator)
-show_images(to_rgb(nonsense.cpu()), size=1.6)
+assert (nonsense == 0).float().mean() > 0.95
+both = torch.cat([nonsense, painter.sample(1, generator=generator)])
+show_images(to_rgb(both.cpu()), titles=["cheat", "honest"], size=1.6)
 
 # %% [markdown]
-# Hardly any bits at all: it has learnt to repeat what it is told. Left alone, it is told nothing, and repeats that. As in
-# chapter 3, a loss that is too good is a mistake, and `assert_causal` finds it before any training:
+# Hardly any bits at all: it has learnt to repeat what it is told. Left alone, it is told of the empty canvas, which is background,
+# and background is what it repeats. As in chapter 3, a loss that is too good is a mistake, and `assert_causal` finds it
+# before any training:
 
 # %%
+cheat = PixelCNN(tiny, generator=generator).to(device)
+cheat.first = Masked(V, 8, 7, "B").to(device)
 try:
-    assert_causal(cheat, x_test[:1].to(device))
+    assert_causal(cheat, x_test[:1, :, 4:8, 4:10].to(device))
 except AssertionError as message:
     print(textwrap.fill(str(message), 36))
 
@@ -992,7 +1123,8 @@ except AssertionError as message:
 # 4. Train the raster LSTM for 3,000 steps. Does it find the plane by itself? What does that cost?
 # 5. Turn all sprites by 90 degrees. Which model minds?
 #
-# Then the graded assignment: `coursework/04_pixelrnn_images`.
+# Then the graded assignment: `coursework/04_pixelrnn_images`, in which you ask a model whether it knows how little it knows, walk
+# out the blind spot without a single weight, hand an RGB model the palette, and let the bottom of an image have its say.
 #
-# Further reading: {cite:t}`oord2016pixel` has four of the six models in one paper; {cite:t}`oord2016conditional` finds and closes the blind
+# Further reading: {cite:t}`oord2016pixel` has the Row LSTM, the Diagonal BiLSTM and the PixelCNN; {cite:t}`oord2016conditional` finds and closes the blind
 # spot; {cite:t}`kalchbrenner2015grid` is the Grid LSTM; {cite:t}`salimans2017pixelcnn` is what became of them.
