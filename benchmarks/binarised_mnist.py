@@ -53,8 +53,8 @@ SIZES = {
     "pixel_cnn": Size(PixelCNN, 48, 6, lr=4e-3, published=81.30),
     "gated_pixel_cnn": Size(GatedPixelCNN, 32, 5),
     "row_lstm": Size(RowLSTM, 32, 2, published=80.54),
-    "diagonal_bilstm_1x32": Size(DiagonalBiLSTM, 32, 1, published=80.75),
-    "diagonal_bilstm_7x16": Size(DiagonalBiLSTM, 16, 7, published=79.20),
+    "diagonal_bilstm_1x32": Size(DiagonalBiLSTM, 32, 1, lr=6e-3, published=80.75),
+    "diagonal_bilstm_7x16": Size(DiagonalBiLSTM, 16, 7, lr=4e-3, published=79.20),
     "grid_lstm": Size(GridLSTM, 24, 2),
     "raster_lstm": Size(RasterLSTM, 128, 1),
     # for a GPU

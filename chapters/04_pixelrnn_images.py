@@ -835,8 +835,8 @@ for name in plane:
 
 # %% [markdown]
 # Every model that knows the plane beats the one that does not, by more than a tenth of a bit a pixel on average, and most of them by
-# two. It is an early moment: 300 steps are no verdict on the five, whose order changes with the seed, and the raster LSTM is still
-# falling. Where the advantage is made is no secret:
+# two. It is an early moment: 300 steps are no verdict on the five, whose order changes with the seed, and a longer training brings
+# the raster LSTM nearer (question 4). Where the advantage is made is no secret:
 
 # %%
 rows = [[name, f"{a:.2f}", f"{d:.2f}"] for name, (_, a, d) in edges.items()]
