@@ -77,10 +77,10 @@ show_images(to_rgb(x_train[:12]), columns=6)
 # Twelve of the 4,000 that will train. To a computer, each is this:
 
 # %% tags=["nbval-check-output"]
-print(*("".join(f"{c:2d}" for c in row) for row in x_train[0, 0]), sep="\n")
+print(*(" ".join(f"{c:x}" for c in row) for row in x_train[0, 0]), sep="\n")
 
 # %% [markdown]
-# 0 is the background, 1 the outline. Read it row by row, and it is a sentence of 256 words over a vocabulary of 16.
+# 0 is the background, 1 the outline (10 to 15 are written a to f). Read it row by row, and it is a sentence of 256 words over a vocabulary of 16.
 
 # %% [markdown]
 # ## The idea
@@ -301,7 +301,7 @@ explore(
     show_raster,
     covered=[25, 50, 75, 100],
     labels={"covered": "covered, per cent"},
-    alt="three creatures, what is given of them, and four completions of each by the raster LSTM",
+    alt="three creatures, what is given, four completions, raster LSTM",
 )
 
 # %% [markdown]
@@ -398,7 +398,7 @@ explore(
     show_look,
     row=range(2, 15, 3),
     column=range(2, 15, 3),
-    alt="how strongly the raster LSTM's opinion of a pixel depends on each pixel before it",
+    alt="how strongly a pixel's cost depends on each pixel before it",
 )
 
 # %% [markdown]
@@ -569,7 +569,7 @@ def show_walk(step):
 explore(
     show_walk,
     step=range(1, 13),
-    alt="twelve cells of a Grid LSTM, and in each the cells whose information has arrived there",
+    alt="cells of a Grid LSTM, and whose information has arrived in each",
 )
 
 # %% [markdown]
@@ -867,7 +867,7 @@ explore(
     show_eyes,
     row=[2, 6, 10, 14],
     column=[2, 6, 10, 14],
-    alt="how strongly the opinion of each of six models depends on each pixel before one",
+    alt="what each of six models sees and uses of the pixels before one",
 )
 
 # %% [markdown]
@@ -881,7 +881,7 @@ half = H // 2
 for name, model in models.items():
     lower = bits_each(model, x_test)[:, half:].sum((1, 2)).mean().item()
     edges[name].append(lower)
-    print(f"{name:15s}{lower:4.0f} bits for the lower half")
+    print(f"{name:15s}{lower:4.0f} bits below")
 for name in plane:
     assert edges[name][3] < edges["RasterLSTM"][3] - 15
 
@@ -967,7 +967,7 @@ in_palette = torch.isin(
     (made * code[:, None, None]).sum(1), (PALETTE * code).sum(1)
 )
 invented = 1 - in_palette.float().mean().item()
-print(f"{invented:.1%} of the pixels have invented colours")
+print(f"invented colours: {invented:.1%} of pixels")
 assert 0 < invented < 0.1
 shown = to_rgb(made[:6])
 only = torch.where(in_palette[:6, ..., None], torch.tensor(0.93), shown)
@@ -1008,7 +1008,7 @@ history = fit(
     writer,
     digits["train"],
     loss=hiding_nll,
-    steps=900,
+    steps=1100,
     batch_size=32,
     lr=6e-3,
     schedule="cosine",
@@ -1021,9 +1021,8 @@ nats = {}
 with torch.no_grad():
     for part, x in digits.items():
         nats[part] = nll(writer, x).mean().item()
-        print(
-            f"{part:6s}{nats[part]:6.1f} nats, {bits_per_dim(nats[part], 64):.2f} bits/dim"
-        )
+        bits = bits_per_dim(nats[part], 64)
+        print(f"{part:6s}{nats[part]:6.1f} nats, {bits:.2f} bits/dim")
 print(f"uniform{64 * math.log(17):6.1f} nats, {math.log2(17):.2f} bits/dim")
 assert nats["test"] < 82.5
 at, curve = zip(*history.valid, strict=True)
