@@ -991,6 +991,7 @@ from course_lib.data import load_digits
 from course_lib.prob import categorical_log_prob
 
 hidden = 0.15  # of the pixels
+own = make_generator(seed, device)  # whatever was drawn above
 parts = ("train", "valid", "test")
 digits = {part: load_digits(part, device)[0] for part in parts}
 
@@ -998,21 +999,21 @@ digits = {part: load_digits(part, device)[0] for part in parts}
 def hiding_nll(model, x):  # (B,) nats
     if not model.training:
         return nll(model, x)
-    chance = torch.rand(len(x), 1, 8, 8, device=device, generator=generator)
+    chance = torch.rand(len(x), 1, 8, 8, device=device, generator=own)
     return -categorical_log_prob(model(x, seen=chance > hidden), x)
 
 
 config = PixelConfig(17, 1, 8, 8, features=40, depth=4)
-writer = GatedPixelCNN(config, generator=generator).to(device)
+writer = GatedPixelCNN(config, generator=own).to(device)
 history = fit(
     writer,
     digits["train"],
     loss=hiding_nll,
-    steps=1100,
+    steps=800,
     batch_size=32,
     lr=6e-3,
     schedule="cosine",
-    generator=generator,
+    generator=own,
     valid=digits["valid"],
 )
 
@@ -1056,6 +1057,17 @@ show_images(drawn[:20].cpu(), crossed=crossed)
 # still paints many digits that are none: a likelihood is an average over real images, and says little about the few wrong
 # pixels that spoil a painted one. Cooling helps, as it did in chapter 3. That generation is hard
 # to judge is the lecture's own remark; two judges, the likelihood and the classifiers, judge two things.
+
+# %% [markdown]
+# The field's own yardstick is larger: MNIST at 28×28 in black and white. One core and less than half an hour reach this on its
+# 10,000 test images (nats an image; the published networks trained longer, and the published PixelCNN is far larger):
+#
+# | model | weights | minutes | nats | published |
+# |---|---|---|---|---|
+# | DiagonalBiLSTM | 56,290 | 25 | **81.81** | 80.75 |
+# | PixelCNN | 90,338 | 19 | **86.08** | 81.30 |
+#
+# `python benchmarks/binarised_mnist.py diagonal_bilstm_1x32 --minutes 20` repeats the first row, and `pixel_cnn` the second.
 
 # %% [markdown]
 # ## Break it

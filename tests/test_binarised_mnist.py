@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -295,3 +296,16 @@ def test_every_stored_row_is_of_a_named_size(bench):
         assert (row["config"]["features"], row["config"]["depth"]) == (size.features, size.depth), path.name
         assert row["model"] == size.model.__name__ and row["published_test_nats"] == size.published, path.name
         assert row["images"] == {"train": 50_000, "valid": 10_000, "test": 10_000}, path.name
+
+
+def test_chapter_4s_table_says_what_the_runs_wrote():
+    text = (ROOT / "chapters" / "04_pixelrnn_images.py").read_text("utf-8")
+    rows = re.findall(r"^# \| (\w+) \| ([\d,]+) \| (\d+) \| \*\*([\d.]+)\*\* \| ([\d.]+) \|$", text, re.M)
+    assert [model for model, *_ in rows] == ["DiagonalBiLSTM", "PixelCNN"]
+    for (model, weights, minutes, nats, published), run in zip(
+        rows, ("diagonal_bilstm_1x32", "pixel_cnn"), strict=True
+    ):
+        kept = json.loads((ROOT / "benchmarks" / "results" / f"binarised_mnist_{run}.json").read_text("utf-8"))
+        assert (model, int(weights.replace(",", ""))) == (kept["model"], kept["parameters"])
+        assert (float(nats), float(published)) == (round(kept["test_nats"], 2), kept["published_test_nats"])
+        assert int(minutes) == round(kept["minutes"])
