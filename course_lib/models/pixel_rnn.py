@@ -86,7 +86,7 @@ class DiagonalLayer(nn.Module):
 
     def forward(self, x):
         _, _, H, W = x.shape
-        order, _ = diagonals(H, W)
+        order = diagonals(H, W)[0].to(x.device)
         both = torch.stack([x, x.flip(3)]).flatten(3).permute(0, 2, 3, 1)  # (2, F, H·W, B), the second mirrored
         h, _ = scan(both.index_select(2, order), None, self.weight, self.bias, H, W)
         right, left = h.index_select(2, order.argsort()).permute(0, 3, 1, 2).unflatten(3, (H, W))  # (B, F, H, W) each
@@ -163,7 +163,7 @@ class GridLSTM(PixelModel):
     def scan(self, x):
         """x (B, F, H, W), what enters at the bottom -> (B, F, H, W), what leaves the last layer upwards."""
         _, _, H, W = x.shape
-        order, _ = diagonals(H, W)
+        order = diagonals(H, W)[0].to(x.device)
         h = x.flatten(2).permute(1, 2, 0).index_select(1, order)[None]  # (1, F, H·W, B)
         m = torch.zeros_like(h)
         for weight, bias in zip(self.weight, self.bias, strict=True):
