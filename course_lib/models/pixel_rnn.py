@@ -87,8 +87,10 @@ class DiagonalLayer(nn.Module):
     def forward(self, x):
         _, _, H, W = x.shape
         order = diagonals(H, W)[0].to(x.device)
-        both = torch.stack([x, x.flip(3)]).flatten(3).permute(0, 2, 3, 1)  # (2, F, H·W, B), the second mirrored
-        h, _ = scan(both.index_select(2, order), None, self.weight, self.bias, H, W)
+        pixels = x.flatten(2).permute(1, 2, 0).contiguous()  # (F, H·W, B)
+        mirrored = order // W * W + W - 1 - order % W  # the same rows, counted from the right
+        both = torch.stack([pixels.index_select(1, order), pixels.index_select(1, mirrored)])
+        h, _ = scan(both, None, self.weight, self.bias, H, W)
         right, left = h.index_select(2, order.argsort()).permute(0, 3, 1, 2).unflatten(3, (H, W))  # (B, F, H, W) each
         left = F.pad(left.flip(3), (0, 0, 1, 0))[:, :, :-1]  # one row down: beside it, the future is to the right
         return x + self.out(torch.cat([right, left], 1))
