@@ -25,13 +25,17 @@ def initialised_by(generator: torch.Generator | None):
 
 
 class MLP(nn.Sequential):
-    """Linear layers with a SiLU between each two: (B, sizes[0]) -> (B, sizes[-1])."""
+    """Linear layers with a SiLU between each two: (B, sizes[0]) -> (B, sizes[-1]).
 
-    def __init__(self, sizes: list[int]):
+    With `dropout`, that share of what a SiLU lets through is left out in training.
+    """
+
+    def __init__(self, sizes: list[int], dropout: float = 0.0):
         layers = []
         for wide_in, wide_out in pairwise(sizes):
             layers += [nn.Linear(wide_in, wide_out), nn.SiLU()]
-        super().__init__(*layers[:-1])  # the last layer's output is free to be any number
+            layers += [nn.Dropout(dropout)] if dropout else []
+        super().__init__(*layers[: -2 if dropout else -1])  # the last layer's output is free to be any number
 
 
 class MaskedConv2d(nn.Conv2d):

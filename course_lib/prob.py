@@ -20,6 +20,39 @@ def categorical_log_prob(logits: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     return -F.cross_entropy(logits, x, reduction="none").flatten(1).sum(1)
 
 
+def bernoulli_log_prob(logits: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """log p(x) under independent Bernoullis: logits (B, …) of ink, x (B, …) long, 0 or 1 -> (B,) nats.
+
+    Raises TypeError and ValueError as `expect_levels` does.
+    """
+    expect_tensor("x", x)
+    expect_floats("logits", logits, ("B", *x.shape[1:]))
+    expect_levels("x", x, tuple(logits.shape), levels=2)
+    nats = F.binary_cross_entropy_with_logits(logits, x.to(logits.dtype), reduction="none")
+    return -nats.flatten(1).sum(1)
+
+
+def gaussian_log_prob(mean: torch.Tensor, log_var: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """log p(x) under independent Gaussians: mean, x (B, …) and log σ² of a shape that fits -> (B,) nats."""
+    expect_tensor("x", x)
+    expect_floats("mean", mean, tuple(x.shape))
+    nats = 0.5 * ((x - mean).square() / log_var.exp() + log_var + math.log(2 * math.pi))
+    return -nats.flatten(1).sum(1)
+
+
+def gaussian_kl(mu: torch.Tensor, log_var: torch.Tensor) -> torch.Tensor:
+    """KL( N(μ, σ²) ‖ N(0, 1) ), independent components: mu, log_var (B, Z) -> (B,) nats.
+
+    Source: Kingma and Welling (2014), appendix B.
+    """
+    return 0.5 * (mu.square() + log_var.exp() - 1 - log_var).sum(1)
+
+
+def log_mean_exp(log_w: torch.Tensor, dim: int = 0) -> torch.Tensor:
+    """log of the mean of exp(log_w) along `dim`, safe for numbers far below 0: (S, B) -> (B,)."""
+    return log_w.logsumexp(dim) - math.log(log_w.shape[dim])
+
+
 def bits_per_dim(nats, dims: int):
     """Nats per observation as bits per component, where an observation has `dims` of them: nats / (dims · ln 2)."""
     return nats / (dims * math.log(2))

@@ -6,6 +6,7 @@
 from .attested import Attested
 from .digits import load_digits
 from .mnist import load_binarised_mnist, load_mnist
+from .plane import load_plane
 from .poems import PoemGrammar
 from .sprites import load_sprites
 from .text import Corpus, Vocabulary, load_names, load_shakespeare, load_tang, windows
@@ -19,6 +20,7 @@ __all__ = [
     "load_digits",
     "load_mnist",
     "load_names",
+    "load_plane",
     "load_shakespeare",
     "load_sprites",
     "load_tang",

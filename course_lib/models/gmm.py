@@ -1,0 +1,213 @@
+"""The Gaussian mixture: choose a component by its weight, then draw from it. Fitted by EM."""
+
+import math
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from tqdm.auto import tqdm
+
+from .. import em
+from ..checkpoint import History
+from ..expect import expect_floats
+
+BLOCK = 2**20  # numbers at once in an E step: they stay in the processor's cache
+SHAPES = {"full": ("K", "D", "D"), "diagonal": ("K", "D"), "spherical": ("K",)}
+STARTS = ("k-means++", "points")
+
+
+@dataclass(frozen=True)
+class GaussianMixtureConfig:
+    """`n_components` K, and the kind of their covariances: "full", "diagonal" or "spherical"."""
+
+    n_components: int
+    covariance: str = "full"
+
+    def __post_init__(self):
+        if not isinstance(self.n_components, int) or self.n_components < 1:
+            raise ValueError(f"n_components: expected a whole number ≥ 1, got {self.n_components!r}")
+        if self.covariance not in SHAPES:
+            raise ValueError(f"covariance: expected one of {', '.join(map(repr, SHAPES))}, got {self.covariance!r}")
+
+
+class GaussianMixture(nn.Module):
+    """p(x) = Σ_k π_k N(x; μ_k, Σ_k) over x (B, D): `fit` finds its parameters by EM, `of` takes those that are given.
+
+    `log_pi` (K,), `mean` (K, D) and `covariance_`, (K, D, D), (K, D) or (K,) as `covariance` is "full", "diagonal" or
+    "spherical"; float64. Source: Dempster, Laird and Rubin (1977), section 4.3.
+    """
+
+    def __init__(self, n_components: int, covariance: str = "full"):
+        super().__init__()
+        self.config = GaussianMixtureConfig(n_components, covariance)
+        for name in ("log_pi", "mean", "covariance_"):  # empty until they are known
+            self.register_buffer(name, torch.zeros(0, dtype=torch.float64))
+
+    @classmethod
+    def of(cls, log_pi, mean, covariance_, *, covariance: str = "full") -> "GaussianMixture":
+        """The mixture with these parameters. Raises TypeError or ValueError where they are none of a mixture."""
+        mixture = cls(len(log_pi), covariance)
+        mixture.log_pi, mixture.mean, mixture.covariance_ = mixture._checked((log_pi, mean, covariance_), "D")
+        return mixture
+
+    def log_prob(self, x: torch.Tensor) -> torch.Tensor:
+        """x (B, D) -> log p(x) (B,), nats. Raises RuntimeError before `fit`, TypeError or ValueError for another x."""
+        return self._log_joint(x).logsumexp(1)
+
+    def responsibilities(self, x: torch.Tensor) -> torch.Tensor:
+        """x (B, D) -> p(k | x) (B, K), the components' shares in each point. Raises as `log_prob` does."""
+        return self._log_joint(x).softmax(1)
+
+    @torch.no_grad()
+    def sample(self, n: int, *, generator: torch.Generator) -> torch.Tensor:
+        """n draws (n, D). Raises RuntimeError before `fit`, ValueError for n < 1."""
+        if not isinstance(n, int) or n < 1:
+            raise ValueError(f"n: expected a whole number ≥ 1, got {n!r}")
+        self._must_be_known()
+        k = self.log_pi.exp().multinomial(n, replacement=True, generator=generator)
+        noise = torch.empty_like(self.mean[k]).normal_(generator=generator)  # (n, D)
+        if self.config.covariance == "full":
+            return self.mean[k] + (torch.linalg.cholesky(self.covariance_)[k] @ noise[..., None])[..., 0]
+        return self.mean[k] + self.covariance_[k].sqrt().view(n, -1) * noise
+
+    @torch.no_grad()
+    def fit(
+        self,
+        x: torch.Tensor,
+        *,
+        generator: torch.Generator,
+        max_steps: int = 200,
+        tolerance: float = 1e-6,
+        init: str | em.Parameters = "k-means++",
+        restarts: int = 1,
+        floor: float = 1e-3,
+        progress: bool = True,
+    ) -> History:
+        """EM on x (N, D) until a step gains less than `tolerance` nats a point: History, `loss` = −log p(x) a point.
+
+        `init` is "k-means++" (seeds that lie apart, and each point to the nearest), "points" (any points as seeds) or
+        the parameters (log_pi, mean, covariance_) to start from. `restarts` starts run side by side, and the likeliest
+        is kept. No step makes the data less likely. No component gets narrower, in any direction, than `floor` times
+        the data's standard deviation: so none can collapse onto a point. One that no point claims any more keeps its
+        place, with weight 0. The numbers are float64, on the CPU where the device has none (Apple's GPU). Ctrl-C keeps
+        what the last step found.
+
+        Raises TypeError or ValueError for data of another shape, not finite, with fewer points than components or a
+        constant column, and for settings or starts that cannot work.
+        """
+        K, kind = self.config.n_components, self.config.covariance
+        self._expect(x, max_steps, tolerance, init, restarts, floor)
+        home, started = x.device, time.monotonic()
+        x = x.to("cpu" if home.type == "mps" else home).double()
+        # Centred and scaled, a second moment less a squared mean loses no digits, and `floor` has its meaning.
+        centre, scale = x.mean(0), x.std(0, correction=0)
+        if not (scale > 1e-12 * centre.abs()).all():
+            columns = ", ".join(map(str, (~(scale > 1e-12 * centre.abs())).nonzero().flatten().tolist()))
+            raise ValueError(
+                f"x: expected columns that vary, got constant ones ({columns}): no density; leave them out"
+            )
+        if kind == "spherical":  # a ball must stay a ball
+            scale = scale.square().mean().sqrt().expand_as(scale)
+        u = (x - centre) / scale
+        rows = em.features(u[:1].T, kind).shape[0] + 2 * K * restarts
+        blocks = [block.T.contiguous() for block in u.split(max(1, BLOCK // rows))]  # (D, n) each
+        if isinstance(init, str):
+            R, places = restarts, em.seeds(u, K, restarts, generator, spread=init == "k-means++")
+            parameters, statistics = em.start(u, blocks, kind, places)
+        else:
+            log_pi, mean, covariance_ = (p.to(u) for p in self._checked(init, x.shape[1]))
+            R, parameters = 1, (log_pi, (mean - centre) / scale, _stretched(covariance_, 1 / scale, kind))
+            statistics, _ = em.expectation(blocks, parameters, kind, R)
+        losses, log_volume = [], scale.log().sum()
+        try:
+            with tqdm(total=max_steps, desc="EM", unit="step", delay=2, disable=not progress) as bar:
+                for _ in range(max_steps):
+                    new = em.maximisation(statistics, parameters, kind, R, floor)
+                    statistics, log_prob = em.expectation(blocks, new, kind, R)
+                    parameters, losses = new, [*losses, log_volume - log_prob / len(u)]  # (R,) each
+                    bar.update()
+                    if len(losses) > 1 and (losses[-2] - losses[-1]).max() < tolerance:
+                        break
+        except KeyboardInterrupt:
+            print(f"stopped after step {len(losses)} of {max_steps}; the mixture is what that step found")
+        best = int(losses[-1].argmin()) if losses else 0
+        log_pi, mean, covariance_ = (p.unflatten(0, (R, K))[best] for p in parameters)
+        found = log_pi, centre + mean * scale, _stretched(covariance_, scale, kind)
+        dtype = torch.float32 if home.type == "mps" else torch.float64
+        self.log_pi, self.mean, self.covariance_ = (p.to(home, dtype) for p in found)
+        return History([step[best].item() for step in losses], [], time.monotonic() - started, max_steps)
+
+    def _log_joint(self, x):
+        """log π_k + log N(x; μ_k, Σ_k): x (B, D) -> (B, K); component after component, for memory's sake."""
+        self._must_be_known()
+        D = self.mean.shape[1]
+        expect_floats("x", x, ("B", D))
+        x, full = x.to(self.mean.dtype), self.config.covariance == "full"
+        roots = torch.linalg.cholesky(self.covariance_) if full else self.covariance_.sqrt()
+        columns = []
+        for log_pi, mean, root in zip(self.log_pi, self.mean, roots, strict=True):
+            away = (x - mean).T  # (D, B)
+            if full:
+                away, width = torch.linalg.solve_triangular(root, away, upper=False), root.diagonal()
+            else:
+                width = root.expand(D)
+                away = away / width[:, None]
+            columns.append(log_pi - away.square().sum(0) / 2 - width.log().sum() - D / 2 * math.log(2 * math.pi))
+        return torch.stack(columns, 1)
+
+    def _must_be_known(self):
+        if not self.mean.numel():
+            raise RuntimeError("this mixture has no parameters yet: call fit(x, generator=…), or GaussianMixture.of(…)")
+
+    def _load_from_state_dict(self, state, prefix, *rest):
+        for name, buffer in list(self.named_buffers()):  # empty ones could not take the parameters of a fitted mixture
+            if prefix + name in state:
+                setattr(self, name, buffer.new_zeros(state[prefix + name].shape))
+        super()._load_from_state_dict(state, prefix, *rest)
+
+    def _expect(self, x, max_steps, tolerance, init, restarts, floor):
+        """Raises where `fit` could not work with these."""
+        expect_floats("x", x, ("N", "D"))
+        if len(x) < self.config.n_components:
+            raise ValueError(f"x: expected at least {self.config.n_components} points, one a component, got {len(x)}")
+        if not x.isfinite().all():
+            row = int((~x.isfinite()).any(1).nonzero()[0])
+            raise ValueError(f"x: expected finite numbers, got {x[row].tolist()} in row {row}; leave such rows out")
+        for name, count in {"max_steps": max_steps, "restarts": restarts}.items():
+            if not isinstance(count, int) or count < 1:
+                raise ValueError(f"{name}: expected a whole number ≥ 1, got {count!r}")
+        if not tolerance >= 0 or not 1e-4 <= floor < 1:
+            raise ValueError(f"expected tolerance ≥ 0 and floor from 1e-4 to 1, got {tolerance} and {floor}")
+        if isinstance(init, str) and init not in STARTS:
+            raise ValueError(f"init: expected {', '.join(map(repr, STARTS))} or parameters, got {init!r}")
+        if not isinstance(init, str) and restarts > 1:
+            raise ValueError("restarts: expected 1, for from the same parameters every start ends the same")
+
+    def _checked(self, parameters, D):
+        """`parameters` in float64, if they are a mixture's in D dimensions ("D": whatever `mean` has)."""
+        log_pi, mean, covariance_ = parameters
+        K, kind = self.config.n_components, self.config.covariance
+        expect_floats("log_pi", log_pi, (K,))
+        expect_floats("mean", mean, (K, D))
+        expect_floats("covariance_", covariance_, tuple({"K": K, "D": mean.shape[1]}[size] for size in SHAPES[kind]))
+        log_pi, mean, covariance_ = log_pi.double(), mean.double(), covariance_.double()
+        if not abs(log_pi.exp().sum() - 1) < 1e-5 or not mean.isfinite().all():  # as float32 rounds
+            raise ValueError("expected finite means, and weights exp(log_pi) that sum to 1")
+        if kind == "full" and not torch.allclose(covariance_, covariance_.mT):
+            raise ValueError("covariance_: expected symmetric matrices")
+        widths = torch.linalg.eigvalsh(covariance_) if kind == "full" else covariance_.view(K, -1)
+        for k, (least, most) in enumerate(zip(widths.amin(1).tolist(), widths.amax(1).tolist(), strict=True)):
+            if not 1e-14 * most < least < math.inf:
+                raise ValueError(
+                    f"covariance_[{k}]: expected variances > 0 in every direction, got {least:.3g}; a singular one has "
+                    "no density: add a little to its diagonal"
+                )
+        return log_pi, mean, covariance_
+
+
+def _stretched(covariance, scale, kind):
+    """The covariance of x · scale where x has `covariance` (K, …); `scale` (D,), for a ball D times the same."""
+    if kind == "full":
+        return covariance * scale * scale[:, None]
+    return covariance * (scale.square() if kind == "diagonal" else scale[0].square())
