@@ -25,17 +25,39 @@ def initialised_by(generator: torch.Generator | None):
 
 
 class MLP(nn.Sequential):
-    """Linear layers with a SiLU between each two: (B, sizes[0]) -> (B, sizes[-1]).
+    """Linear layers with a SiLU between each two: (B, sizes[0]) -> (B, sizes[-1])."""
 
-    With `dropout`, that share of what a SiLU lets through is left out in training.
-    """
-
-    def __init__(self, sizes: list[int], dropout: float = 0.0):
+    def __init__(self, sizes: list[int]):
         layers = []
         for wide_in, wide_out in pairwise(sizes):
             layers += [nn.Linear(wide_in, wide_out), nn.SiLU()]
-            layers += [nn.Dropout(dropout)] if dropout else []
-        super().__init__(*layers[: -2 if dropout else -1])  # the last layer's output is free to be any number
+        super().__init__(*layers[:-1])  # the last layer's output is free to be any number
+
+
+class Residual(nn.Module):
+    """h + a bent linear map of the normalised h: (B, F) -> (B, F); the sum lets gradients through, however deep.
+
+    In training, `dropout` is the share of the addition that is left out. Source: He, Zhang, Ren and Sun (2016).
+    """
+
+    def __init__(self, features: int, dropout: float = 0.0):
+        super().__init__()
+        self.add = nn.Sequential(nn.LayerNorm(features), nn.Linear(features, features), nn.SiLU(), nn.Dropout(dropout))
+
+    def forward(self, h):
+        return h + self.add(h)
+
+
+class ResidualMLP(nn.Sequential):
+    """(B, wide_in) -> (B, wide_out) through `depth` hidden layers, all but the first residual; depth 0 is linear."""
+
+    def __init__(self, wide_in: int, features: int, depth: int, wide_out: int, dropout: float = 0.0):
+        if depth == 0:
+            super().__init__(nn.Linear(wide_in, wide_out))
+            return
+        first = [nn.Linear(wide_in, features), nn.SiLU(), nn.Dropout(dropout)]
+        more = [Residual(features, dropout) for _ in range(depth - 1)]
+        super().__init__(*first, *more, nn.Linear(features, wide_out))
 
 
 class MaskedConv2d(nn.Conv2d):

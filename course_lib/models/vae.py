@@ -9,7 +9,7 @@ from torch import nn
 
 from ..decode import draw
 from ..expect import expect_floats, expect_levels
-from ..layers import MLP, initialised_by
+from ..layers import ResidualMLP, initialised_by
 from ..prob import bernoulli_log_prob, categorical_log_prob, gaussian_kl, gaussian_log_prob, log_mean_exp
 
 AT_ONCE = 4000  # codes in one pass of the decoder, however many samples a bound asks for
@@ -32,7 +32,7 @@ class VAEConfig:
     levels: int = 17
     tones: int = 3
     latent: int = 16
-    features: int = 256
+    features: int = 128
     depth: int = 2
     dropout: float = 0.0
     classes: int = 0
@@ -64,13 +64,13 @@ class VAE(nn.Module):
     def __init__(self, config: VAEConfig, *, generator: torch.Generator | None = None):
         super().__init__()
         self.config = c = config
-        D, hidden = prod(c.shape), [c.features] * c.depth
+        D = prod(c.shape)
         levels = c.likelihood == "categorical"
         outputs = (c.tones or c.levels) if levels else 1
         with initialised_by(generator):
             self.hide = nn.Dropout(c.dropout)
-            self.encoder_net = MLP([D + c.classes, *hidden, 2 * c.latent], c.dropout)
-            self.decoder_net = MLP([c.latent + c.classes, *hidden, outputs * D], c.dropout)
+            self.encoder_net = ResidualMLP(D + c.classes, c.features, c.depth, 2 * c.latent, c.dropout)
+            self.decoder_net = ResidualMLP(c.latent + c.classes, c.features, c.depth, outputs * D, c.dropout)
             if levels and c.tones:
                 self.tone = nn.Parameter(torch.randn(c.tones, c.levels) / c.tones**0.5)
                 self.base = nn.Parameter(torch.zeros(c.levels, *c.shape))  # how often a pixel has a level at all
