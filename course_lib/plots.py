@@ -2,6 +2,8 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+import torch
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import LogLocator, NullFormatter
@@ -20,6 +22,7 @@ DIGIT_COLOURS = [
     "#885522",
 ]
 ACCENT, QUIET = "#cc3311", "#8899aa"
+PLANE = 4.3  # the plane is shown from −4.3 to 4.3
 
 
 def show_images(images, *, columns: int | None = None, titles=None, crossed=None, size: float = 0.85) -> Figure:
@@ -114,6 +117,49 @@ def show_code_plane(z, y, *, mark=None, image=None, title=None) -> Figure:
         axes[0, 1].imshow(_array(image), cmap="gray_r", vmin=0, vmax=16)
         axes[0, 1].axis("off")
         axes[0, 1].set_title(title, fontsize=10)
+    return _shown_once(figure)
+
+
+def show_plane(
+    x=None, *, shares=None, ellipses=None, log_prob=None, title=None, curves=None, xlabel=None, ylabel=None, at=None
+) -> Figure:
+    """Points x (N, 2) of the plane, each in the mixture of ten colours that its `shares` (N, K) say, K ≤ 10.
+
+    `ellipses` (mean (K, 2), covariance (K, 2, 2)) are drawn where a component is two standard deviations from its
+    mean; `log_prob` (a function (B, 2) -> (B,)) shades the plane by its density. `curves` {label: (xs, ys)} stand
+    beside it, with their axes named, and a line `at` an x of theirs. Raises ValueError for other shapes.
+    """
+    figure, axes = plt.subplots(
+        1, 1 + bool(curves), figsize=(7.4 if curves else 4.1, 3.9), layout="constrained", squeeze=False
+    )
+    plane, colours = axes[0, 0], np.array([to_rgb(c) for c in DIGIT_COLOURS])
+    edges = np.linspace(-PLANE, PLANE, 161)
+    if log_prob is not None:
+        middles = torch.as_tensor((edges[1:] + edges[:-1]) / 2, dtype=torch.float64)
+        density = log_prob(torch.cartesian_prod(middles, middles)).detach().exp().view(160, 160).T
+        plane.imshow(density, cmap="Blues", origin="lower", extent=(-PLANE, PLANE) * 2)
+    if x is not None:
+        x = _array(x)
+        if x.ndim != 2 or x.shape[1] != 2 or (shares is not None and len(shares) != len(x)):
+            raise ValueError(f"x: expected shape (N, 2), and as many shares, got {x.shape}")
+        ink = QUIET if shares is None else _array(shares) @ colours[: _array(shares).shape[1]]
+        plane.scatter(x[:, 0], x[:, 1], s=5, c=ink if shares is None else ink.clip(0, 1), linewidths=0)
+    if ellipses is not None:
+        around = np.linspace(0, 2 * np.pi, 60)
+        circle = 2 * np.stack([np.cos(around), np.sin(around)])
+        for k, (mean, covariance) in enumerate(zip(*map(_array, ellipses), strict=True)):
+            line = mean[:, None] + np.linalg.cholesky(covariance) @ circle
+            plane.plot(*line, color=colours[k] if shares is not None else ACCENT, lw=1.5)
+    plane.set(xlabel="x₁", ylabel="x₂", xlim=(-PLANE, PLANE), ylim=(-PLANE, PLANE), aspect="equal", title=title)
+    if curves:
+        beside = axes[0, 1]
+        for label, (xs, ys) in curves.items():
+            beside.plot(_array(xs), _array(ys), marker=".", label=label)
+        if at is not None:
+            beside.axvline(at, color=QUIET, ls=":")
+        beside.set(xlabel=xlabel, ylabel=ylabel)
+        beside.spines[["top", "right"]].set_visible(False)
+        beside.legend(frameon=False, fontsize=9)
     return _shown_once(figure)
 
 

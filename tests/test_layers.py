@@ -1,10 +1,11 @@
-"""What a masked convolution may see: its masks entry by entry, and its Jacobian."""
+"""What a masked convolution may see: its masks entry by entry, and its Jacobian; and what residual layers add."""
 
 import pytest
 import torch
+from torch import nn
 
 from course_lib.device import make_generator
-from course_lib.layers import MaskedConv2d, initialised_by
+from course_lib.layers import MaskedConv2d, Residual, ResidualMLP, initialised_by
 
 
 def conv(*sizes, **settings):
@@ -109,3 +110,47 @@ def test_the_mask_follows_the_layer_and_is_not_stored():
 def test_bad_sizes_are_refused(sizes, says):
     with pytest.raises(ValueError, match=says):
         MaskedConv2d(*sizes)
+
+
+# --- residual layers ----------------------------------------------------------------------------------------------
+
+
+def residual(features, dropout=0.0):
+    with initialised_by(make_generator(0)):
+        return Residual(features, dropout)
+
+
+def test_a_residual_layer_adds_a_bent_linear_map_of_the_normalised_input():
+    layer, h = residual(6).double(), 3 * torch.randn(5, 6, generator=make_generator(1), dtype=torch.float64) + 2
+    normal = (h - h.mean(1, keepdim=True)) / (h.var(1, correction=0, keepdim=True) + 1e-5).sqrt()  # torch's 1e-5
+    linear = next(m for m in layer.modules() if isinstance(m, nn.Linear))
+    a = normal @ linear.weight.T + linear.bias
+    torch.testing.assert_close(layer(h), h + a * a.sigmoid(), rtol=1e-9, atol=1e-12)
+    with torch.no_grad():
+        linear.weight.zero_()
+        linear.bias.zero_()
+    assert torch.equal(layer(h), h), "where it adds nothing the input goes through as it is"
+
+
+def test_residual_dropout_leaves_out_its_share_of_the_addition_in_training_only_and_keeps_the_mean():
+    h = torch.randn(1, 200, generator=make_generator(1)).expand(500, 200)
+    thinned, whole = residual(200, 0.25), residual(200)
+    torch.manual_seed(0)  # torch's dropout has no other source
+    added, all_of_it = thinned(h) - h, whole(h) - h
+    left_out, n = added == 0, added.numel()
+    assert left_out.double().mean().item() == pytest.approx(0.25, abs=4 * (0.25 * 0.75 / n) ** 0.5)
+    torch.testing.assert_close(added[~left_out], (all_of_it / 0.75)[~left_out], atol=1e-5, rtol=1e-4)
+    assert left_out.any(0).all() and not left_out.all(0).any(), "each row leaves out others"
+    assert torch.equal(thinned.eval()(h), whole(h))
+
+
+def test_depth_counts_the_hidden_layers_of_a_residual_mlp_and_all_of_them_hide():
+    for depth in 0, 1, 3:
+        net = ResidualMLP(4, 8, depth, 3, 0.25)
+        assert net(torch.zeros(2, 4)).shape == (2, 3)
+        linear = [m for m in net.modules() if isinstance(m, nn.Linear)]
+        sizes = [(m.in_features, m.out_features) for m in linear]
+        assert sizes == ([(4, 8), *[(8, 8)] * (depth - 1), (8, 3)] if depth else [(4, 3)])
+        assert isinstance(net[-1], nn.Linear), "the output is free to be any number"
+        assert sum(isinstance(m, Residual) for m in net) == max(0, depth - 1)
+        assert [m.p for m in net.modules() if isinstance(m, nn.Dropout)] == [0.25] * depth

@@ -13,12 +13,14 @@ from course_lib.models.autoencoder import Autoencoder, AutoencoderConfig
 from course_lib.models.char_rnn import CharRNN, CharRNNConfig
 from course_lib.models.pixel_cnn import GatedPixelCNN, PixelCNN
 from course_lib.models.pixel_rnn import DiagonalBiLSTM, GridLSTM, RasterLSTM, RowLSTM
+from course_lib.models.vae import VAE, VAEConfig
 from course_lib.pixels import PixelConfig
-from course_lib.prob import categorical_log_prob
+from course_lib.prob import categorical_log_prob, gaussian_kl
 
 
 def images(config, n, generator):
-    return torch.randint(config.levels, (n, config.channels, config.height, config.width), generator=generator)
+    shape = config.shape if isinstance(config, VAEConfig) else (config.channels, config.height, config.width)
+    return torch.randint(config.levels, (n, *shape), generator=generator)
 
 
 def sentences(config, n, generator):
@@ -33,8 +35,15 @@ def nll(model, x):
     return -model.log_prob(x)
 
 
+def bound_at_the_mean(model, x):
+    """−ELBO, with the mean of q(z | x) for its draw: the same number for the same x. Its noise is in test_vae.py."""
+    mu, log_var = model.encoder(x)
+    return gaussian_kl(mu, log_var) - model.log_likelihood(x, mu)
+
+
 PAINTED = PixelConfig(levels=3, height=4, width=4, features=8)
 PAINTED_IN_COLOUR = PixelConfig(levels=4, channels=3, height=3, width=5, features=6, depth=1)
+BOUNDS = {"elbo", "log_prob_bound", "sample"}
 
 # model, config, what it is fed, its loss (B,) nats, and the methods of the taxonomy that its mathematics gives it
 MODELS = {
@@ -61,6 +70,15 @@ MODELS = {
     "pixel-cnn-colour": (PixelCNN, PAINTED_IN_COLOUR, images, nll, {"log_prob", "sample"}),
     "gated-pixel-cnn": (GatedPixelCNN, PAINTED, images, nll, {"log_prob", "sample"}),
     "gated-pixel-cnn-colour": (GatedPixelCNN, PAINTED_IN_COLOUR, images, nll, {"log_prob", "sample"}),
+    "vae": (VAE, VAEConfig(), images, bound_at_the_mean, BOUNDS),
+    "vae-levels-colour": (
+        VAE,
+        VAEConfig((3, 4, 6), levels=5, tones=0, latent=7, features=16, depth=3),
+        images,
+        bound_at_the_mean,
+        BOUNDS,
+    ),
+    "vae-bernoulli": (VAE, VAEConfig(likelihood="bernoulli", levels=2, depth=1), images, bound_at_the_mean, BOUNDS),
 }
 IMAGES = [name for name, (_, _, kind, _, _) in MODELS.items() if kind is images]
 TAXONOMY = {"log_prob", "elbo", "log_prob_bound", "sample"}
@@ -81,8 +99,10 @@ def test_it_has_what_mathematics_gives_it_and_nothing_else(case):
 
 def test_logits_and_loss_have_their_shapes(case):
     model, x, loss, _ = case
-    (B, *rest), V = x.shape, model.config.levels
-    assert model(x).shape == ((B, *rest, V) if len(rest) == 1 else (B, V, *rest))  # an image's levels stand second
+    (B, *rest), V = x.shape, [model.config.levels]
+    if getattr(model.config, "likelihood", None) == "bernoulli":
+        V = []  # one logit, that of ink
+    assert model(x).shape == ((B, *rest, *V) if len(rest) == 1 else (B, *V, *rest))  # an image's levels stand second
     nats = loss(model, x)
     assert nats.shape == (B,)
     assert torch.isfinite(nats).all()

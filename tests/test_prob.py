@@ -5,9 +5,17 @@ import math
 
 import pytest
 import torch
+from torch.distributions import Independent, Normal, kl_divergence
 
 from course_lib.device import make_generator, pick_device
-from course_lib.prob import bits_per_dim, categorical_log_prob
+from course_lib.prob import (
+    bernoulli_log_prob,
+    bits_per_dim,
+    categorical_log_prob,
+    gaussian_kl,
+    gaussian_log_prob,
+    log_mean_exp,
+)
 
 
 def test_probabilities_of_all_images_sum_to_one():
@@ -45,6 +53,117 @@ def test_each_image_is_scored_by_its_own_logits():
 def test_wrong_input_is_told_what_was_expected_and_given(logits, x, error, says):
     with pytest.raises(error, match=says):
         categorical_log_prob(logits, x)
+
+
+def normal(*shape, seed):
+    return torch.randn(shape, dtype=torch.float64, generator=make_generator(seed))
+
+
+# --- Bernoulli ----------------------------------------------------------------------------------------------------
+
+
+def test_probabilities_of_all_black_and_white_images_sum_to_one():
+    logits = 2 * normal(1, 1, 2, 2, seed=0).expand(16, -1, -1, -1)
+    every = torch.tensor(list(itertools.product(range(2), repeat=4))).view(16, 1, 2, 2)
+    p = bernoulli_log_prob(logits, every).exp()
+    assert p.shape == (16,) and p.sum().item() == pytest.approx(1, abs=1e-12)
+    ink = logits[0].sigmoid()
+    expected = torch.where(every == 1, ink, 1 - ink).flatten(1).prod(1)
+    torch.testing.assert_close(p, expected, rtol=1e-12, atol=0)
+
+
+def test_a_bernoulli_is_a_categorical_of_two_levels():
+    logits, x = 3 * normal(5, 3, 4, seed=0), torch.randint(2, (5, 3, 4), generator=make_generator(1))
+    two = torch.stack([torch.zeros_like(logits), logits], 1)
+    torch.testing.assert_close(bernoulli_log_prob(logits, x), categorical_log_prob(two, x), rtol=1e-12, atol=0)
+
+
+def test_a_bernoulli_that_is_sure_stays_finite():
+    nats = bernoulli_log_prob(torch.tensor([[1e4], [-1e4], [1e4], [-1e4]]), torch.tensor([[1], [0], [0], [1]]))
+    assert nats.tolist() == [0, 0, -1e4, -1e4]
+
+
+@pytest.mark.parametrize(
+    ("logits", "x", "error", "says"),
+    [
+        (torch.zeros(2, 4), torch.zeros(2, 4), TypeError, "x: expected levels as torch.long, got torch.float32"),
+        (torch.zeros(2, 4), torch.zeros(2, 4, dtype=torch.bool), TypeError, "torch.long, got torch.bool"),
+        (torch.zeros(2, 4), torch.full((2, 4), 2), ValueError, "x: expected levels 0 to 1, got 2 to 2"),
+        (torch.zeros(2, 4), torch.full((2, 4), -1), ValueError, "x: expected levels 0 to 1, got -1 to -1"),
+        (torch.zeros(2, 4), torch.zeros(2, 5).long(), ValueError, r"logits: expected shape \(B, 5\), got \(2, 4\)"),
+        (torch.zeros(3, 4), torch.zeros(2, 4).long(), ValueError, r"x: expected shape \(3, 4\), got \(2, 4\)"),
+        (torch.zeros(2, 2, 4), torch.zeros(2, 4).long(), ValueError, r"logits: expected shape \(B, 4\)"),
+        (torch.zeros(2, 4).long(), torch.zeros(2, 4).long(), TypeError, "logits: expected a floating-point tensor"),
+        (torch.zeros(1, 4), [[0, 0, 0, 0]], TypeError, "x: expected a torch.Tensor, got list"),
+    ],
+)
+def test_a_wrong_bernoulli_is_told_what_was_expected_and_given(logits, x, error, says):
+    with pytest.raises(error, match=says):
+        bernoulli_log_prob(logits, x)
+
+
+# --- Gaussians ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(), (4,), (3, 4), (6, 1, 1), (6, 3, 4)], ids=str)
+def test_gaussians_have_torchs_density_with_one_variance_or_many(shape):
+    mean, x, log_var = normal(6, 3, 4, seed=0), 2 * normal(6, 3, 4, seed=1), normal(*shape, seed=2)
+    theirs = Normal(mean, (log_var / 2).exp().expand_as(mean))
+    found = gaussian_log_prob(mean, log_var, x)
+    assert found.shape == (6,)
+    torch.testing.assert_close(found, theirs.log_prob(x).flatten(1).sum(1), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("mean", "x", "error", "says"),
+    [
+        (torch.zeros(2, 3), torch.zeros(2, 4), ValueError, r"mean: expected shape \(2, 4\), got \(2, 3\)"),
+        (torch.zeros(1, 4), torch.zeros(2, 4), ValueError, r"mean: expected shape \(2, 4\), got \(1, 4\)"),
+        (torch.zeros(2, 4).long(), torch.zeros(2, 4), TypeError, "mean: expected a floating-point tensor"),
+        (torch.zeros(2, 4), 0.5, TypeError, "x: expected a torch.Tensor, got float"),
+    ],
+)
+def test_a_wrong_gaussian_is_told_what_was_expected_and_given(mean, x, error, says):
+    with pytest.raises(error, match=says):
+        gaussian_log_prob(mean, torch.zeros(()), x)
+
+
+def test_the_kl_to_the_prior_is_torchs_and_that_of_draws():
+    mu, log_var = normal(5, 3, seed=0), normal(5, 3, seed=1)
+    kl = gaussian_kl(mu, log_var)
+    assert kl.shape == (5,) and (kl > 0).all()
+    q = Independent(Normal(mu, (log_var / 2).exp()), 1)
+    prior = Independent(Normal(torch.zeros_like(mu), torch.ones_like(mu)), 1)
+    torch.testing.assert_close(kl, kl_divergence(q, prior), rtol=1e-12, atol=0)
+    z = mu + (log_var / 2).exp() * normal(50_000, 5, 3, seed=2)
+    difference = q.log_prob(z) - prior.log_prob(z)
+    assert ((difference.mean(0) - kl).abs() < 4 * difference.std(0) / 50_000**0.5).all()
+
+
+def test_the_kl_is_0_at_the_prior_and_nowhere_else():
+    zero = torch.zeros(1, 2)
+    assert gaussian_kl(zero, zero).item() == 0
+    for off in 0.01, -0.01:
+        for mu, log_var in (zero + off, zero), (zero, zero + off):
+            assert gaussian_kl(mu.double(), log_var.double()).item() > 1e-5
+
+
+# --- the log of a mean --------------------------------------------------------------------------------------------
+
+
+def test_the_log_of_a_mean_of_exponentials_is_just_that_along_either_axis():
+    log_w = normal(7, 5, seed=0)
+    torch.testing.assert_close(log_mean_exp(log_w), log_w.exp().mean(0).log(), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(log_mean_exp(log_w, 1), log_w.exp().mean(1).log(), rtol=1e-12, atol=1e-12)
+    assert torch.equal(log_mean_exp(log_w[:1]), log_w[0]), "of one it is that one"
+
+
+def test_it_is_safe_where_exponentials_are_not():
+    for away in -1e4, 1e4:
+        log_w = torch.tensor([[0.0], [math.log(3)]], dtype=torch.float64) + away
+        assert log_mean_exp(log_w).item() == pytest.approx(away + math.log(2), abs=1e-11)  # 1e4's digits
+    impossible = torch.tensor([[0.0, -math.inf], [-math.inf, -math.inf]])
+    assert log_mean_exp(impossible).tolist() == pytest.approx([-math.log(2), -math.inf])
 
 
 def test_the_same_seed_gives_the_same_numbers():
