@@ -113,9 +113,9 @@ def seeds(x: torch.Tensor, K: int, R: int, generator: torch.Generator, *, spread
         apart = torch.cdist(chosen[-1], x, compute_mode="donot_use_mm_for_euclid_dist")  # a point is 0 from itself
         nearest = torch.minimum(nearest, apart.square())
         share = nearest if spread else (nearest > 0).to(x.dtype)
-        share = torch.where(share.sum(1, keepdim=True) > 0, share, 1)  # all points are taken: any will do
         height = torch.rand(R, 1, **chance).to(share) * share.sum(1, keepdim=True)
-        drawn = torch.searchsorted(share.cumsum(1), height, right=True)[:, 0].clamp(max=len(x) - 1)
+        drawn = torch.searchsorted(share.cumsum(1), height, right=True)[:, 0]
+        drawn = drawn.clamp(max=len(x) - 1)  # where all points are taken, any will do
         chosen.append(x[drawn])
     return torch.stack(chosen, 1)
 

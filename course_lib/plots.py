@@ -25,11 +25,14 @@ ACCENT, QUIET = "#cc3311", "#8899aa"
 PLANE = 4.3  # the plane is shown from −4.3 to 4.3
 
 
-def show_images(images, *, columns: int | None = None, titles=None, crossed=None, size: float = 0.85) -> Figure:
+def show_images(
+    images, *, columns: int | None = None, titles=None, crossed=None, framed=None, size: float = 0.85
+) -> Figure:
     """A grid of images, each `size` inches wide: (N, 1, H, W) or (N, H, W), ink from 0 (paper) to 16, or in colour.
 
     Colour is (N, H, W, 3), red, green and blue from 0 to 1. `titles` (N,) stand above the images; `crossed` (N,) bool
-    strikes images out: a judge says that they are no digits. Raises ValueError for other shapes.
+    strikes images out: a judge says that they are no digits; `framed` (N,) holds a pixel (row, column) of each image to
+    put a frame around, or None. Raises ValueError for other shapes.
     """
     images = _array(images)
     colour = images.ndim == 4 and images.shape[3] == 3 and images.dtype.kind == "f"
@@ -39,7 +42,7 @@ def show_images(images, *, columns: int | None = None, titles=None, crossed=None
             f"got {images.shape} of {images.dtype}"
         )
     images = images if colour else images.reshape(-1, *images.shape[-2:])
-    for name, each in {"titles": titles, "crossed": crossed}.items():
+    for name, each in {"titles": titles, "crossed": crossed, "framed": framed}.items():
         if each is not None and len(each) != len(images):
             raise ValueError(f"{name}: expected one for each of the {len(images)} images, got {len(each)}")
     columns = columns or min(len(images), 10)
@@ -55,6 +58,10 @@ def show_images(images, *, columns: int | None = None, titles=None, crossed=None
             ax.set_title(titles[n], fontsize=9)
         if crossed is not None and crossed[n]:
             ax.plot([0, 1], [0, 1], color=ACCENT, lw=1.5, transform=ax.transAxes)
+        if framed is not None and framed[n] is not None:
+            row, column = framed[n]
+            frame = {"fill": False, "edgecolor": DIGIT_COLOURS[0], "lw": 2, "clip_on": False}
+            ax.add_patch(plt.Rectangle((column - 0.5, row - 0.5), 1, 1, **frame))
     return _shown_once(figure)
 
 

@@ -36,6 +36,7 @@ def gaussian_log_prob(mean: torch.Tensor, log_var: torch.Tensor, x: torch.Tensor
     """log p(x) under independent Gaussians: mean, x (B, …) and log σ² of a shape that fits -> (B,) nats."""
     expect_tensor("x", x)
     expect_floats("mean", mean, tuple(x.shape))
+    log_var = log_var.expand_as(mean)
     nats = 0.5 * ((x - mean).square() / log_var.exp() + log_var + math.log(2 * math.pi))
     return -nats.flatten(1).sum(1)
 

@@ -102,6 +102,8 @@ class GaussianMixture(nn.Module):
         x = x.to("cpu" if home.type == "mps" else home).double()
         # Centred and scaled, a second moment less a squared mean loses no digits, and `floor` has its meaning.
         centre, scale = x.mean(0), x.std(0, correction=0)
+        if not scale.isfinite().all():
+            raise ValueError("x: expected numbers whose squares are finite too, got larger ones; divide the columns")
         if not (scale > 1e-12 * centre.abs()).all():
             columns = ", ".join(map(str, (~(scale > 1e-12 * centre.abs())).nonzero().flatten().tolist()))
             raise ValueError(
@@ -192,13 +194,14 @@ class GaussianMixture(nn.Module):
         expect_floats("mean", mean, (K, D))
         expect_floats("covariance_", covariance_, tuple({"K": K, "D": mean.shape[1]}[size] for size in SHAPES[kind]))
         log_pi, mean, covariance_ = log_pi.double(), mean.double(), covariance_.double()
-        if not abs(log_pi.exp().sum() - 1) < 1e-5 or not mean.isfinite().all():  # as float32 rounds
-            raise ValueError("expected finite means, and weights exp(log_pi) that sum to 1")
+        finite = mean.isfinite().all() and covariance_.isfinite().all()
+        if not finite or not abs(log_pi.exp().sum() - 1) < 1e-5:  # as float32 rounds
+            raise ValueError("expected finite means and covariances, and weights exp(log_pi) that sum to 1")
         if kind == "full" and not torch.allclose(covariance_, covariance_.mT):
             raise ValueError("covariance_: expected symmetric matrices")
         widths = torch.linalg.eigvalsh(covariance_) if kind == "full" else covariance_.view(K, -1)
         for k, (least, most) in enumerate(zip(widths.amin(1).tolist(), widths.amax(1).tolist(), strict=True)):
-            if not 1e-14 * most < least < math.inf:
+            if not least > 1e-14 * most:
                 raise ValueError(
                     f"covariance_[{k}]: expected variances > 0 in every direction, got {least:.3g}; a singular one has "
                     "no density: add a little to its diagonal"

@@ -134,7 +134,7 @@ class VAE(nn.Module):
         if not isinstance(samples, int) or samples < 1:
             raise ValueError(f"samples: expected a whole number ≥ 1, got {samples!r}")
         (mu, log_var), log_w = self.encoder(x, y), []
-        at_once = max(1, AT_ONCE // len(x))
+        at_once = max(1, AT_ONCE // max(1, len(x)))
         for s in [at_once] * (samples // at_once) + [samples % at_once] * (samples % at_once > 0):
             wide = [t if t is None else t.repeat(s, *[1] * (t.ndim - 1)) for t in (mu, log_var, x, y)]
             z = rsample(*wide[:2], generator)

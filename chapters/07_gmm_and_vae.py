@@ -1,0 +1,1237 @@
+# %% [markdown]
+# # How do you make a decoder into a generator, and what is still wrong?
+#
+# **You will derive one bound, fit a mixture of Gaussians with it, then train a decoder with it that can draw digits from
+# a distribution; and you will measure four things that it still cannot do.**
+#
+# *Laptop: a minute and a half. You need: chapter 2, and what a Gaussian is.*
+
+# %% [markdown]
+# ## What you will get
+#
+# Both rows are what a decoder makes of 16 random numbers. Above, chapter 2's autoencoder, with numbers from the range
+# of its codes. Below, the model of this chapter, with numbers from the distribution that it was trained for. Chapter 2's
+# judge strikes out what it does not take for a digit.
+
+# %% tags=["hide-input"]
+import torch
+from course_lib.data import load_digits
+from course_lib.device import make_generator, pick_device
+from course_lib.judge import DigitJudge
+from course_lib.models.autoencoder import Autoencoder, AutoencoderConfig
+from course_lib.models.vae import VAE, VAEConfig
+from course_lib.plots import show_images
+from course_lib.prob import categorical_log_prob
+from course_lib.train import fit
+
+device, generator = pick_device(), make_generator(0, pick_device())
+x, y = load_digits("train", device=device)
+sizes = AutoencoderConfig(latent=16, features=64, depth=1)
+plain = Autoencoder(sizes, generator=generator).to(device)
+teaser = VAE(VAEConfig(depth=1), generator=generator).to(device)
+losses = {
+    plain: lambda model, x: -categorical_log_prob(model(x), x),
+    teaser: lambda model, x: -model.elbo(x, generator),
+}
+for m, loss in losses.items():
+    knobs = {"steps": 500, "batch_size": 100, "generator": generator}
+    fit(m, x, loss=loss, lr=3e-3, **knobs)
+with torch.no_grad():
+    z = plain.encoder(x)
+    low, high = z.min(0).values, z.max(0).values
+    anywhere = torch.rand(12, 16, device=device, generator=generator)
+    drawn = plain.decoder(low + (high - low) * anywhere).argmax(1)
+images = torch.cat([drawn, teaser.sample(12, generator=generator, mean=True)])
+judge = DigitJudge(
+    (x, y), load_digits("valid", device=device), generator=generator
+)
+show_images(images, crossed=judge.label(images) < 0, columns=12, size=0.7)
+
+# %% [markdown]
+# ## Setup
+
+# %%
+import math
+
+import torch
+import torch.nn.functional as F
+from course_lib.device import make_generator, pick_device
+
+seed = 0
+device = pick_device()
+generator = make_generator(seed, device)
+
+# %% [markdown]
+# ## The data
+#
+# Chapter 2's digits, and its judge: ten small classifiers that refuse one real digit in twenty. Beside them, for all that
+# can be drawn on paper, the **plane**: shapes of points whose true density is known.
+
+# %%
+from course_lib.data import load_digits, load_plane
+from course_lib.judge import DigitJudge
+
+train_set, valid_set, test_set = (
+    load_digits(split, device=device) for split in ("train", "valid", "test")
+)
+(x_train, y_train), (x_valid, _), (x_test, y_test) = (
+    train_set,
+    valid_set,
+    test_set,
+)
+judge = DigitJudge(train_set, valid_set, generator=generator)
+reality = judge.invalid_share(x_test)
+
+# %% [markdown]
+# ## From chapter 2: a wish
+#
+# Chapter 2 ended with two wishes. A decoder needs a **prior** $p(z)$ to draw codes from, and a training that makes it good
+# wherever the prior puts weight, not only at a thousand points. Start with the second. If the decoder must know its way
+# *around* a code, then let it practise there: add **noise** to each code before it is decoded. Neighbours of a code will have
+# to decode to the same thing, and what lies between two codes to something in between. So says the lecture. We try it, and
+# write down where the codes come to lie.
+
+# %%
+from course_lib.models.autoencoder import Autoencoder, AutoencoderConfig
+from course_lib.plots import show_images
+from course_lib.train import fit
+
+
+def normal(*shape):
+    return torch.randn(shape, device=device, generator=generator)
+
+
+def train_autoencoder(Z, noise, leash):
+    config = AutoencoderConfig(latent=Z, features=64, depth=1)
+    model = Autoencoder(config, generator=generator).to(device)
+
+    def loss(model, x):
+        z = model.encoder(x)
+        logits = model.decoder(z + noise * normal(*z.shape))
+        return leash * z.square().sum(1) / 2 - categorical_log_prob(logits, x)
+
+    knobs = {"steps": 800, "batch_size": 100, "lr": 2e-3}
+    fit(model, x_train, loss=loss, generator=generator, **knobs)
+    return model
+
+
+# %%
+ways = {"plain": (0, 0), "noise": (1, 0), "noise and leash": (1, 1)}
+wide = {name: train_autoencoder(16, *way) for name, way in ways.items()}
+
+
+def gaussian_codes(z, n):  # from a Gaussian with the codes' mean, covariance
+    root = torch.linalg.cholesky(torch.cov(z.T) + 1e-4 * torch.eye(16).to(z))
+    return z.mean(0) + normal(n, 16) @ root.T
+
+
+spread, refused = {}, {}
+print("                 spread   no digit")
+for name, m in wide.items():
+    with torch.no_grad():
+        z = m.encoder(x_train)
+        drawn = m.decoder(gaussian_codes(z, 2000)).argmax(1)
+    spread[name], refused[name] = z.std(0).mean(), judge.invalid_share(drawn)
+    print(f"{name:16s} {spread[name]:5.1f}    {refused[name]:6.0%}")
+assert spread["noise"] > 1.3 * spread["plain"], "it ran away"
+assert refused["noise"] > 0.6 * refused["plain"], "and is no better off"
+assert refused["noise and leash"] < refused["plain"] / 2, "now it is"
+
+# %% [markdown]
+# Noise alone does little. The encoder has a cheap way out: it moves the codes apart until the noise does not reach from one
+# to the next, and the ditches between them are as empty as before. The third row puts the codes on a **leash**: each pays
+# $\tfrac12 |z|^2$ nats for its distance from the origin. They can no longer run away, the noise reaches the neighbours, and of
+# what is drawn, nearly all are digits. See it with codes of two numbers. Below is what each decodes over the region where its codes lie:
+
+# %%
+from course_lib.explore import explore
+
+flat = {name: train_autoencoder(2, *way) for name, way in ways.items()}
+
+
+def show_region(training):
+    model, n = flat[training], 14
+    with torch.no_grad():
+        z = model.encoder(x_train)
+        low, high = z.quantile(0.02, 0), z.quantile(0.98, 0)
+        across = torch.linspace(0, 1, n, device=device)
+        grid = torch.cartesian_prod(1 - across, across).flip(1)
+        images = model.decoder(low + (high - low) * grid).argmax(1)
+    tiles = images.view(n, n, 8, 8).transpose(1, 2).reshape(1, 8 * n, 8 * n)
+    return show_images(tiles, size=4.5)
+
+
+explore(
+    show_region,
+    training=list(flat),
+    alt="what a decoder makes of the region in which its codes lie",
+)
+
+# %% [markdown]
+# So the recipe is *noise and a leash*, and two questions are left. Why $\tfrac12|z|^2$ and not something else? And why
+# should the noise be equally wide everywhere? The answer to both is one inequality, and it is older than neural networks. It
+# comes from a model that can be fitted by hand.
+
+# %% [markdown]
+# ## The Gaussian mixture: choose, then draw
+#
+# To draw a point from a **Gaussian mixture**, choose one of $K$ components by its weight, then draw from that component's
+# Gaussian. Here with $K = 3$:
+
+# %%
+truth = {
+    "log_pi": torch.tensor([0.5, 0.3, 0.2], device=device).double().log(),
+    "mean": torch.tensor([[-1.0, 1.0], [1.5, 0.5], [0.5, -1.5]]).double(),
+    "root": torch.tensor(  # covariance = root rootᵀ
+        [
+            [[0.4, 0.0], [0.9, 0.4]],
+            [[0.4, 0.0], [-0.9, 0.5]],
+            [[1.2, 0.0], [0.2, 0.3]],
+        ]
+    ).double(),
+}
+log_pi, mean, root = (value.to(device) for value in truth.values())
+k = torch.multinomial(log_pi.exp(), 600, True, generator=generator)  # choose
+points = mean[k] + (root[k] @ normal(600, 2, 1).double())[..., 0]  # draw
+
+# %%
+from course_lib.plots import show_plane
+
+show_plane(points, shares=F.one_hot(k, 3).double(), title="drawn, k known")
+
+# %% [markdown]
+# Now take the colours away. 600 points are given, and neither which component each came from nor where the components
+# are. It looks like a circle: knowing the colours, each component would be three averages; knowing the components, the colours
+# would follow by Bayes' rule. We know neither.
+
+# %% [markdown]
+# ## The one equation
+#
+# The unknown choice is a **latent** variable, and a point's probability is the sum over all its values. The logarithm of a sum
+# is hard to maximise; so we bring in any distribution $q$ over the components, and split:
+#
+# $$
+# \log p(x) \;=\; \underbrace{\mathbb{E}_{q}\bigl[\log p(x, k)\bigr] + H(q)}_{\text{the bound}}
+# \;+\; \underbrace{\mathrm{KL}\bigl(q \,\Vert\, p(k \mid x)\bigr)}_{\text{the gap, } \ge 0}
+# $$
+#
+# To check it, put $p(x,k) = p(k\mid x)\,p(x)$ into the bound: out comes $\log p(x) - \mathrm{KL}(q \Vert p(k\mid x))$, since
+# $\mathbb{E}_q[\log p(k \mid x)] + H(q)$ is minus that divergence. A Kullback–Leibler **divergence** is never negative (Jensen's
+# inequality: $\mathbb{E}_q[\log \tfrac{p}{q}] \le \log \mathbb{E}_q[\tfrac{p}{q}] = 0$), so whatever $q$ is, the bound is below $\log p(x)$.
+#
+# Here $p(x) = \sum_k \pi_k\, \mathcal N(x;\, \mu_k, \Sigma_k)$, and:
+#
+# | symbol | in the code | shape |
+# |---|---|---|
+# | $x$ | `x`, here `points` | (N, D) |
+# | $\log \pi_k$, $\mu_k$, $\Sigma_k$ | `log_pi`, `mean`, `covariance_` | (K,), (K, D), (K, D, D) |
+# | $\log p(x, k)$ | `log_joint` | (N, K) |
+# | $q(k)$; at its best, the **responsibilities** $p(k \mid x)$ | `q` | (N, K) |
+#
+# The bound has two arguments, $q$ and the parameters, and **EM** climbs by turns. The **E step** takes the best $q$: the
+# responsibilities, for which the gap is zero and the bound touches. The **M step** keeps $q$ and takes the best parameters: each
+# component becomes the average of its share of the points. The bound rises; $\log p(x)$, which is above it, has to rise at
+# least as much. So EM never goes down.
+
+
+# %%
+from torch.distributions import MultivariateNormal
+
+
+def log_joint(x, log_pi, mean, covariance_):  # (N, K)
+    return log_pi + MultivariateNormal(mean, covariance_).log_prob(x[:, None])
+
+
+def e_step(x, theta):  # the responsibilities, by Bayes' rule
+    return log_joint(x, *theta).softmax(1)
+
+
+def m_step(x, q):  # weighted averages
+    n = q.sum(0)  # (K,) how many points a component has
+    mean = q.T @ x / n[:, None]
+    away = x[:, None] - mean  # (N, K, D)
+    square = torch.einsum("nk,nki,nkj->kij", q, away, away)
+    return (n / len(x)).log(), mean, square / n[:, None, None]
+
+
+def bound(x, q, theta):  # nats a point; -q log q is entr(q), also at 0
+    expected = (q * log_joint(x, *theta)).sum(1)
+    return (expected + torch.special.entr(q).sum(1)).mean().item()
+
+
+def log_likelihood(x, theta):  # nats a point
+    return log_joint(x, *theta).logsumexp(1).mean().item()
+
+
+# %% [markdown]
+# Start badly on purpose, with three round components close together, and keep a record after each half step.
+
+# %%
+wish = torch.eye(2, device=device).double()
+middle = torch.tensor([[0.0, 0.3], [0.4, 0.0], [0.2, -0.3]], device=device)
+start = torch.full((3,), 1 / 3, device=device).double().log()
+theta = theta0 = start, middle.double(), wish.expand(3, 2, 2)
+q = torch.full((600, 3), 1 / 3, device=device).double()
+record = [(q, theta)]
+for _ in range(40):
+    q = e_step(points, theta)
+    record.append((q, theta))
+    theta = m_step(points, q)
+    record.append((q, theta))
+below = [bound(points, q, theta) for q, theta in record]
+above = [log_likelihood(points, theta) for _, theta in record]
+
+# %%
+rise = torch.tensor(above[2::2]) - torch.tensor(above[:-2:2])
+gap = torch.tensor(above) - torch.tensor(below)
+assert (rise > -1e-12).all(), "EM never goes down"
+assert (gap > -1e-12).all(), "the bound is below"
+assert gap[1::2].max() < 1e-9, "after an E step it touches"
+assert gap[2:20:2].min() > 1e-4, "after an M step it does not"
+steps_shown = range(31)
+
+
+def show_em(half_step):
+    q, (_, mean, covariance_) = record[half_step]
+    what = ["M: parameters", "E: responsibilities"][half_step % 2]
+    xs = range(len(steps_shown))
+    ys = {"log-likelihood": above, "bound": below}
+    return show_plane(
+        points,
+        shares=q,
+        ellipses=(mean, covariance_),
+        title=what if half_step else "start",
+        curves={name: (xs, y[: len(xs)]) for name, y in ys.items()},
+        at=half_step,
+        xlabel="half steps",
+        ylabel="nats per point",
+    )
+
+
+show_em(6)
+
+# %%
+explore(
+    show_em,
+    half_step=steps_shown,
+    labels={"half_step": "half steps"},
+    alt="points coloured by responsibility, the components, and the bound",
+)
+
+# %% [markdown]
+# Go through it by half steps. At an E step only the colours change, and the lower curve jumps up to the upper one. At an M step
+# only the ellipses change, and both curves rise, the upper one more. At the start, progress is slow, because three components
+# that claim the same points have little reason to part.
+#
+# The library's `GaussianMixture` takes the same steps. It is written differently: the logarithm of a Gaussian's density is linear in
+# $1$, $x$ and $xx^{\mathsf T}$, so an E step over all points and components is one matrix product.
+
+# %%
+from course_lib.check import assert_close
+from course_lib.models.gmm import GaussianMixture
+
+mixture = GaussianMixture(3)
+history = mixture.fit(
+    points, init=theta0, max_steps=40, tolerance=0, generator=generator
+)
+assert_close(mixture.mean, theta[1], tolerance=1e-6, name="the means")
+assert_close(mixture.covariance_, theta[2], tolerance=1e-6)
+exact = GaussianMixture.of(log_pi, mean, root @ root.mT)
+print(f"fitted  {mixture.log_prob(points).mean():.3f} nats per point")
+print(f"truth   {exact.log_prob(points).mean():.3f}")
+assert mixture.log_prob(points).mean() > exact.log_prob(points).mean()
+
+# %% [markdown]
+# On the points that it was fitted to, the fit is *likelier* than the truth that made them. It has 17 free numbers, and it uses
+# them. Keep that in mind.
+
+# %% [markdown]
+# ## Where you start, and what can go wrong
+#
+# EM climbs to the top of the hill it starts on. A **grid** of 25 Gaussians has a great many hills: two components share one crowd,
+# one sits between two others. **k-means++** chooses the starting points so that they lie apart: each new one with a
+# probability proportional to its squared distance from those chosen before. Twenty starts each:
+
+# %%
+grid = load_plane("grid")
+
+
+def draw_points(density, n):
+    return density.sample(n, generator=generator, dtype=torch.float64)
+
+
+crowd, more = draw_points(grid, 2000), draw_points(grid, 5000)
+floor = -grid.log_prob(more).mean().item()
+ends = {}
+for init in ("points", "k-means++"):
+    fits = [GaussianMixture(25) for _ in range(20)]
+    for m in fits:
+        m.fit(crowd, generator=generator, init=init)
+    ends[init] = torch.tensor([-m.log_prob(more).mean() for m in fits])
+best = GaussianMixture(25)
+best.fit(crowd, generator=generator, restarts=20)
+likeliest = -best.log_prob(more).mean().item()
+for init, nats in ends.items():
+    print(f"{init:10s} {nats.median():.3f} nats, {nats.std():.3f} apart")
+print(f"best of 20 {likeliest:.3f}   (truth: {floor:.3f})")
+assert ends["k-means++"].median() < ends["points"].median() - 0.05
+assert likeliest < ends["k-means++"].median()
+worst = fits[ends["k-means++"].argmax()]
+show_plane(crowd, ellipses=(worst.mean, worst.covariance_))
+
+# %% [markdown]
+# The seeds that lie apart end nearer to the truth (these are nats per *new* point, so that a low number is not just luck with
+# the old ones), and the likeliest of twenty starts nearer still. The picture is the worst of the twenty: look for an ellipse
+# around two crowds, and for two in one.
+#
+# The second trap is worse. Let a component shrink onto a single point: its density there grows without limit, and with it the
+# likelihood. The likelihood of a mixture *has no maximum*; only `floor`, the least width that a component may have, keeps it from infinity.
+
+# %%
+pinwheel = load_plane("pinwheel")
+few, new = draw_points(pinwheel, 60), draw_points(pinwheel, 5000)
+nats = {}
+print("20 components on 60 points, nats")
+print("least width    these   new points")
+for width in (0.3, 0.1, 0.01, 0.0001):
+    m = GaussianMixture(20)
+    m.fit(few, generator=generator, restarts=20, floor=width)
+    both = [-m.log_prob(x).mean().item() for x in (few, new)]
+    nats[width] = both
+    print(f"{width:10g}   {both[0]:6.2f}    {both[1]:6.2f}")
+seen = [these for these, _ in nats.values()]
+assert seen == sorted(seen, reverse=True), "ever likelier"
+assert nats[0.0001][1] > nats[0.3][1] + 3, "and ever worse"
+show_plane(few, ellipses=(m.mean, m.covariance_))
+
+# %% [markdown]
+# The narrower a component may get, the better it looks on its own points, and the worse it is on new ones: needles of density
+# on the points that it has seen, and nothing between them. This is **memorising**, in its purest form. It will come back.
+
+# %% [markdown]
+# ## How many components?
+#
+# A spiral is no mixture of Gaussians, but enough of them can follow it. Train on 1,000 points and watch three curves: the
+# negative log-likelihood of the training points; of held-out points; and the **Bayesian information criterion**, which does
+# not look at held-out points but adds $\tfrac12 \log N$ nats for each free number, here shared out over the N points.
+
+# %%
+from course_lib.plots import show_curves
+
+spiral = load_plane("spiral")
+known, unknown = draw_points(spiral, 1000), draw_points(spiral, 5000)
+Ks = [1, 2, 4, 8, 12, 16, 24, 32, 48]
+mixtures = {K: GaussianMixture(K) for K in Ks}
+curves = {"training points": [], "held-out points": [], "BIC / 2N": []}
+for K, m in mixtures.items():
+    m.fit(known, generator=generator, restarts=5)
+    seen, held_out = (-m.log_prob(x).mean().item() for x in (known, unknown))
+    price = (6 * K - 1) * math.log(1000) / 2 / 1000
+    for name, nats in zip(curves, (seen, held_out, seen + price), strict=True):
+        curves[name].append(nats)
+floor = -spiral.log_prob(unknown).mean().item()
+best = {name: Ks[nats.index(min(nats))] for name, nats in curves.items()}
+assert best["training points"] == 48, "the more the better, it thinks"
+assert 12 <= best["held-out points"] <= 32 and 8 <= best["BIC / 2N"] <= 24
+assert curves["held-out points"][-1] > min(curves["held-out points"]) + 0.05
+show_curves(
+    {name: (Ks, nats) for name, nats in curves.items()},
+    xlabel="components K",
+    ylabel="nats per point",
+    floors={"the truth": floor},
+)
+
+
+# %%
+def show_mixture(K):
+    m = mixtures[K]
+    nats = -m.log_prob(unknown).mean().item()
+    ellipses = m.mean, m.covariance_
+    title = f"held-out {nats:.2f} nats (truth {floor:.2f})"
+    return show_plane(ellipses=ellipses, log_prob=m.log_prob, title=title)
+
+
+explore(
+    show_mixture,
+    K=Ks,
+    labels={"K": "components K"},
+    alt="the density of a mixture fitted to a spiral, and its components",
+)
+
+# %% [markdown]
+# Few components cut the corners; many find needles again. Held-out points and the BIC agree on about twenty.
+
+# %% [markdown]
+# ## Infinitely many components
+#
+# Look at the ellipses for K = 16: they stand in a row. A mixture has to store each one's place, six numbers apiece, and does not
+# know that they lie on a curve. So let a *function* say where the component with the label $z$ lies, and let $z$ be any number:
+# $z \sim \mathcal N(0, 1)$, and then $x \sim \mathcal N(\mu(z), \sigma^2)$. Take $\mu$ to be an arc. With K labels drawn from the prior
+# this is a mixture of K equal components; move the slider and see what it becomes.
+
+
+# %%
+def arc(z):  # a decoder, written by hand: (K,) -> (K, 2)
+    angle = 2.2 * torch.erf(z / 2**0.5)
+    return 3 * torch.stack([angle.cos(), angle.sin()], 1)
+
+
+def arc_mixture(K):
+    z = torch.randn(K, generator=make_generator(seed)).double()
+    covariance_ = torch.full((K,), 0.3**2).double()
+    weights = torch.full((K,), -math.log(K)).double()
+    given = weights, arc(z), covariance_
+    return GaussianMixture.of(*given, covariance="spherical")
+
+
+def show_arc(K):
+    return show_plane(log_prob=arc_mixture(K).log_prob, title=f"{K} labels z")
+
+
+explore(
+    show_arc,
+    K=[3, 10, 30, 100, 300, 1000],
+    labels={"K": "labels drawn"},
+    alt="a mixture whose components lie on an arc, ever denser",
+)
+
+# %% [markdown]
+# In the limit, the sum over components is an integral, $p(x) = \int p(z)\, p(x \mid z)\, dz$: **a mixture with infinitely many
+# components**, and no more numbers than the function $\mu$ has. Now let $\mu$ be a neural network and $x$ an image. It is a
+# decoder! Choose a code by the prior, then draw the image from what the decoder says. All that is missing is EM.
+#
+# The M step is no problem: it is a few steps of gradient ascent on the bound. But the E step is: the best $q$, $p(z \mid x)$,
+# needs Bayes' rule, and its denominator is the very integral that we cannot do. Then take a $q$ that is not the best. The
+# bound does not care! A second network looks at $x$ and answers with a Gaussian, $q(z\mid x) = \mathcal N(\mu(x), \sigma^2(x))$: an
+# **encoder**. And the two networks climb together:
+#
+# $$
+# \log p(x) \;\ge\; \underbrace{\mathbb{E}_{q(z \mid x)}\bigl[\log p(x \mid z)\bigr]
+# - \mathrm{KL}\bigl(q(z \mid x) \,\Vert\, p(z)\bigr)}_{\text{the evidence lower bound, ELBO}}
+# $$
+#
+# It is the same bound, with $\log p(x, z) = \log p(x\mid z) + \log p(z)$ and $H(q) + \mathbb{E}_q[\log p(z)]$ read as minus a
+# divergence. This is the **variational autoencoder**, VAE. Its first term is chapter 2's loss, with noise on the code. Its second is the leash, and
+# for Gaussians it has a closed form, in which the leash of our experiment can be found:
+#
+# $$ \mathrm{KL} = \tfrac12 \sum_{j=1}^{Z} \bigl(\mu_j^2 + \sigma_j^2 - 1 - \log \sigma_j^2\bigr) $$
+#
+# (From $\mathbb{E}_q[\log q - \log p]$, with $\mathbb{E}_q[z_j^2] = \mu_j^2 + \sigma_j^2$ and $\mathbb{E}_q[(z_j-\mu_j)^2/\sigma_j^2] = 1$.) So both
+# questions are answered: the leash is $\tfrac12 |\mu|^2$ because the prior is a Gaussian, and each code may choose how much noise it
+# takes, at a price: being exact costs $-\log \sigma_j$.
+#
+# | symbol | in the code | shape |
+# |---|---|---|
+# | $\mu(x)$, $\log \sigma^2(x)$ | `mu, log_var` | (B, Z) each |
+# | $z \sim q(z \mid x)$ | `z = rsample(mu, log_var, generator)` | (B, Z) |
+# | $\log p(x \mid z)$ | `categorical_log_prob(logits, x)` | (B,) nats |
+# | $\mathrm{KL}(q \Vert p)$ | `gaussian_kl(mu, log_var)` | (B,) nats |
+
+# %% [markdown]
+# ## Knobs
+
+# %%
+latent = 16  # as chapter 2's largest step
+batch_size = 100
+lr = 3e-3  # large: fit's cosine schedule takes it down to 0
+steps = 800  # a few seconds
+dropout = 0.1  # a thousand digits are few: hide a tenth of everything
+
+# %% [markdown]
+# ## Build the encoder, and look
+#
+# The network's last layer gives two numbers for each latent: where, and how sure.
+
+# %%
+from course_lib.models.vae import VAE, VAEConfig
+
+config = VAEConfig(latent=latent, dropout=dropout)
+vae = VAE(config, generator=generator).to(device).eval()
+
+
+def encode(x):  # (B, 1, 8, 8) -> mu, log_var (B, Z)
+    ink = 2 * x.flatten(1) / 16 - 1
+    return vae.encoder_net(ink).chunk(2, 1)
+
+
+with torch.no_grad():
+    mu, log_var = encode(x_test)
+wide_mu, width = mu.std(0).mean(), (log_var / 2).exp().mean()
+print(f"untrained: mu ± {wide_mu:.2f}, sigma {width:.2f}")
+
+# %% [markdown]
+# Every image says nearly the same: *a little off the middle, give or take one*. That is almost the prior, so the second term is
+# almost nothing:
+
+
+# %% tags=["twin:course_lib.prob.gaussian_kl"]
+def gaussian_kl(mu, log_var):
+    return 0.5 * (mu.square() + log_var.exp() - 1 - log_var).sum(1)
+
+
+# %%
+from torch.distributions import Normal
+
+q, p = Normal(mu, (log_var / 2).exp()), Normal(0.0, 1.0)
+kl = gaussian_kl(mu, log_var)
+z = q.sample((4000,))
+by_hand = (q.log_prob(z) - p.log_prob(z)).sum(2).mean(0)
+error = (by_hand - kl).abs().max().item()
+print(f"KL: {kl.mean():.2f} nats; by 4,000 draws {by_hand.mean():.2f}")
+assert (kl > 0).all() and error < 0.3, "the closed form is right"
+
+# %% [markdown]
+# ## Build the draw, and see why it is written so
+#
+# $z$ is drawn, and the encoder must learn through the draw. Write it as $z = \mu + \sigma \epsilon$ with $\epsilon \sim \mathcal N(0,1)$: the
+# same distribution, but now chance is an input like any other, and $z$ moves when $\mu$ and $\sigma$ do. This is the
+# **reparameterisation** trick.
+
+
+# %% tags=["twin:course_lib.models.vae.rsample"]
+def rsample(mu, log_var, generator):
+    noise = torch.empty_like(mu).normal_(generator=generator)
+    return mu + (log_var / 2).exp() * noise
+
+
+# %% [markdown]
+# And the decoder. Chapter 2's had 17 free numbers for each pixel, one a level. But levels of ink are neighbours: where 9 is
+# likely, 10 is too. So this one mixes its 17 logits from three **tones**, curves over the levels that all pixels share; the
+# network only says how much of each. Beside them each pixel has its own habit, `base`.
+
+
+# %%
+def decode(z):  # (B, Z) -> logits (B, V, 1, 8, 8)
+    amounts = vae.decoder_net(z).unflatten(1, (3, 64))  # (B, T, D)
+    logits = torch.einsum("btd,tv->bvd", amounts, vae.tone)
+    return logits.unflatten(2, (1, 8, 8)) + vae.base
+
+
+# %% [markdown]
+# How else could a gradient go through a draw? With $\nabla_\mu \log q$: for any function $f$,
+# $\nabla_\mu\, \mathbb{E}_q[f(z)] = \mathbb{E}_q[f(z)\, \nabla_\mu \log q(z)]$, and nobody needs $f$'s gradient. This **score function**
+# estimate is right on average, as is the other. What differs is how far a single draw is off. For one image, 4,000 draws of each:
+
+
+# %%
+x = x_test[:1].expand(4000, -1, -1, -1)
+one_mu, one_log_var = (t[:1].expand(4000, -1) for t in (mu, log_var))
+z = rsample(one_mu, one_log_var, generator).requires_grad_()
+f = categorical_log_prob(decode(z), x)  # (4000,) log p(x | z)
+(through,) = torch.autograd.grad(f.sum(), z)  # df/dmu = df/dz
+score = (z - one_mu) / one_log_var.exp()  # the gradient of log q
+f = f.detach()[:, None]
+estimates = {
+    "reparameterised": through,
+    "score function": f * score.detach(),
+    "less a baseline": (f - f.mean()) * score.detach(),
+}
+print("gradient for mu: mean and spread")
+for name, g in estimates.items():
+    print(f"{name:16s}{g[:, 0].mean():5.2f} ±{g.std(0).mean():6.2f}")
+variance = {name: g.var(0).mean().item() for name, g in estimates.items()}
+difference = (through - estimates["less a baseline"]).mean(0)
+standard_error = (variance["less a baseline"] / 4000) ** 0.5
+assert difference.abs().max() < 5 * standard_error, "they agree on average"
+reparameterised, plain, less = variance.values()
+assert less > 10 * reparameterised and plain > 1000 * reparameterised
+
+# %% [markdown]
+# To be as exact as one reparameterised draw, the score function needs a hundred thousand; with a baseline, still some thirty. (It comes back in chapter 9, where $f$ has no
+# gradient and there is no choice.)
+
+# %% [markdown]
+# ## Put together: the ELBO
+
+
+# %%
+def elbo(x, generator):  # (B,) nats
+    mu, log_var = encode(x)
+    z = rsample(mu, log_var, generator)
+    return categorical_log_prob(decode(z), x) - gaussian_kl(mu, log_var)
+
+
+ours = elbo(x_test, make_generator(1, device))
+assert_close(vae.elbo(x_test, make_generator(1, device)), ours)
+
+# %% [markdown]
+# That is all of it. The library's `vae.elbo` is the same, and it is what we train.
+
+
+# %%
+def train(x, *more, kl_weight=1.0, steps=steps, **sizes):
+    chance = make_generator(seed, device)  # the same dice for every model
+    settings = {"latent": latent, "dropout": dropout} | sizes
+    model = VAE(VAEConfig(**settings), generator=chance).to(device)
+
+    def loss(model, x, y=None):  # kl_weight 1: minus the ELBO
+        log_px, kl = model.bound_terms(x, chance, y)
+        return kl_weight * kl - log_px
+
+    knobs = {"steps": steps, "batch_size": min(len(x), batch_size), "lr": lr}
+    knobs |= {"schedule": "cosine", "generator": chance}
+    history = fit(model, (x, *more), loss=loss, **knobs)
+    return model, history
+
+
+@torch.no_grad()
+def cost(model, x, *y, draws=20):  # -ELBO in nats an image
+    elbos = [model.elbo(x, generator, *y).mean() for _ in range(draws)]
+    return -sum(elbos).item() / draws
+
+
+free, _ = train(x_train, tones=0)
+vae, history = train(x_train)
+seconds = history.seconds
+
+# %%
+counts = F.one_hot(x_train, 17).sum(0) + 0.5  # (1, 8, 8, 17)
+log_share = (counts / counts.sum(-1, keepdim=True)).log()
+habit = -log_share.expand(447, -1, -1, -1, -1).gather(4, x_test[..., None])
+no_code = habit.flatten(1).sum(1).mean().item()
+print("-ELBO, nats per image    valid  test")
+table = {"17 numbers a pixel": free, "three tones": vae}
+table = {name: (cost(m, x_valid), cost(m, x_test)) for name, m in table.items()}
+for name, (valid, test) in table.items():
+    print(f"{name:23s} {valid:6.1f} {test:6.1f}")
+print(f"no code: histograms            {no_code:6.1f}")
+print(f"uniform                        {64 * math.log(17):6.1f}")
+assert table["three tones"][0] < table["17 numbers a pixel"][0] - 2
+assert table["three tones"][1] < 95.0 < no_code and seconds < 40
+
+smooth = torch.tensor(history.loss).unfold(0, 20, 5).mean(1)
+show_curves(
+    {"training batches": (range(20, steps + 1, 5), smooth)},
+    xlabel="step",
+    ylabel="−ELBO, nats per image",
+    floors={"no code: pixel histograms": no_code},
+    ylim=(80, 130),
+)
+
+# %% [markdown]
+# Chosen on the validation digits, the three tones win: sharing what can be shared is worth more than freedom when there are a thousand
+# images. And note what the number is. Chapter 2's loss was the price of an image *once the code is there*. This one pays for the
+# code too: it is an upper bound on $-\log p(x)$, in the same currency as the PixelCNN of chapter 4, which asks 81 nats for these
+# very digits.
+
+# %% [markdown]
+# ## How far below is the bound?
+#
+# The encoder's $q$ is not $p(z\mid x)$, so there is a gap. To see it, draw several codes for an image and average their
+# **importance weights** $p(x, z)/q(z\mid x)$: the logarithm of the average is a bound again, and a tighter one the more are drawn
+# (with one draw it is the ELBO).
+
+# %%
+Ks = [1, 10, 100, 1000]
+with torch.no_grad():
+    bounds = [-vae.log_prob_bound(x_test, K, generator).mean() for K in Ks]
+bounds = [nats.item() for nats in bounds]
+print("draws   nats per image, at most")
+for K, nats in zip(Ks, bounds, strict=True):
+    print(f"{K:5d}   {nats:6.2f}")
+assert bounds == sorted(bounds, reverse=True), "the more, the tighter"
+assert abs(bounds[0] - table["three tones"][1]) < 1, "one draw: the ELBO"
+
+# %% [markdown]
+# Is it a bound at all, and does it ever touch? Where both networks are linear and $p(x\mid z)$ a Gaussian, $\log p(x)$ is known:
+# $x \sim \mathcal N(b,\, WW^{\mathsf T} + \sigma^2 I)$. Give such a VAE the true posterior by hand, and then one that is too wide.
+
+# %%
+config = VAEConfig(shape=(2,), likelihood="gaussian", latent=1, depth=0)
+linear = VAE(config, generator=generator).to(device).double()
+W = torch.tensor([[1.5], [1.0]], device=device).double()
+noise_var = 0.25
+posterior_var = noise_var / (noise_var + W.square().sum())  # of p(z | x)
+
+
+@torch.no_grad()
+def gap_of(stretch):  # exact log p(x) less the ELBO, q this much too wide
+    decoder, encoder = linear.decoder_net[0], linear.encoder_net[0]
+    decoder.weight.copy_(W)
+    decoder.bias.zero_()
+    linear.log_var.fill_(math.log(noise_var))
+    encoder.weight.zero_()
+    encoder.weight[0] = W[:, 0] * posterior_var / noise_var
+    encoder.bias[0] = 0
+    encoder.bias[1] = (posterior_var * stretch**2).log()
+    x = linear.sample(40_000, generator=generator)
+    covariance_ = W @ W.T + noise_var * torch.eye(2).to(W)
+    p = MultivariateNormal(torch.zeros(2).to(W), covariance_)
+    bound = linear.log_prob_bound(x, 1, generator)  # one draw: the ELBO
+    return (p.log_prob(x) - bound).mean().item()
+
+
+gaps = {stretch: gap_of(stretch) for stretch in (1, 1.5, 2)}
+for stretch, gap in gaps.items():
+    by_theory = (stretch**2 - 1) / 2 - math.log(stretch)
+    print(f"{stretch:3} × as wide: gap {gap:.3f} ({by_theory:.3f})")
+    assert abs(gap - by_theory) < 0.05, "the gap is the divergence"
+assert abs(gaps[1]) < 1e-9, "with the true posterior it touches"
+
+# %% [markdown]
+# With the true posterior the bound *is* $\log p(x)$, and too wide a $q$ costs exactly its divergence.
+
+# %% [markdown]
+# ## Does it generate?
+#
+# First with codes of two numbers, and the slider of chapter 2: the same plane, the same cross. Only now there is a prior, and
+# the sliders span where it has its weight.
+
+# %%
+import numpy as np
+from course_lib.plots import show_code_plane
+
+plane, _ = train(x_train, latent=2)
+with torch.no_grad():
+    z_plane = plane.encoder(x_train)[0]
+
+
+def show_digit_at(z1, z2):
+    code = torch.tensor([[z1, z2]], device=device)
+    image = plane.observe(code)[0, 0]
+    drawn = {"mark": (z1, z2), "image": image, "title": "decoded there"}
+    return show_code_plane(z_plane, y_train, **drawn)
+
+
+explore(
+    show_digit_at,
+    z1=np.linspace(-2, 2, 9).round(2),
+    z2=np.linspace(-2, 2, 9).round(2),
+    labels={"z1": "z₁", "z2": "z₂"},
+    alt="the code plane of a VAE, and the image decoded at the cross",
+)
+
+# %% [markdown]
+# No ditches, and no edge to fall off: the codes crowd around the origin, touching each other. With 16 numbers we ask the judge.
+# A generator that draws one good digit over and over would please it, so beside the refused we count how many **different digits**
+# there are among the accepted: $e^H$ of their shares, 10 if all are equally frequent, 1 if all are the same.
+
+
+# %%
+def verdict(images):  # share refused, and how many different digits
+    label = judge.label(images)
+    share = torch.bincount(label[label >= 0], minlength=10).double()
+    share = share / share.sum()
+    digits = torch.special.entr(share).sum().exp().item()
+    return (label < 0).float().mean().item(), digits
+
+
+with torch.no_grad():
+    z = wide["plain"].encoder(x_train)
+    low, high = z.min(0).values, z.max(0).values
+    box = low + (high - low) * torch.rand_like(z.repeat(2, 1))
+    codes = {"box": box, "Gaussian": gaussian_codes(z, 2000)}
+    drawn = {k: wide["plain"].decoder(c).argmax(1) for k, c in codes.items()}
+sets = {"real digits": x_test}
+sets |= {f"autoencoder, {k}": images for k, images in drawn.items()}
+sets["VAE, prior"] = vae.sample(2000, generator=generator, mean=True)
+results = {name: verdict(images) for name, images in sets.items()}
+print("                       refused  digits")
+for name, (share, digits) in results.items():
+    print(f"{name:22s} {share:6.1%}   {digits:4.1f}")
+from_box, from_gaussian = (results[k][0] for k in list(sets)[1:3])
+assert results["VAE, prior"][0] <= min(from_box, from_gaussian) / 2
+assert results["VAE, prior"][1] > 8, "and not always the same"
+
+# %% [markdown]
+# The wish has come true. (These are the likeliest levels of each pixel, as in chapter 2.) Do not rejoice at being better than real digits,
+# though: real handwriting has its odd ones, and a model that never draws one is too tidy. Two more numbers of this table will be
+# taken apart below.
+
+# %% [markdown]
+# ## The weight of the leash
+#
+# Multiply the KL by a **weight** $\beta$. For each: the price of the image given the code, the KL, and −ELBO, which is their sum. How
+# much does a code *know* of its image? The **mutual information** of code and image is the KL less the divergence of all codes
+# together from the prior; we average densities over the test digits, so it cannot show more than $\ln 447 = 6.1$ nats. A latent is
+# **active** if its $\mu_j$ varies from image to image (by more than 0.01).
+
+
+# %%
+@torch.no_grad()
+def knows(model):  # mutual information of z and the test image, nats
+    mu, log_var = model.encoder(x_test)
+    z = rsample(mu, log_var, generator)
+    q = Normal(mu, (log_var / 2).exp())
+    each = q.log_prob(z[:, None]).sum(2)  # (447, 447): z of one, q of all
+    return (each.diagonal() - each.logsumexp(1) + math.log(447)).mean().item()
+
+
+@torch.no_grad()
+def measures(model):
+    kl = model.bound_terms(x_test, generator)[1].mean().item()
+    active = (model.encoder(x_train)[0].var(0) > 0.01).sum().item()
+    images = model.sample(2000, generator=generator, mean=True)
+    return (cost(model, x_test), kl, active, knows(model), *verdict(images))
+
+
+betas = [0, 0.1, 1, 3, 10]
+leashed = {b: train(x_train, kl_weight=b, steps=500)[0] for b in betas}
+found = {b: measures(m) for b, m in leashed.items()}
+
+# %%
+from course_lib.typeset import show_table
+
+names = ["β", "−ELBO", "KL", "active", "knows", "refused", "digits"]
+formats = ["{:.1f}", "{:.1f}", "{}", "{:.1f}", "{:.1%}", "{:.1f}"]
+rows = [
+    [b, *(f.format(v) for f, v in zip(formats, found[b], strict=True))]
+    for b in betas
+]
+kls = [found[b][1] for b in betas]
+assert kls == sorted(kls, reverse=True), "the tighter, the nearer the prior"
+assert min(found, key=lambda b: found[b][0]) == 1, "what was trained for"
+assert found[10][2] == 0 and found[10][5] < 3, "collapsed"
+assert abs(found[10][0] - no_code) < 2, "to the pixel histograms"
+assert found[0][4] > 2 * found[1][4], "without it, the prior is a guess"
+show_table(names, rows)
+
+
+# %%
+def show_weight(beta):
+    model, chance = leashed[beta], make_generator(seed, device)
+    with torch.no_grad():
+        rebuilt = model(x_test[:10]).argmax(1)
+    drawn = model.sample(20, generator=chance, mean=True)
+    crossed = judge.label(torch.cat([x_test[:10], rebuilt, drawn])) < 0
+    images = torch.cat([x_test[:10], rebuilt, drawn])
+    return show_images(images, crossed=crossed)
+
+
+explore(
+    show_weight,
+    beta=betas,
+    labels={"beta": "KL weight β"},
+    alt="test digits, rebuilt, and two rows of draws from the prior",
+)
+
+# %% [markdown]
+# First row: test digits. Second: rebuilt. Below: drawn from the prior.
+#
+# With $\beta = 0$ nothing holds the codes: they say all there is to say, and lie where they like. A draw from the prior is a guess as in
+# chapter 2, and more of the draws are refused. With $\beta = 10$ every latent has given up: $q(z\mid x)$ *is* the prior, whatever $x$ is, the
+# code knows nothing, and the decoder draws the one image that suits all. This is **posterior collapse**. The KL is 0, −ELBO is that
+# of the pixel histograms, and the judge, who sees one image at a time, *refuses nothing*. That is why we count the digits. In between, every nat that the code may not say makes the images more alike and the prior
+# easier to hit.
+
+# %% [markdown]
+# ## Say which digit
+#
+# The mixture's choice $k$ was a label. Give the label to both networks, and the **conditional VAE** learns $p(x \mid y)$: what is left
+# for $z$ is the handwriting.
+
+# %%
+conditional, _ = train(x_train, y_train, classes=10, steps=500)
+wanted = torch.arange(10, device=device).repeat_interleave(6)
+images = conditional.sample(60, generator=generator, mean=True, y=wanted)
+many = torch.arange(10, device=device).repeat(200)
+drawn = conditional.sample(2000, generator=generator, mean=True, y=many)
+obeyed = (judge.label(drawn) == many).float().mean().item()
+given_y = cost(conditional, x_test, y_test)
+print(f"{obeyed:.0%} as asked (chance: 10%)")
+print(f"-ELBO {given_y:.1f} nats, not told {found[1][0]:.1f}")
+assert obeyed > 0.9 and given_y < found[1][0]
+show_images(images.view(10, 6, 1, 8, 8).transpose(0, 1).flatten(0, 1))
+
+# %% [markdown]
+# A column for each digit, a row for each draw. Being told the digit saves about a nat against the same VAE without it: the code does not have to
+# say it any more.
+
+# %% [markdown]
+# ## What is still wrong
+#
+# The lecture has three complaints about the VAE, and all can be measured.
+#
+# ### It may just memorise
+#
+# A VAE is praised for being as similar as possible to the images it was given. It could simply give them back. To find out, measure
+# the distance from each draw to the *nearest training image*, and do the same for held-out digits. A digit that is really new is as
+# far away as those; a draw that is nearer than the nearer half of them is suspicious. Beside it, −ELBO on the training images and on held-out ones.
+
+# %%
+features_of, amounts = [16, 64, 256], [50, 200, 1000]
+
+
+def nearest(images, known):  # how far, in levels, and which it is
+    flat = [t.flatten(1).float() for t in (images, known)]
+    return torch.cdist(*flat).min(1)
+
+
+memory, copies = {}, {}
+for n in amounts:
+    known = x_train[:n]
+    usual = nearest(x_test, known).values.median()
+    for features in features_of:
+        size = {"features": features, "dropout": 0}
+        model, _ = train(known, steps=400, **size)
+        drawn = model.sample(1000, generator=generator, mean=True)
+        away, which = nearest(drawn, known)
+        suspicious = (away < usual).float().mean().item()
+        costs = cost(model, known), cost(model, x_test)
+        memory[n, features] = suspicious, *costs
+        ten = away.argsort()[:10]
+        copies[n, features] = torch.cat([drawn[ten], known[which[ten]]])
+
+# %%
+near = {key: share for key, (share, *_) in memory.items()}
+rows = [
+    [n, f, f"{share:.0%}", f"{seen:.0f}", f"{new:.0f}"]
+    for (n, f), (share, seen, new) in memory.items()
+]
+for n in (50, 200):
+    assert near[n, 64] > max(0.12, near[n, 16] + 0.1), "larger, nearer"
+assert near[50, 64] > 2 * near[1000, 64], "fewer, nearer"
+assert near[200, 256] > 2 * near[1000, 256]
+assert near[50, 256] < near[50, 64] + 0.1, "but no nearer than that"
+assert memory[50, 256][1] < 40 < 200 < memory[50, 256][2], "by heart"
+assert memory[1000, 256][2] - memory[1000, 256][1] < 15, "and here not"
+show_table(["images", "features", "near", "seen", "held out"], rows)
+
+# %%
+show_images(copies[50, 64])
+
+# %% [markdown]
+# Above, the ten draws nearest to one of the fifty training images; below each, that image.
+#
+# The complaint is right where images are few. With fifty or two hundred, a decoder of 64 features has a good share of draws that are nearer to a
+# training image than a new digit would be; with a thousand, hardly any. The largest network has learnt its fifty *by heart*: one of them costs it
+# some twenty nats, a new digit hundreds. And yet it does not draw more copies than the middle one. It has dug itself ditches again, and
+# most of what the prior draws falls between the codes it knows. As with the mixture, what counts is how many observations there are for how many numbers.
+
+# %% [markdown]
+# ### One pixel
+#
+# The lecture shows an image and two that differ from it by one pixel each. One of them is still an acceptable digit, the other is
+# not, and the loss is the same. Is that so? Take each test digit, ink one of its empty pixels or wipe an inked one, and have the judge and
+# the VAE look at all the results. For each, the VAE says what it costs, $-\log p(x' \mid z)$, at the original's code.
+
+# %%
+with torch.no_grad():
+    real = x_test[judge.label(x_test) == y_test]
+    logits = vae(real)  # (n, V, 1, 8, 8): what it expects, given the code
+    price = -logits.log_softmax(1).flatten(2)  # (n, V, 64)
+n = len(real)
+flipped = torch.where(real > 8, 0, 16).flatten(1)  # the pixel's other extreme
+change = price.gather(1, flipped[:, None]) - price.gather(
+    1, real.flatten(1)[:, None]
+)
+change = change[:, 0]  # (n, 64) nats that one pixel adds
+pixel = torch.eye(64, device=device, dtype=torch.bool)
+variants = torch.where(pixel, flipped[:, None], real.flatten(1)[:, None])
+claims = judge.loudness(variants.reshape(-1, 1, 8, 8))  # (64n, 10)
+loud = claims.amax(1).view(n, 64) - judge.threshold
+off = (flipped - real.flatten(1)).abs()  # (n, 64) levels
+
+# %%
+same = (change[:, :, None] - change[:, None]).abs() < 0.1  # nats
+same &= off[:, :, None] == off[:, None]  # and just as many levels
+accepts = loud > 0
+same &= accepts[:, :, None] & ~accepts[:, None]  # one is a digit, one not
+contrast = (loud[:, :, None] - loud[:, None]).where(same, torch.tensor(0.0))
+most, pair = contrast.flatten(1).max(1)  # the clearest case of each digit
+best = most.argsort(descending=True)[:5]
+first, second = pair[best] // 64, pair[best] % 64
+images = [real[best], *(variants[best, i] for i in (first, second))]
+images = torch.cat([t.view(-1, 1, 8, 8) for t in images])
+share = (most > 0).float().mean().item()
+print(f"{share:.0%} of the digits have such a pair")
+assert share > 0.2
+verdicts = judge.label(images).view(3, 5)
+assert (verdicts[1] >= 0).all() and (verdicts[2] < 0).all()
+assert (change[best, first] - change[best, second]).abs().max() < 0.1
+framed = [None] * 5 + [
+    divmod(i, 8) for i in [*first.tolist(), *second.tolist()]
+]
+show_images(images, crossed=verdicts.flatten() < 0, framed=framed, columns=5)
+
+# %% [markdown]
+# It is so, for one digit in three. First row: five of them. Second and third row: the same with one pixel at its other extreme, off by the same number of levels and, to the VAE,
+# equally likely within a tenth of a nat. The judge accepts the second row and strikes out the third. The loss counts pixels; whether
+# a pixel continues a stroke or floats beside it is a matter of its *neighbours*, and of those the likelihood, given the code, knows nothing.
+
+# %% [markdown]
+# ### Pixels are drawn independently
+#
+# *Given the code*: that is how the decoder was built. So far we looked at likeliest levels and never at draws. Here are both:
+
+# %%
+z = normal(10, latent)
+draws = vae.observe(z, generator=generator)
+images = torch.cat([vae.observe(z), draws])
+show_images(images, crossed=judge.label(images) < 0)
+
+# %% [markdown]
+# Above, the likeliest level of each pixel; below, an honest draw from $p(x \mid z)$ for the same codes. Every pixel rolls a die of its own.
+# Measure it: subtract from an image what the decoder expects, and compare what is left at neighbouring pixels. In real digits, where one pixel is
+# darker than expected its neighbour will be too, since a stroke that is off is off as a whole. In draws they are independent.
+
+
+# %%
+ink = torch.arange(17.0, device=device)[:, None, None, None]
+
+
+@torch.no_grad()
+def residual_correlation(model, x, z):  # of vertical neighbours
+    p = model.decoder(z).softmax(1)
+    mean = (p * ink).sum(1)
+    var = (p * ink.square()).sum(1) - mean.square()
+    left = ((x - mean) / var.clamp(min=1e-3).sqrt())[:, 0]
+    pairs = left[:, :-1].flatten(), left[:, 1:].flatten()
+    return torch.corrcoef(torch.stack(pairs))[0, 1].item()
+
+
+def structure(model):  # correlation in data, in draws; draws refused
+    with torch.no_grad():
+        z = rsample(*model.encoder(x_test), generator)
+    drawn = model.observe(z, generator=generator)
+    here = [residual_correlation(model, x, z) for x in (x_test, drawn)]
+    free = model.sample(2000, generator=generator)
+    return *here, judge.invalid_share(free)
+
+
+in_data, in_draws, not_digits = structure(vae)
+print("correlation of vertical neighbours")
+print(f"left over in real digits   {in_data:5.2f}")
+print(f"left over in draws         {in_draws:5.2f}")
+print(f"draws that are no digit    {not_digits:5.0%}")
+print(f"their likeliest levels     {results['VAE, prior'][0]:5.0%}")
+assert in_data > 0.15 and abs(in_draws) < 0.03
+assert not_digits > 0.2 > 5 * results["VAE, prior"][0]
+
+# %% [markdown]
+# What the code does not say, nobody says. Likeliest levels hide it; that is why everybody shows them.
+
+# %% [markdown]
+# ### Depth helps a little, and costs
+#
+# Then put more into the code, and more layers behind it. The same VAE with 1, 2, 4 and 8 hidden layers on each side:
+
+# %%
+deep = {}
+for depth in (1, 2, 4, 8):
+    model, history = train(x_train, depth=depth, steps=400)
+    ms = 1000 * history.seconds / 400
+    deep[depth] = (cost(model, x_test), *structure(model), ms)
+
+# %%
+rows = [
+    [depth, f"{nats:.1f}", f"{data:.2f}", f"{refused:.0%}", f"{ms:.1f}"]
+    for depth, (nats, data, _, refused, ms) in deep.items()
+]
+assert deep[8][4] > 2 * deep[1][4], "it costs"
+assert deep[8][3] < deep[1][3] - 0.1, "it helps"
+assert deep[2][0] < deep[1][0] - 0.7 and deep[8][0] < deep[1][0]
+assert min(d[1] for d in deep.values()) > 0.1, "but not with this"
+show_table(["layers", "−ELBO", "left over", "draws refused", "ms/step"], rows)
+
+# %% [markdown]
+# The second layer is worth a nat or more and saves many a draw, being surer of each pixel; the next six bring nothing that would survive another
+# seed. The correlation that is left over hardly moves at all, and a step of eight layers takes several times as long. So it is as the lecture says: a deeper VAE does it only moderately
+# well, and computation grows. (Eight plain layers, without the residual sums of `ResidualMLP`, collapse onto the prior.) The trouble is not the
+# depth; it is that pixels are judged one at a time.
+
+# %% [markdown]
+# ### What would see it?
+#
+# You saw it, at a glance. So would a network that looks at the whole image. Train one to tell real digits from draws:
+
+# %%
+from course_lib.layers import initialised_by
+from torch import nn
+
+
+def told_apart(mean):  # share of held-out images rightly told apart
+    def make(n):
+        return vae.sample(n, generator=generator, mean=mean)
+
+    with initialised_by(generator):
+        first, second = nn.Conv2d(1, 32, 3), nn.Conv2d(32, 32, 3)
+        last = nn.Linear(32 * 4 * 4, 1)
+    bend = nn.SiLU()
+    net = nn.Sequential(first, bend, second, bend, nn.Flatten(), last)
+    both = torch.cat([x_train, make(1000)]) / 8 - 1
+    real = (torch.arange(2000, device=device) < 1000).float()
+
+    def loss(net, x, real):
+        logits = net(x)[:, 0]
+        return F.binary_cross_entropy_with_logits(
+            logits, real, reduction="none"
+        )
+
+    knobs = {"steps": 400, "batch_size": 100, "lr": 2e-3}
+    fit(net, (both, real), loss=loss, generator=generator, **knobs)
+    with torch.no_grad():
+        yes = [(net(x / 8 - 1) > 0).float().mean() for x in (x_test, make(447))]
+    return (yes[0] + 1 - yes[1]).item() / 2
+
+
+print("what          rightly told apart")
+for name, mean in (("draws", False), ("likeliest", True)):
+    right = told_apart(mean)
+    print(f"{name:13s} {right:4.0%}  (chance: 50%)")
+    assert right > 0.75
+
+# %% [markdown]
+# A **discriminator** of some ten thousand numbers, trained for a second or two, sees what no log-likelihood given the code could say: that
+# the pixels do not belong together. If it can see it, its gradient can tell the decoder how to mend it. That is chapter 8: the loss will be another network.
+
+# %% [markdown]
+# ## Break it
+#
+# One word undoes it all. Leave everything as it is, but let no gradient through the draw, as if $z$ had been drawn by somebody else:
+
+# %%
+broken = VAE(VAEConfig(latent=latent), generator=generator).to(device)
+
+
+def cut(model, x):
+    mu, log_var = model.encoder(x)
+    z = rsample(mu, log_var, generator).detach()  # the word
+    return gaussian_kl(mu, log_var) - model.log_likelihood(x, z)
+
+
+knobs = {"steps": 500, "batch_size": 100, "lr": lr, "generator": generator}
+fit(broken, x_train, loss=cut, **knobs)
+nats, knowledge = cost(broken, x_test), knows(broken)
+share, digits = verdict(broken.sample(2000, generator=generator, mean=True))
+print(f"-ELBO {nats:.1f} nats (no code: {no_code:.1f})")
+print(f"the code knows {knowledge:.2f} nats of its image")
+print(f"refused {share:.0%}, different digits {digits:.1f}")
+assert abs(nats - no_code) < 2 and knowledge < 0.1 and digits < 3
+
+# %% [markdown]
+# The encoder now hears only from the leash, so it goes home to the prior, and the decoder learns to do without. The loss is the
+# one from chapter 2 where no code was sent at all, and the judge finds nothing to complain about.
+
+# %% [markdown]
+# ## What we saw
+#
+# - Noise alone does not close the code plane: the encoder runs away from it. Noise *and a leash* do. The leash is a divergence
+#   from a prior, and falls out of a bound.
+# - The bound is EM's. With a $q$ that is exact it touches $\log p(x)$ and never goes down; with a network for $q$ it stays below,
+#   and more draws bring it nearer.
+# - The VAE is a mixture with infinitely many components, whose places a network knows.
+# - It generates: of its draws (likeliest levels) the judge refuses a few in a hundred, of the autoencoder's a quarter and more.
+# - A judge that sees one image at a time is content with a collapsed model. Count different digits, too.
+# - It may memorise, and does when there are few images for many numbers. Its loss cannot tell a pixel that matters from one that does not.
+#   Given the code its pixels are independent, and depth is a dear remedy.
+#
+# **Terms fixed here** ([glossary](glossary.md)): mixture, component, latent variable, responsibility, EM, divergence, bound,
+# evidence lower bound (ELBO), reparameterisation, importance weight, mutual information, posterior collapse, conditional, discriminator.
+#
+# The next chapter takes the last experiment seriously: it lets the decoder train against the network that can see.
+
+# %% [markdown]
+# ## Your turn
+#
+# 1. In the EM slider, find the half step at which the three components part. Is it an E or an M step? What do the curves do there?
+# 2. `GaussianMixture(K, covariance="spherical")` on the spiral: how many components does it need for the same held-out nats, and how many numbers is that?
+# 3. In the code plane, which digits are neighbours? Compare with your own plane from chapter 2.
+# 4. Train with `tones=1` and `tones=8`. Where does the validation column turn?
+# 5. Start with $\beta = 0$ and raise it to 1 during the first half of training. Does it help, and can you see why from the table?
+#
+# Then the graded assignment: `coursework/07_gmm_and_vae`.
+#
+# Further reading: {cite:t}`dempster1977maximum` is EM; {cite:t}`kingma2014auto` and {cite:t}`rezende2014stochastic` found the VAE in the same year;
+# {cite:t}`burda2016importance` tightened the bound; {cite:t}`higgins2017beta` weighs its second term, {cite:t}`alemi2018fixing` says what that does to
+# what a code knows, and {cite:t}`bowman2016generating` met the collapse.
