@@ -1,17 +1,17 @@
 # %% [markdown]
 # # How do you make a decoder into a generator, and what is still wrong?
 #
-# **You will derive one bound, fit a mixture of Gaussians with it, then train a decoder with it that can draw digits from
-# a distribution; and you will measure four things that it still cannot do.**
+# **You will derive one bound, fit a mixture of Gaussians with it, then train a decoder with it that can draw digits
+# from a distribution; and you will measure what it still cannot do.**
 #
 # *Laptop: a minute and a half. You need: chapter 2, and what a Gaussian is.*
 
 # %% [markdown]
 # ## What you will get
 #
-# Both rows are what a decoder makes of 16 random numbers. Above, chapter 2's autoencoder, with numbers from the range
-# of its codes. Below, the model of this chapter, with numbers from the distribution that it was trained for. Chapter 2's
-# judge strikes out what it does not take for a digit.
+# Both rows are what a decoder makes of 16 random numbers. Above, chapter 2's autoencoder, with numbers from the
+# range of its codes. Below, the model of this chapter, with numbers from the distribution that it was trained for.
+# Chapter 2's judge strikes out what it does not take for a digit.
 
 # %% tags=["hide-input"]
 import torch
@@ -34,7 +34,7 @@ losses = {
     teaser: lambda model, x: -model.elbo(x, generator),
 }
 for m, loss in losses.items():
-    knobs = {"steps": 500, "batch_size": 100, "generator": generator}
+    knobs = {"steps": 400, "batch_size": 100, "generator": generator}
     fit(m, x, loss=loss, lr=3e-3, **knobs)
 with torch.no_grad():
     z = plain.encoder(x)
@@ -52,6 +52,7 @@ show_images(images, crossed=judge.label(images) < 0, columns=12, size=0.7)
 
 # %%
 import math
+from itertools import product
 
 import torch
 import torch.nn.functional as F
@@ -64,8 +65,8 @@ generator = make_generator(seed, device)
 # %% [markdown]
 # ## The data
 #
-# Chapter 2's digits, and its judge: ten small classifiers that refuse one real digit in twenty. Beside them, for all that
-# can be drawn on paper, the **plane**: shapes of points whose true density is known.
+# Chapter 2's digits, and its judge: ten small classifiers that refuse one real digit in twenty. Beside them, for
+# all that can be drawn on paper, the **plane**: shapes of points whose true density is known.
 
 # %%
 from course_lib.data import load_digits, load_plane
@@ -85,11 +86,11 @@ reality = judge.invalid_share(x_test)
 # %% [markdown]
 # ## From chapter 2: a wish
 #
-# Chapter 2 ended with two wishes. A decoder needs a **prior** $p(z)$ to draw codes from, and a training that makes it good
-# wherever the prior puts weight, not only at a thousand points. Start with the second. If the decoder must know its way
-# *around* a code, then let it practise there: add **noise** to each code before it is decoded. Neighbours of a code will have
-# to decode to the same thing, and what lies between two codes to something in between. So says the lecture. We try it, and
-# write down where the codes come to lie.
+# Chapter 2 ended with two wishes. A decoder needs a **prior** $p(z)$ to draw codes from, and a training that makes
+# it good wherever the prior puts weight, not only at a thousand points. Start with the second. If the decoder must
+# know its way *around* a code, then let it practise there: add **noise** to each code before it is decoded.
+# Neighbours of a code will have to decode to the same thing, and what lies between two codes to something in
+# between. So says the lecture. We try it, and write down where the codes come to lie.
 
 # %%
 from course_lib.models.autoencoder import Autoencoder, AutoencoderConfig
@@ -101,8 +102,8 @@ def normal(*shape):
     return torch.randn(shape, device=device, generator=generator)
 
 
-def train_autoencoder(Z, noise, leash):
-    config = AutoencoderConfig(latent=Z, features=64, depth=1)
+def train_autoencoder(noise, leash):
+    config = AutoencoderConfig(latent=16, features=64, depth=1)
     model = Autoencoder(config, generator=generator).to(device)
 
     def loss(model, x):
@@ -117,7 +118,7 @@ def train_autoencoder(Z, noise, leash):
 
 # %%
 ways = {"plain": (0, 0), "noise": (1, 0), "noise and leash": (1, 1)}
-wide = {name: train_autoencoder(16, *way) for name, way in ways.items()}
+wide = {name: train_autoencoder(*way) for name, way in ways.items()}
 
 
 def gaussian_codes(z, n):  # from a Gaussian with the codes' mean, covariance
@@ -125,74 +126,85 @@ def gaussian_codes(z, n):  # from a Gaussian with the codes' mean, covariance
     return z.mean(0) + normal(n, 16) @ root.T
 
 
-spread, refused = {}, {}
+@torch.no_grad()
+def between(model, start, end, t):  # the images t of the way between two
+    a, b = model.encoder(start), model.encoder(end)
+    return model.decoder((1 - t) * a + t * b).argmax(1)
+
+
+# %%
+a, b = torch.randint(447, (2, 2000), device=device, generator=generator)
+a, b = a[y_test[a] != y_test[b]], b[y_test[a] != y_test[b]]
+spread, refused, half_way = {}, {}, {}
 print("                 spread   no digit")
+print("                 of codes drawn  half-way")
 for name, m in wide.items():
     with torch.no_grad():
         z = m.encoder(x_train)
         drawn = m.decoder(gaussian_codes(z, 2000)).argmax(1)
     spread[name], refused[name] = z.std(0).mean(), judge.invalid_share(drawn)
-    print(f"{name:16s} {spread[name]:5.1f}    {refused[name]:6.0%}")
+    middle = between(m, x_test[a], x_test[b], 0.5)
+    half_way[name] = judge.invalid_share(middle)
+    shares = f"{refused[name]:6.0%} {half_way[name]:8.0%}"
+    print(f"{name:16s} {spread[name]:5.1f}  {shares}")
 assert spread["noise"] > 1.3 * spread["plain"], "it ran away"
-assert refused["noise"] > 0.6 * refused["plain"], "and is no better off"
-assert refused["noise and leash"] < refused["plain"] / 2, "now it is"
+for share in (refused, half_way):
+    assert share["noise"] > 0.5 * share["plain"], "and is little better off"
+    assert share["noise and leash"] < share["plain"] / 2, "now it is"
 
 # %% [markdown]
-# Noise alone does little. The encoder has a cheap way out: it moves the codes apart until the noise does not reach from one
-# to the next, and the ditches between them are as empty as before. The third row puts the codes on a **leash**: each pays
-# $\tfrac12 |z|^2$ nats for its distance from the origin. They can no longer run away, the noise reaches the neighbours, and of
-# what is drawn, nearly all are digits. See it with codes of two numbers. Below is what each decodes over the region where its codes lie:
+# Noise alone does little. The encoder has a cheap way out: it moves the codes apart until the noise does not reach
+# from one to the next, and the ditches between them are nearly as empty as before. The third row puts the codes on
+# a **leash**: each pays $\tfrac12 |z|^2$ nats for its distance from the origin. They can no longer run away, the
+# noise reaches the neighbours, and of what is drawn, or lies half-way between two digits, nearly all are digits.
+# Walk from one digit to another and see the ditch close:
 
 # %%
 from course_lib.explore import explore
 
-flat = {name: train_autoencoder(2, *way) for name, way in ways.items()}
+one_of_each = [int((y_test == digit).nonzero()[0, 0]) for digit in range(10)]
 
 
-def show_region(training):
-    model, n = flat[training], 14
-    with torch.no_grad():
-        z = model.encoder(x_train)
-        low, high = z.quantile(0.02, 0), z.quantile(0.98, 0)
-        across = torch.linspace(0, 1, n, device=device)
-        grid = torch.cartesian_prod(1 - across, across).flip(1)
-        images = model.decoder(low + (high - low) * grid).argmax(1)
-    tiles = images.view(n, n, 8, 8).transpose(1, 2).reshape(1, 8 * n, 8 * n)
-    return show_images(tiles, size=4.5)
+def show_way(pair, training):
+    here, there = (one_of_each[int(digit)] for digit in pair.split(" → "))
+    t = torch.linspace(0, 1, 10, device=device)[:, None]
+    ends = x_test[here : here + 1], x_test[there : there + 1]
+    images = between(wide[training], *ends, t)
+    return show_images(images, crossed=judge.label(images) < 0)
 
 
 explore(
-    show_region,
-    training=list(flat),
-    alt="what a decoder makes of the region in which its codes lie",
+    show_way,
+    pair=["0 → 1", "4 → 7", "3 → 6", "2 → 5", "1 → 8"],
+    training=list(wide),
+    alt="ten images on the straight way from one code to another",
 )
 
 # %% [markdown]
-# So the recipe is *noise and a leash*, and two questions are left. Why $\tfrac12|z|^2$ and not something else? And why
-# should the noise be equally wide everywhere? The answer to both is one inequality, and it is older than neural networks. It
-# comes from a model that can be fitted by hand.
+# So the recipe is *noise and a leash*, and two questions are left. Why $\tfrac12|z|^2$ and not something else? And
+# why should the noise be equally wide everywhere? The answer to both is one inequality, and it is older than neural
+# networks. It comes from a model that can be fitted by hand.
 
 # %% [markdown]
 # ## The Gaussian mixture: choose, then draw
 #
-# To draw a point from a **Gaussian mixture**, choose one of $K$ components by its weight, then draw from that component's
-# Gaussian. Here with $K = 3$:
+# To draw a point from a **Gaussian mixture**, choose one of $K$ components by its weight, then draw from that
+# component's Gaussian. Here with $K = 3$:
 
 # %%
-truth = {
-    "log_pi": torch.tensor([0.5, 0.3, 0.2], device=device).double().log(),
-    "mean": torch.tensor([[-1.0, 1.0], [1.5, 0.5], [0.5, -1.5]]).double(),
-    "root": torch.tensor(  # covariance = root rootᵀ
-        [
-            [[0.4, 0.0], [0.9, 0.4]],
-            [[0.4, 0.0], [-0.9, 0.5]],
-            [[1.2, 0.0], [0.2, 0.3]],
-        ]
-    ).double(),
-}
-log_pi, mean, root = (value.to(device) for value in truth.values())
-k = torch.multinomial(log_pi.exp(), 600, True, generator=generator)  # choose
-points = mean[k] + (root[k] @ normal(600, 2, 1).double())[..., 0]  # draw
+log_pi = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64).log()
+mean = torch.tensor([[-1.0, 1.0], [1.5, 0.5], [0.5, -1.5]]).double()
+root = torch.tensor(  # covariance = root rootᵀ
+    [
+        [[0.4, 0.0], [0.9, 0.4]],
+        [[0.4, 0.0], [-0.9, 0.5]],
+        [[1.2, 0.0], [0.2, 0.3]],
+    ]
+).double()
+dice = make_generator(seed)  # the plane is small: it stays on the CPU
+k = torch.multinomial(log_pi.exp(), 600, True, generator=dice)  # choose
+noise = torch.randn(600, 2, 1, generator=dice, dtype=torch.float64)
+points = mean[k] + (root[k] @ noise)[..., 0]  # draw
 
 # %%
 from course_lib.plots import show_plane
@@ -200,24 +212,26 @@ from course_lib.plots import show_plane
 show_plane(points, shares=F.one_hot(k, 3).double(), title="drawn, k known")
 
 # %% [markdown]
-# Now take the colours away. 600 points are given, and neither which component each came from nor where the components
-# are. It looks like a circle: knowing the colours, each component would be three averages; knowing the components, the colours
-# would follow by Bayes' rule. We know neither.
+# Many observations, few numbers: 600 points, and a model of 17 (two free weights, six for the means, nine for the
+# covariances). Now take the colours away. Neither is known which component each point came from nor where the
+# components are, and it goes round in a circle: knowing the colours, each component would be three averages;
+# knowing the components, the colours would follow by Bayes' rule.
 
 # %% [markdown]
 # ## The one equation
 #
-# The unknown choice is a **latent** variable, and a point's probability is the sum over all its values. The logarithm of a sum
-# is hard to maximise; so we bring in any distribution $q$ over the components, and split:
+# The unknown choice is a **latent** variable, and a point's probability is the sum over all its values. The
+# logarithm of a sum is hard to maximise; so we bring in any distribution $q$ over the components, and split:
 #
 # $$
 # \log p(x) \;=\; \underbrace{\mathbb{E}_{q}\bigl[\log p(x, k)\bigr] + H(q)}_{\text{the bound}}
 # \;+\; \underbrace{\mathrm{KL}\bigl(q \,\Vert\, p(k \mid x)\bigr)}_{\text{the gap, } \ge 0}
 # $$
 #
-# To check it, put $p(x,k) = p(k\mid x)\,p(x)$ into the bound: out comes $\log p(x) - \mathrm{KL}(q \Vert p(k\mid x))$, since
-# $\mathbb{E}_q[\log p(k \mid x)] + H(q)$ is minus that divergence. A Kullback–Leibler **divergence** is never negative (Jensen's
-# inequality: $\mathbb{E}_q[\log \tfrac{p}{q}] \le \log \mathbb{E}_q[\tfrac{p}{q}] = 0$), so whatever $q$ is, the bound is below $\log p(x)$.
+# To check it, put $p(x,k) = p(k\mid x)\,p(x)$ into the bound: out comes $\log p(x) - \mathrm{KL}(q \Vert p(k\mid
+# x))$, since $\mathbb{E}_q[\log p(k \mid x)] + H(q)$ is minus that divergence. A Kullback–Leibler **divergence** is
+# never negative (Jensen's inequality: $\mathbb{E}_q[\log \tfrac{p}{q}] \le \log \mathbb{E}_q[\tfrac{p}{q}] = 0$),
+# so whatever $q$ is, the bound is below $\log p(x)$.
 #
 # Here $p(x) = \sum_k \pi_k\, \mathcal N(x;\, \mu_k, \Sigma_k)$, and:
 #
@@ -228,10 +242,18 @@ show_plane(points, shares=F.one_hot(k, 3).double(), title="drawn, k known")
 # | $\log p(x, k)$ | `log_joint` | (N, K) |
 # | $q(k)$; at its best, the **responsibilities** $p(k \mid x)$ | `q` | (N, K) |
 #
-# The bound has two arguments, $q$ and the parameters, and **EM** climbs by turns. The **E step** takes the best $q$: the
-# responsibilities, for which the gap is zero and the bound touches. The **M step** keeps $q$ and takes the best parameters: each
-# component becomes the average of its share of the points. The bound rises; $\log p(x)$, which is above it, has to rise at
-# least as much. So EM never goes down.
+# (The underscore keeps the matrices apart from the library's argument `covariance`, which says of what kind they
+# are.)
+#
+# Each point has a $q$ of its own. The bound has two arguments, the $q$ and the parameters, and **EM** climbs by
+# turns. The **E step** takes the best $q$: the responsibilities, for which the gap is zero. The **M step** keeps
+# $q$ and takes the best parameters. Of the bound only $\sum_n \sum_k q_{nk} \bigl[\log \pi_k + \log \mathcal
+# N(x_n;\, \mu_k, \Sigma_k)\bigr]$ depends on them; its gradient for $\mu_k$ is $\Sigma_k^{-1} \sum_n q_{nk} (x_n -
+# \mu_k)$, which is zero at the weighted average of the points. In the same way $\Sigma_k$ becomes their weighted
+# covariance and $\pi_k$ the component's share of them.
+#
+# After the E step, bound and $\log p(x)$ are *equal*. The M step raises the bound, and $\log p(x)$ is still not
+# below it: so it has risen at least as much. EM never goes down.
 
 
 # %%
@@ -267,11 +289,10 @@ def log_likelihood(x, theta):  # nats a point
 # Start badly on purpose, with three round components close together, and keep a record after each half step.
 
 # %%
-wish = torch.eye(2, device=device).double()
-middle = torch.tensor([[0.0, 0.3], [0.4, 0.0], [0.2, -0.3]], device=device)
-start = torch.full((3,), 1 / 3, device=device).double().log()
-theta = theta0 = start, middle.double(), wish.expand(3, 2, 2)
-q = torch.full((600, 3), 1 / 3, device=device).double()
+middle = torch.tensor([[0.0, 0.3], [0.4, 0.0], [0.2, -0.3]]).double()
+even = torch.full((3,), 1 / 3, dtype=torch.float64)
+theta = theta0 = even.log(), middle, torch.eye(2).double().expand(3, 2, 2)
+q = even.expand(600, 3)
 record = [(q, theta)]
 for _ in range(40):
     q = e_step(points, theta)
@@ -286,6 +307,7 @@ rise = torch.tensor(above[2::2]) - torch.tensor(above[:-2:2])
 gap = torch.tensor(above) - torch.tensor(below)
 assert (rise > -1e-12).all(), "EM never goes down"
 assert (gap > -1e-12).all(), "the bound is below"
+assert (torch.tensor(below).diff() > -1e-12).all(), "and rises at each half"
 assert gap[1::2].max() < 1e-9, "after an E step it touches"
 assert gap[2:20:2].min() > 1e-4, "after an M step it does not"
 steps_shown = range(31)
@@ -308,9 +330,6 @@ def show_em(half_step):
     )
 
 
-show_em(6)
-
-# %%
 explore(
     show_em,
     half_step=steps_shown,
@@ -319,12 +338,13 @@ explore(
 )
 
 # %% [markdown]
-# Go through it by half steps. At an E step only the colours change, and the lower curve jumps up to the upper one. At an M step
-# only the ellipses change, and both curves rise, the upper one more. At the start, progress is slow, because three components
-# that claim the same points have little reason to part.
+# Go through it by half steps. At an E step only the colours change, and the lower curve jumps up to the upper one.
+# At an M step only the ellipses change, and both curves rise, the upper one more. After the first M step progress
+# is slow, because three components that claim the same points have little reason to part.
 #
-# The library's `GaussianMixture` takes the same steps. It is written differently: the logarithm of a Gaussian's density is linear in
-# $1$, $x$ and $xx^{\mathsf T}$, so an E step over all points and components is one matrix product.
+# The library's `GaussianMixture` takes the same steps. It is written differently: the logarithm of a Gaussian's
+# density is linear in $1$, $x$ and $xx^{\mathsf T}$, so an E step over all points and components is one matrix
+# product.
 
 # %%
 from course_lib.check import assert_close
@@ -332,7 +352,7 @@ from course_lib.models.gmm import GaussianMixture
 
 mixture = GaussianMixture(3)
 history = mixture.fit(
-    points, init=theta0, max_steps=40, tolerance=0, generator=generator
+    points, init=theta0, max_steps=40, tolerance=0, generator=dice
 )
 assert_close(mixture.mean, theta[1], tolerance=1e-6, name="the means")
 assert_close(mixture.covariance_, theta[2], tolerance=1e-6)
@@ -342,78 +362,84 @@ print(f"truth   {exact.log_prob(points).mean():.3f}")
 assert mixture.log_prob(points).mean() > exact.log_prob(points).mean()
 
 # %% [markdown]
-# On the points that it was fitted to, the fit is *likelier* than the truth that made them. It has 17 free numbers, and it uses
-# them. Keep that in mind.
+# On the points that it was fitted to, the fit is *likelier* than the truth that made them. It has 17 free numbers,
+# and it uses them. Keep that in mind.
 
 # %% [markdown]
 # ## Where you start, and what can go wrong
 #
-# EM climbs to the top of the hill it starts on. A **grid** of 25 Gaussians has a great many hills: two components share one crowd,
-# one sits between two others. **k-means++** chooses the starting points so that they lie apart: each new one with a
-# probability proportional to its squared distance from those chosen before. Twenty starts each:
+# EM climbs to the top of the hill it starts on. A **grid** of 25 Gaussians has a great many hills: two components
+# share one crowd, one sits between two others. **k-means++** {cite:p}`arthur2007kmeans` chooses the starting points
+# so that they lie apart: each new one with a probability proportional to its squared distance from the *nearest* of
+# those chosen before. Twenty starts each:
 
 # %%
 grid = load_plane("grid")
 
 
 def draw_points(density, n):
-    return density.sample(n, generator=generator, dtype=torch.float64)
+    return density.sample(n, generator=dice, dtype=torch.float64)
 
 
 crowd, more = draw_points(grid, 2000), draw_points(grid, 5000)
-floor = -grid.log_prob(more).mean().item()
+grid_nats = -grid.log_prob(more).mean().item()
 ends = {}
 for init in ("points", "k-means++"):
     fits = [GaussianMixture(25) for _ in range(20)]
     for m in fits:
-        m.fit(crowd, generator=generator, init=init)
+        m.fit(crowd, generator=dice, init=init)
     ends[init] = torch.tensor([-m.log_prob(more).mean() for m in fits])
-best = GaussianMixture(25)
-best.fit(crowd, generator=generator, restarts=20)
-likeliest = -best.log_prob(more).mean().item()
+chosen = GaussianMixture(25)
+chosen.fit(crowd, generator=dice, restarts=20)
+likeliest = -chosen.log_prob(more).mean().item()
 for init, nats in ends.items():
     print(f"{init:10s} {nats.median():.3f} nats, {nats.std():.3f} apart")
-print(f"best of 20 {likeliest:.3f}   (truth: {floor:.3f})")
+print(f"best of 20 {likeliest:.3f}   (truth: {grid_nats:.3f})")
 assert ends["k-means++"].median() < ends["points"].median() - 0.05
 assert likeliest < ends["k-means++"].median()
 worst = fits[ends["k-means++"].argmax()]
-show_plane(crowd, ellipses=(worst.mean, worst.covariance_))
+title = "the worst of twenty"
+show_plane(crowd, ellipses=(worst.mean, worst.covariance_), title=title)
 
 # %% [markdown]
-# The seeds that lie apart end nearer to the truth (these are nats per *new* point, so that a low number is not just luck with
-# the old ones), and the likeliest of twenty starts nearer still. The picture is the worst of the twenty: look for an ellipse
-# around two crowds, and for two in one.
+# The starts that lie apart end nearer to the truth (these are nats per *new* point, so that a low number is not
+# just luck with the old ones), and the likeliest of twenty starts nearer still. The picture is the worst of the
+# twenty: look for an ellipse around two crowds, and for two in one.
 #
-# The second trap is worse. Let a component shrink onto a single point: its density there grows without limit, and with it the
-# likelihood. The likelihood of a mixture *has no maximum*; only `floor`, the least width that a component may have, keeps it from infinity.
+# The second trap is worse. Let a component shrink onto a single point: its density there grows without limit, and
+# with it the likelihood. The likelihood of a mixture *has no maximum*; only `floor`, the least width that a
+# component may have, as a share of the data's, keeps it from infinity.
 
 # %%
 pinwheel = load_plane("pinwheel")
 few, new = draw_points(pinwheel, 60), draw_points(pinwheel, 5000)
 nats = {}
 print("20 components on 60 points, nats")
-print("least width    these   new points")
+print("least width    these   new ones")
 for width in (0.3, 0.1, 0.01, 0.0001):
     m = GaussianMixture(20)
-    m.fit(few, generator=generator, restarts=20, floor=width)
+    m.fit(few, generator=dice, restarts=20, floor=width)
     both = [-m.log_prob(x).mean().item() for x in (few, new)]
     nats[width] = both
     print(f"{width:10g}   {both[0]:6.2f}    {both[1]:6.2f}")
 seen = [these for these, _ in nats.values()]
 assert seen == sorted(seen, reverse=True), "ever likelier"
-assert nats[0.0001][1] > nats[0.3][1] + 3, "and ever worse"
-show_plane(few, ellipses=(m.mean, m.covariance_))
+for width in (0.01, 0.0001):
+    assert nats[width][1] > nats[0.3][1] + 3, "and far worse on new ones"
+show_plane(few, ellipses=(m.mean, m.covariance_), title="least width 0.0001")
 
 # %% [markdown]
-# The narrower a component may get, the better it looks on its own points, and the worse it is on new ones: needles of density
-# on the points that it has seen, and nothing between them. This is **memorising**, in its purest form. It will come back.
+# The narrower a component may get, the better it looks on its own points. On new ones it soon costs several times
+# as much: needles of density on the points that it has seen, and nothing between them. This is **memorising**, in
+# its purest form. It will come back.
 
 # %% [markdown]
 # ## How many components?
 #
-# A spiral is no mixture of Gaussians, but enough of them can follow it. Train on 1,000 points and watch three curves: the
-# negative log-likelihood of the training points; of held-out points; and the **Bayesian information criterion**, which does
-# not look at held-out points but adds $\tfrac12 \log N$ nats for each free number, here shared out over the N points.
+# A spiral is no mixture of Gaussians, but enough of them can follow it. Train on 1,000 points and watch three
+# curves: the negative log-likelihood of the training points; of held-out points; and the **Bayesian information
+# criterion**, which does not look at held-out points but adds $\tfrac12 \log N$ nats for each free number, here
+# shared out over the N points.
 
 # %%
 from course_lib.plots import show_curves
@@ -424,21 +450,25 @@ Ks = [1, 2, 4, 8, 12, 16, 24, 32, 48]
 mixtures = {K: GaussianMixture(K) for K in Ks}
 curves = {"training points": [], "held-out points": [], "BIC / 2N": []}
 for K, m in mixtures.items():
-    m.fit(known, generator=generator, restarts=5)
+    m.fit(known, generator=dice, restarts=5)
     seen, held_out = (-m.log_prob(x).mean().item() for x in (known, unknown))
-    price = (6 * K - 1) * math.log(1000) / 2 / 1000
-    for name, nats in zip(curves, (seen, held_out, seen + price), strict=True):
-        curves[name].append(nats)
-floor = -spiral.log_prob(unknown).mean().item()
-best = {name: Ks[nats.index(min(nats))] for name, nats in curves.items()}
-assert best["training points"] == 48, "the more the better, it thinks"
-assert 12 <= best["held-out points"] <= 32 and 8 <= best["BIC / 2N"] <= 24
+    size = (6 * K - 1) * math.log(1000) / 2 / 1000
+    for name, n in zip(curves, (seen, held_out, seen + size), strict=True):
+        curves[name].append(n)
+spiral_nats = -spiral.log_prob(unknown).mean().item()
+lowest = {name: Ks[n.index(min(n))] for name, n in curves.items()}
+assert lowest["training points"] == 48, "the more the better, it thinks"
+assert curves["training points"][-1] < spiral_nats, "likelier than the truth"
+assert 12 <= lowest["held-out points"] <= 32
+assert 8 <= lowest["BIC / 2N"] <= lowest["held-out points"]
 assert curves["held-out points"][-1] > min(curves["held-out points"]) + 0.05
+
+# %%
 show_curves(
-    {name: (Ks, nats) for name, nats in curves.items()},
+    {name: (Ks, n) for name, n in curves.items()},
     xlabel="components K",
     ylabel="nats per point",
-    floors={"the truth": floor},
+    floors={"the truth": spiral_nats},
 )
 
 
@@ -447,7 +477,7 @@ def show_mixture(K):
     m = mixtures[K]
     nats = -m.log_prob(unknown).mean().item()
     ellipses = m.mean, m.covariance_
-    title = f"held-out {nats:.2f} nats (truth {floor:.2f})"
+    title = f"held-out {nats:.2f} nats (truth {spiral_nats:.2f})"
     return show_plane(ellipses=ellipses, log_prob=m.log_prob, title=title)
 
 
@@ -459,20 +489,23 @@ explore(
 )
 
 # %% [markdown]
-# Few components cut the corners; many find needles again. Held-out points and the BIC agree on about twenty.
+# Few components cut the corners; many find needles again. Held-out points and the BIC both turn, the BIC, which has
+# seen no held-out point, no later than they. Only the training points never do: they fall below the dotted line,
+# likelier than the truth.
 
 # %% [markdown]
 # ## Infinitely many components
 #
-# Look at the ellipses for K = 16: they stand in a row. A mixture has to store each one's place, six numbers apiece, and does not
-# know that they lie on a curve. So let a *function* say where the component with the label $z$ lies, and let $z$ be any number:
-# $z \sim \mathcal N(0, 1)$, and then $x \sim \mathcal N(\mu(z), \sigma^2)$. Take $\mu$ to be an arc. With K labels drawn from the prior
-# this is a mixture of K equal components; move the slider and see what it becomes.
+# Look at the ellipses for K = 16: they stand in a row. A mixture has to store each one's place, six numbers apiece,
+# and does not know that they lie on a curve. So let a *function* say where the component with the label $z$ lies,
+# and let $z$ be any number: $z \sim \mathcal N(0, 1)$, and then $x \sim \mathcal N(g(z), s^2)$. Take $g$ to be an
+# arc. With K labels drawn from the prior this is a mixture of K equal components; move the slider and see what it
+# becomes.
 
 
 # %%
 def arc(z):  # a decoder, written by hand: (K,) -> (K, 2)
-    angle = 2.2 * torch.erf(z / 2**0.5)
+    angle = 2.2 * torch.erf(z / 2**0.5)  # spreads a normal z evenly
     return 3 * torch.stack([angle.cos(), angle.sin()], 1)
 
 
@@ -496,29 +529,33 @@ explore(
 )
 
 # %% [markdown]
-# In the limit, the sum over components is an integral, $p(x) = \int p(z)\, p(x \mid z)\, dz$: **a mixture with infinitely many
-# components**, and no more numbers than the function $\mu$ has. Now let $\mu$ be a neural network and $x$ an image. It is a
-# decoder! Choose a code by the prior, then draw the image from what the decoder says. All that is missing is EM.
+# In the limit, the sum over components is an integral, $p(x) = \int p(z)\, p(x \mid z)\, dz$: **a mixture with
+# infinitely many components**, and no more numbers than the function $g$ has. Now let $g$ be a neural network and
+# $x$ an image. It is a decoder! Choose a code by the prior, then draw the image from what the decoder says. EM is
+# still missing.
 #
-# The M step is no problem: it is a few steps of gradient ascent on the bound. But the E step is: the best $q$, $p(z \mid x)$,
-# needs Bayes' rule, and its denominator is the very integral that we cannot do. Then take a $q$ that is not the best. The
-# bound does not care! A second network looks at $x$ and answers with a Gaussian, $q(z\mid x) = \mathcal N(\mu(x), \sigma^2(x))$: an
-# **encoder**. And the two networks climb together:
+# The M step is no problem: it is a few steps of gradient ascent on the bound. But the E step is one: the best $q$,
+# $p(z \mid x)$, needs Bayes' rule, and its denominator is the very integral that we cannot do. Then take a $q$ that
+# is not the best. The bound does not care! A second network looks at $x$ and answers with a Gaussian, $q(z\mid x) =
+# \mathcal N(\mu(x), \sigma^2(x))$: an **encoder**. And the two networks climb together:
 #
 # $$
 # \log p(x) \;\ge\; \underbrace{\mathbb{E}_{q(z \mid x)}\bigl[\log p(x \mid z)\bigr]
 # - \mathrm{KL}\bigl(q(z \mid x) \,\Vert\, p(z)\bigr)}_{\text{the evidence lower bound, ELBO}}
 # $$
 #
-# It is the same bound, with $\log p(x, z) = \log p(x\mid z) + \log p(z)$ and $H(q) + \mathbb{E}_q[\log p(z)]$ read as minus a
-# divergence. This is the **variational autoencoder**, VAE. Its first term is chapter 2's loss, with noise on the code. Its second is the leash, and
-# for Gaussians it has a closed form, in which the leash of our experiment can be found:
+# It is the same bound, with $\log p(x, z) = \log p(x\mid z) + \log p(z)$ and $H(q) + \mathbb{E}_q[\log p(z)]$ read
+# as minus a divergence. This is the **variational autoencoder**, VAE. Its first term is chapter 2's loss, with
+# noise on the code. Its second is the leash, and for Gaussians it has a closed form, in which the leash of our
+# experiment can be found:
 #
 # $$ \mathrm{KL} = \tfrac12 \sum_{j=1}^{Z} \bigl(\mu_j^2 + \sigma_j^2 - 1 - \log \sigma_j^2\bigr) $$
 #
-# (From $\mathbb{E}_q[\log q - \log p]$, with $\mathbb{E}_q[z_j^2] = \mu_j^2 + \sigma_j^2$ and $\mathbb{E}_q[(z_j-\mu_j)^2/\sigma_j^2] = 1$.) So both
-# questions are answered: the leash is $\tfrac12 |\mu|^2$ because the prior is a Gaussian, and each code may choose how much noise it
-# takes, at a price: being exact costs $-\log \sigma_j$.
+# (From $\mathbb{E}_q[\log q - \log p]$, with $\mathbb{E}_q[z_j^2] = \mu_j^2 + \sigma_j^2$ and
+# $\mathbb{E}_q[(z_j-\mu_j)^2/\sigma_j^2] = 1$.) So both questions are answered: the leash is $\tfrac12 |\mu|^2$
+# because the prior is a Gaussian, and each code may choose how much noise it takes, at a price: being exact costs
+# $-\log \sigma_j$. Put $\sigma_j = 1$, and $\mathrm{KL} = \tfrac12|\mu|^2$: the third row of our table *was* a VAE,
+# one whose noise is the same everywhere.
 #
 # | symbol | in the code | shape |
 # |---|---|---|
@@ -540,7 +577,8 @@ dropout = 0.1  # a thousand digits are few: hide a tenth of everything
 # %% [markdown]
 # ## Build the encoder, and look
 #
-# The network's last layer gives two numbers for each latent: where, and how sure.
+# The network's last layer gives two numbers for each latent: where, and how sure. What does it say before any
+# training?
 
 # %%
 from course_lib.models.vae import VAE, VAEConfig
@@ -560,8 +598,8 @@ wide_mu, width = mu.std(0).mean(), (log_var / 2).exp().mean()
 print(f"untrained: mu ± {wide_mu:.2f}, sigma {width:.2f}")
 
 # %% [markdown]
-# Every image says nearly the same: *a little off the middle, give or take one*. That is almost the prior, so the second term is
-# almost nothing:
+# Every image says nearly the same: *a little off the middle, give or take one*. That is almost the prior, so the
+# second term is almost nothing:
 
 
 # %% tags=["twin:course_lib.prob.gaussian_kl"]
@@ -572,10 +610,10 @@ def gaussian_kl(mu, log_var):
 # %%
 from torch.distributions import Normal
 
-q, p = Normal(mu, (log_var / 2).exp()), Normal(0.0, 1.0)
+q_z, p_z = Normal(mu, (log_var / 2).exp()), Normal(0.0, 1.0)
 kl = gaussian_kl(mu, log_var)
-z = q.sample((4000,))
-by_hand = (q.log_prob(z) - p.log_prob(z)).sum(2).mean(0)
+z = q_z.sample((4000,))
+by_hand = (q_z.log_prob(z) - p_z.log_prob(z)).sum(2).mean(0)
 error = (by_hand - kl).abs().max().item()
 print(f"KL: {kl.mean():.2f} nats; by 4,000 draws {by_hand.mean():.2f}")
 assert (kl > 0).all() and error < 0.3, "the closed form is right"
@@ -583,9 +621,9 @@ assert (kl > 0).all() and error < 0.3, "the closed form is right"
 # %% [markdown]
 # ## Build the draw, and see why it is written so
 #
-# $z$ is drawn, and the encoder must learn through the draw. Write it as $z = \mu + \sigma \epsilon$ with $\epsilon \sim \mathcal N(0,1)$: the
-# same distribution, but now chance is an input like any other, and $z$ moves when $\mu$ and $\sigma$ do. This is the
-# **reparameterisation** trick.
+# $z$ is drawn, and the encoder must learn through the draw. Write it as $z = \mu + \sigma \epsilon$ with $\epsilon
+# \sim \mathcal N(0,1)$: the same distribution, but now chance is an input like any other, and $z$ moves when $\mu$
+# and $\sigma$ do. This is the **reparameterisation** trick.
 
 
 # %% tags=["twin:course_lib.models.vae.rsample"]
@@ -595,9 +633,9 @@ def rsample(mu, log_var, generator):
 
 
 # %% [markdown]
-# And the decoder. Chapter 2's had 17 free numbers for each pixel, one a level. But levels of ink are neighbours: where 9 is
-# likely, 10 is too. So this one mixes its 17 logits from three **tones**, curves over the levels that all pixels share; the
-# network only says how much of each. Beside them each pixel has its own habit, `base`.
+# And the decoder. Chapter 2's gave 17 numbers for each pixel, one a level. But levels of ink are neighbours: where
+# 9 is likely, 10 is too. So this one mixes the 17 logits from three **tones**, curves over the levels that all
+# pixels share; the network only says how much of each. Beside them each pixel has its own habit, `base`.
 
 
 # %%
@@ -608,9 +646,10 @@ def decode(z):  # (B, Z) -> logits (B, V, 1, 8, 8)
 
 
 # %% [markdown]
-# How else could a gradient go through a draw? With $\nabla_\mu \log q$: for any function $f$,
-# $\nabla_\mu\, \mathbb{E}_q[f(z)] = \mathbb{E}_q[f(z)\, \nabla_\mu \log q(z)]$, and nobody needs $f$'s gradient. This **score function**
-# estimate is right on average, as is the other. What differs is how far a single draw is off. For one image, 4,000 draws of each:
+# How else could a gradient go through a draw? With $\nabla_\mu \log q$: for any function $f$, $\nabla_\mu\,
+# \mathbb{E}_q[f(z)] = \mathbb{E}_q[f(z)\, \nabla_\mu \log q(z)]$, and nobody needs $f$'s gradient. This **score
+# function** estimate is right on average, as is the other. What differs is how far a single draw is off. For one
+# image, 4,000 draws of each:
 
 
 # %%
@@ -626,19 +665,22 @@ estimates = {
     "score function": f * score.detach(),
     "less a baseline": (f - f.mean()) * score.detach(),
 }
-print("gradient for mu: mean and spread")
+print("gradient for mu    mean      one draw")
 for name, g in estimates.items():
-    print(f"{name:16s}{g[:, 0].mean():5.2f} ±{g.std(0).mean():6.2f}")
-variance = {name: g.var(0).mean().item() for name, g in estimates.items()}
-difference = (through - estimates["less a baseline"]).mean(0)
-standard_error = (variance["less a baseline"] / 4000) ** 0.5
-assert difference.abs().max() < 5 * standard_error, "they agree on average"
-reparameterised, plain, less = variance.values()
-assert less > 10 * reparameterised and plain > 1000 * reparameterised
+    g = g[:, 0]  # of the first latent
+    error = g.std() / 4000**0.5
+    print(f"{name:15s}{g.mean():6.2f} ±{error:5.2f} ±{g.std():7.2f}")
+through, raw, less = (g.var(0).mean() for g in estimates.values())
+exact, *others = (g.mean(0) for g in estimates.values())
+for other, variance in zip(others, (raw, less), strict=True):
+    standard_error = (variance / 4000).sqrt()
+    assert (other - exact).abs().max() < 5 * standard_error, "they agree"
+assert less > 8 * through and raw > 2e4 * through
 
 # %% [markdown]
-# To be as exact as one reparameterised draw, the score function needs a hundred thousand; with a baseline, still some thirty. (It comes back in chapter 9, where $f$ has no
-# gradient and there is no choice.)
+# To be as exact as one reparameterised draw, the score function needs tens of thousands; with a baseline (its mean,
+# subtracted first), still ten or more. (It comes back in chapter 9, where $f$ has no gradient and there is no
+# choice.)
 
 # %% [markdown]
 # ## Put together: the ELBO
@@ -699,6 +741,7 @@ print(f"uniform                        {64 * math.log(17):6.1f}")
 assert table["three tones"][0] < table["17 numbers a pixel"][0] - 2
 assert table["three tones"][1] < 95.0 < no_code and seconds < 40
 
+# %%
 smooth = torch.tensor(history.loss).unfold(0, 20, 5).mean(1)
 show_curves(
     {"training batches": (range(20, steps + 1, 5), smooth)},
@@ -709,38 +752,53 @@ show_curves(
 )
 
 # %% [markdown]
-# Chosen on the validation digits, the three tones win: sharing what can be shared is worth more than freedom when there are a thousand
-# images. And note what the number is. Chapter 2's loss was the price of an image *once the code is there*. This one pays for the
-# code too: it is an upper bound on $-\log p(x)$, in the same currency as the PixelCNN of chapter 4, which asks 81 nats for these
-# very digits.
+# Where the curve crosses the dotted line, the code begins to pay. Chosen on the validation digits (they are the
+# harder ones, for both models), the three tones win: sharing what can be shared is worth more than freedom when
+# there are a thousand images. Here they are, as they were learnt:
+
+# %%
+show_curves(
+    {f"tone {n + 1}": (range(17), tone) for n, tone in enumerate(vae.tone)},
+    xlabel="level of ink",
+    ylabel="added to the logits",
+)
+
+# %% [markdown]
+# Neighbouring levels rise and fall together, in slow waves.
+#
+# And note what the number is. Chapter 2's loss was the price of an image *once the code is there*. This one pays
+# for the code too: it is an upper bound on $-\log p(x)$, in the same currency as the PixelCNN of chapter 4, which
+# asks less than 82.5 nats for these very digits. As a density, the VAE is clearly the worse.
 
 # %% [markdown]
 # ## How far below is the bound?
 #
-# The encoder's $q$ is not $p(z\mid x)$, so there is a gap. To see it, draw several codes for an image and average their
-# **importance weights** $p(x, z)/q(z\mid x)$: the logarithm of the average is a bound again, and a tighter one the more are drawn
-# (with one draw it is the ELBO).
+# The encoder's $q$ is not $p(z\mid x)$, so there is a gap. To see it, draw several codes for an image and average
+# their **importance weights** $p(x, z)/q(z\mid x)$: the logarithm of the average is a bound again (Jensen once
+# more: $\mathbb E[\log \bar w] \le \log \mathbb E[\bar w] = \log p(x)$), and a tighter one the more are drawn. With
+# one draw it is the ELBO.
 
 # %%
-Ks = [1, 10, 100, 1000]
+counts = [1, 10, 100, 1000]
 with torch.no_grad():
-    bounds = [-vae.log_prob_bound(x_test, K, generator).mean() for K in Ks]
-bounds = [nats.item() for nats in bounds]
+    bounds = [-vae.log_prob_bound(x_test, K, generator) for K in counts]
+bounds = [nats.mean().item() for nats in bounds]
 print("draws   nats per image, at most")
-for K, nats in zip(Ks, bounds, strict=True):
+for K, nats in zip(counts, bounds, strict=True):
     print(f"{K:5d}   {nats:6.2f}")
 assert bounds == sorted(bounds, reverse=True), "the more, the tighter"
 assert abs(bounds[0] - table["three tones"][1]) < 1, "one draw: the ELBO"
+assert bounds[0] - bounds[3] > 1 and bounds[2] - bounds[3] < 0.5
 
 # %% [markdown]
-# Is it a bound at all, and does it ever touch? Where both networks are linear and $p(x\mid z)$ a Gaussian, $\log p(x)$ is known:
-# $x \sim \mathcal N(b,\, WW^{\mathsf T} + \sigma^2 I)$. Give such a VAE the true posterior by hand, and then one that is too wide.
+# The gap was more than a nat, and the last tenfold brings hardly anything more. Is it a bound at all, and does it
+# ever touch? Where both networks are linear and $p(x\mid z)$ a Gaussian, $\log p(x)$ is known: $x \sim \mathcal
+# N(b,\, WW^{\mathsf T} + \sigma^2 I)$. Give such a VAE the true posterior by hand, and then one that is too wide.
 
 # %%
 config = VAEConfig(shape=(2,), likelihood="gaussian", latent=1, depth=0)
-linear = VAE(config, generator=generator).to(device).double()
-W = torch.tensor([[1.5], [1.0]], device=device).double()
-noise_var = 0.25
+linear = VAE(config, generator=dice).double()
+W, noise_var = torch.tensor([[1.5], [1.0]]).double(), 0.25
 posterior_var = noise_var / (noise_var + W.square().sum())  # of p(z | x)
 
 
@@ -754,28 +812,33 @@ def gap_of(stretch):  # exact log p(x) less the ELBO, q this much too wide
     encoder.weight[0] = W[:, 0] * posterior_var / noise_var
     encoder.bias[0] = 0
     encoder.bias[1] = (posterior_var * stretch**2).log()
-    x = linear.sample(40_000, generator=generator)
+    x = linear.sample(40_000, generator=dice)
     covariance_ = W @ W.T + noise_var * torch.eye(2).to(W)
     p = MultivariateNormal(torch.zeros(2).to(W), covariance_)
-    bound = linear.log_prob_bound(x, 1, generator)  # one draw: the ELBO
+    bound = linear.log_prob_bound(x, 1, dice)  # one draw: the ELBO
     return (p.log_prob(x) - bound).mean().item()
 
 
 gaps = {stretch: gap_of(stretch) for stretch in (1, 1.5, 2)}
 for stretch, gap in gaps.items():
     by_theory = (stretch**2 - 1) / 2 - math.log(stretch)
-    print(f"{stretch:3} × as wide: gap {gap:.3f} ({by_theory:.3f})")
+    print(f"{stretch:3} × as wide: gap {abs(gap):.3f} ({by_theory:.3f})")
     assert abs(gap - by_theory) < 0.05, "the gap is the divergence"
 assert abs(gaps[1]) < 1e-9, "with the true posterior it touches"
 
 # %% [markdown]
 # With the true posterior the bound *is* $\log p(x)$, and too wide a $q$ costs exactly its divergence.
+#
+# How good is it on images that others have published numbers for? The same class, Bernoulli pixels, 50 latents, on
+# MNIST binarised anew at each step, after 15 minutes on one core: **87.90** nats with 5,000 draws (`python
+# benchmarks/binarised_mnist.py vae --source dynamic --minutes 15`), where {cite:t}`burda2016importance` report
+# 86.76.
 
 # %% [markdown]
 # ## Does it generate?
 #
-# First with codes of two numbers, and the slider of chapter 2: the same plane, the same cross. Only now there is a prior, and
-# the sliders span where it has its weight.
+# First with codes of two numbers, and the slider of chapter 2: the same plane, the same cross. Only now there is a
+# prior, and the sliders span where it has its weight.
 
 # %%
 import numpy as np
@@ -802,20 +865,23 @@ explore(
 )
 
 # %% [markdown]
-# No ditches, and no edge to fall off: the codes crowd around the origin, touching each other. With 16 numbers we ask the judge.
-# A generator that draws one good digit over and over would please it, so beside the refused we count how many **different digits**
-# there are among the accepted: $e^H$ of their shares, 10 if all are equally frequent, 1 if all are the same.
+# The codes lie around the origin, where the prior puts its weight, and wherever you stand there, a neighbour is
+# near; the middle, where all classes meet, is the muddiest place. With 16 numbers we ask the judge. A generator
+# that draws one good digit over and over would please it, so beside the refused we count how many **different
+# digits** there are among the accepted: $e^H$ of their shares, 10 if all are equally frequent, 1 if all are the
+# same.
 
 
 # %%
 def verdict(images):  # share refused, and how many different digits
-    label = judge.label(images)
+    label = judge.label(images).cpu()
     share = torch.bincount(label[label >= 0], minlength=10).double()
     share = share / share.sum()
     digits = torch.special.entr(share).sum().exp().item()
     return (label < 0).float().mean().item(), digits
 
 
+# %%
 with torch.no_grad():
     z = wide["plain"].encoder(x_train)
     low, high = z.min(0).values, z.max(0).values
@@ -824,6 +890,9 @@ with torch.no_grad():
     drawn = {k: wide["plain"].decoder(c).argmax(1) for k, c in codes.items()}
 sets = {"real digits": x_test}
 sets |= {f"autoencoder, {k}": images for k, images in drawn.items()}
+with torch.no_grad():
+    logits = wide["noise and leash"].decoder(normal(2000, 16))
+sets["noise, leash, prior"] = logits.argmax(1)
 sets["VAE, prior"] = vae.sample(2000, generator=generator, mean=True)
 results = {name: verdict(images) for name, images in sets.items()}
 print("                       refused  digits")
@@ -834,17 +903,18 @@ assert results["VAE, prior"][0] <= min(from_box, from_gaussian) / 2
 assert results["VAE, prior"][1] > 8, "and not always the same"
 
 # %% [markdown]
-# The wish has come true. (These are the likeliest levels of each pixel, as in chapter 2.) Do not rejoice at being better than real digits,
-# though: real handwriting has its odd ones, and a model that never draws one is too tidy. Two more numbers of this table will be
-# taken apart below.
+# By the judge's count the wish has come true. (These are the likeliest levels of each pixel, as in chapter 2.) Most
+# of the way was made by noise and leash, with the same small network as the plain autoencoder; what the VAE adds is
+# the bound on $\log p(x)$, and noise that each code chooses. Do not rejoice at being better than real digits,
+# though: real handwriting has its odd ones, and a model that never draws one is too tidy.
 
 # %% [markdown]
 # ## The weight of the leash
 #
-# Multiply the KL by a **weight** $\beta$. For each: the price of the image given the code, the KL, and −ELBO, which is their sum. How
-# much does a code *know* of its image? The **mutual information** of code and image is the KL less the divergence of all codes
-# together from the prior; we average densities over the test digits, so it cannot show more than $\ln 447 = 6.1$ nats. A latent is
-# **active** if its $\mu_j$ varies from image to image (by more than 0.01).
+# Multiply the KL by a **weight** $\beta$. For each: −ELBO, and how much of it is the KL. How much does a code
+# *know* of its image? The **mutual information** of code and image is the KL less the divergence of all codes
+# together from the prior; we average densities over the test digits, so it cannot show more than $\ln 447 = 6.1$
+# nats. A latent is **active** if the variance of its $\mu_j$ over the training images is above 0.01.
 
 
 # %%
@@ -872,16 +942,16 @@ found = {b: measures(m) for b, m in leashed.items()}
 # %%
 from course_lib.typeset import show_table
 
-names = ["β", "−ELBO", "KL", "active", "knows", "refused", "digits"]
+names = ["β", "−ELBO", "KL", "active", "knows", "refused", "digits"]  # nats
 formats = ["{:.1f}", "{:.1f}", "{}", "{:.1f}", "{:.1%}", "{:.1f}"]
 rows = [
-    [b, *(f.format(v) for f, v in zip(formats, found[b], strict=True))]
+    [b, *(f.format(abs(v)) for f, v in zip(formats, found[b], strict=True))]
     for b in betas
 ]
 kls = [found[b][1] for b in betas]
 assert kls == sorted(kls, reverse=True), "the tighter, the nearer the prior"
 assert min(found, key=lambda b: found[b][0]) == 1, "what was trained for"
-assert found[10][2] == 0 and found[10][5] < 3, "collapsed"
+assert found[10][2] == 0 and found[10][5] < 4, "collapsed"
 assert abs(found[10][0] - no_code) < 2, "to the pixel histograms"
 assert found[0][4] > 2 * found[1][4], "without it, the prior is a guess"
 show_table(names, rows)
@@ -908,17 +978,20 @@ explore(
 # %% [markdown]
 # First row: test digits. Second: rebuilt. Below: drawn from the prior.
 #
-# With $\beta = 0$ nothing holds the codes: they say all there is to say, and lie where they like. A draw from the prior is a guess as in
-# chapter 2, and more of the draws are refused. With $\beta = 10$ every latent has given up: $q(z\mid x)$ *is* the prior, whatever $x$ is, the
-# code knows nothing, and the decoder draws the one image that suits all. This is **posterior collapse**. The KL is 0, −ELBO is that
-# of the pixel histograms, and the judge, who sees one image at a time, *refuses nothing*. That is why we count the digits. In between, every nat that the code may not say makes the images more alike and the prior
-# easier to hit.
+# With $\beta = 0$ nothing holds the codes: they say all there is to say, and lie where they like. A draw from the
+# prior is a guess as in chapter 2, and more of the draws are refused. With $\beta = 10$ every latent has given up:
+# $q(z\mid x)$ *is* the prior, whatever $x$ is, the code knows nothing, and the decoder draws the one image that
+# suits all. This is **posterior collapse**. The KL is 0, −ELBO is that of the pixel histograms, and the judge, who
+# sees one image at a time, *refuses nothing*. That is why we count the digits. In between one buys ease of drawing
+# with what the code may say: up to $\beta = 1$ the refusals fall at hardly any loss of variety, beyond it the price
+# rises. (The first rows stand at the ceiling of 6.1 nats: from the code one can tell *which* of the 447 images it
+# was, and this estimate cannot show more.)
 
 # %% [markdown]
 # ## Say which digit
 #
-# The mixture's choice $k$ was a label. Give the label to both networks, and the **conditional VAE** learns $p(x \mid y)$: what is left
-# for $z$ is the handwriting.
+# The mixture's choice $k$ was a label. Give the label to both networks, and the **conditional VAE** learns $p(x
+# \mid y)$: what is left for $z$ is the handwriting.
 
 # %%
 conditional, _ = train(x_train, y_train, classes=10, steps=500)
@@ -934,88 +1007,108 @@ assert obeyed > 0.9 and given_y < found[1][0]
 show_images(images.view(10, 6, 1, 8, 8).transpose(0, 1).flatten(0, 1))
 
 # %% [markdown]
-# A column for each digit, a row for each draw. Being told the digit saves about a nat against the same VAE without it: the code does not have to
-# say it any more.
+# A column for each digit, a row for each draw. Being told the digit saves a little: the code does not have to say
+# it any more.
 
 # %% [markdown]
 # ## What is still wrong
 #
-# The lecture has three complaints about the VAE, and all can be measured.
+# The lecture's complaints about the VAE can all be measured.
 #
 # ### It may just memorise
 #
-# A VAE is praised for being as similar as possible to the images it was given. It could simply give them back. To find out, measure
-# the distance from each draw to the *nearest training image*, and do the same for held-out digits. A digit that is really new is as
-# far away as those; a draw that is nearer than the nearer half of them is suspicious. Beside it, −ELBO on the training images and on held-out ones.
+# A VAE is praised for being as similar as possible to the images it was given. It could simply give them back. To
+# find out, measure how far a draw is from the *nearest training image*, and call it a **copy** if it is nearer than
+# all but one in twenty of the held-out digits: of digits that are really new, then, about 5 per cent pass for
+# copies. Draw codes from the prior; and draw them around the codes of the training images, $z \sim q(z \mid x)$,
+# the places that the decoder knows.
 
 # %%
-features_of, amounts = [16, 64, 256], [50, 200, 1000]
+widths, amounts = [16, 64, 256], [50, 200, 1000]
 
 
-def nearest(images, known):  # how far, in levels, and which it is
+def nearest(images, known):  # how far, in levels
     flat = [t.flatten(1).float() for t in (images, known)]
-    return torch.cdist(*flat).min(1)
+    return torch.cdist(*flat).min(1).values
 
 
-memory, copies = {}, {}
-for n in amounts:
+def copied(images, known):  # the share nearer than new digits are
+    usual = nearest(x_test, known).quantile(0.05)
+    return (nearest(images, known) < usual).float().mean().item()
+
+
+memory, models = {}, {}
+for n, features in product(amounts, widths):
     known = x_train[:n]
-    usual = nearest(x_test, known).values.median()
-    for features in features_of:
-        size = {"features": features, "dropout": 0}
-        model, _ = train(known, steps=400, **size)
-        drawn = model.sample(1000, generator=generator, mean=True)
-        away, which = nearest(drawn, known)
-        suspicious = (away < usual).float().mean().item()
-        costs = cost(model, known), cost(model, x_test)
-        memory[n, features] = suspicious, *costs
-        ten = away.argsort()[:10]
-        copies[n, features] = torch.cat([drawn[ten], known[which[ten]]])
+    model, _ = train(known, steps=400, features=features, dropout=0)
+    with torch.no_grad():
+        z = rsample(*model.encoder(known.repeat(1000 // n, 1, 1, 1)), generator)
+    drawn = model.sample(1000, generator=generator, mean=True)
+    copies = copied(drawn, known), copied(model.observe(z), known)
+    costs = cost(model, known), cost(model, x_test)
+    memory[n, features] = *copies, judge.invalid_share(drawn), *costs
+    models[n, features] = model
 
 # %%
-near = {key: share for key, (share, *_) in memory.items()}
-rows = [
-    [n, f, f"{share:.0%}", f"{seen:.0f}", f"{new:.0f}"]
-    for (n, f), (share, seen, new) in memory.items()
-]
+new = {n: copied(x_valid, x_train[:n]) for n in amounts}
+copies = {key: share for key, (share, *_) in memory.items()}
+learnt = {key: share for key, (_, share, *_) in memory.items()}
 for n in (50, 200):
-    assert near[n, 64] > max(0.12, near[n, 16] + 0.1), "larger, nearer"
-assert near[50, 64] > 2 * near[1000, 64], "fewer, nearer"
-assert near[200, 256] > 2 * near[1000, 256]
-assert near[50, 256] < near[50, 64] + 0.1, "but no nearer than that"
-assert memory[50, 256][1] < 40 < 200 < memory[50, 256][2], "by heart"
-assert memory[1000, 256][2] - memory[1000, 256][1] < 15, "and here not"
-show_table(["images", "features", "near", "seen", "held out"], rows)
-
-# %%
-show_images(copies[50, 64])
+    assert copies[n, 256] > 1.5 * new[n] > copies[n, 16], "larger: copies"
+assert copies[1000, 256] < new[1000] < 0.12, "more images: none"
+assert learnt[50, 256] > 0.9 and learnt[50, 16] < 0.1 < learnt[50, 64]
+assert learnt[200, 256] > 0.6 > learnt[1000, 256] > learnt[1000, 16]
+assert memory[50, 256][2] > 0.3 > 0.2 > memory[1000, 256][2], "ditches"
+assert memory[50, 256][3] < 40 < 200 < memory[50, 256][4], "by heart"
+header = ["images", "features", "prior", "at home", "no digit", "seen", "new"]
+forms = ["{:.0%}", "{:.0%}", "{:.0%}", "{:.0f}", "{:.0f}"]
+rows = [
+    [*key, *(f.format(v) for f, v in zip(forms, values, strict=True))]
+    for key, values in memory.items()
+]
+show_table(header, rows)
 
 # %% [markdown]
-# Above, the ten draws nearest to one of the fifty training images; below each, that image.
-#
-# The complaint is right where images are few. With fifty or two hundred, a decoder of 64 features has a good share of draws that are nearer to a
-# training image than a new digit would be; with a thousand, hardly any. The largest network has learnt its fifty *by heart*: one of them costs it
-# some twenty nats, a new digit hundreds. And yet it does not draw more copies than the middle one. It has dug itself ditches again, and
-# most of what the prior draws falls between the codes it knows. As with the mixture, what counts is how many observations there are for how many numbers.
+# *Prior*: copies among what the prior draws; *at home*: among what is drawn around the training images' own codes;
+# *no digit*: the prior's draws that the judge refuses; then −ELBO of training images and of held-out ones, in nats.
+# Look at fifty images and 256 features. It has learnt them by heart: each costs it some twenty nats, a new digit
+# hundreds, and at home it draws nothing but copies. Here is what it draws from the prior; below that, at home; and
+# last, the image whose code that was:
+
+# %%
+model, known = models[50, 256], x_train[:10]
+drawn = model.sample(10, generator=generator, mean=True)
+with torch.no_grad():
+    copies = model.observe(rsample(*model.encoder(known), generator))
+images = torch.cat([drawn, copies, known])
+show_images(images, crossed=judge.label(images) < 0)
+
+# %% [markdown]
+# So the complaint is right where images are few for the numbers of the network: its prior, too, draws copies, more
+# often than new digits would pass for one. But that is not the worst of it. The copies fill a small part of the
+# code space, and of what lies between them a third and more is no digit: chapter 2's ditches are back. With a
+# thousand images the prior draws no more copies than chance would, although a quarter of what the largest network
+# draws at home still are. As with the mixture, what counts is how many observations there are for how many numbers.
 
 # %% [markdown]
 # ### One pixel
 #
-# The lecture shows an image and two that differ from it by one pixel each. One of them is still an acceptable digit, the other is
-# not, and the loss is the same. Is that so? Take each test digit, ink one of its empty pixels or wipe an inked one, and have the judge and
-# the VAE look at all the results. For each, the VAE says what it costs, $-\log p(x' \mid z)$, at the original's code.
+# The lecture shows an image and two that differ from it by one pixel each. One of them is still an acceptable
+# digit, the other is not, and the loss is the same. Is that so? Take each test digit, ink one of its empty pixels
+# or wipe an inked one, and have the judge and the VAE look at all the results. For each, the VAE says what it
+# costs, $-\log p(x' \mid z)$, if the code stays that of the original.
 
 # %%
 with torch.no_grad():
     real = x_test[judge.label(x_test) == y_test]
     logits = vae(real)  # (n, V, 1, 8, 8): what it expects, given the code
-    price = -logits.log_softmax(1).flatten(2)  # (n, V, 64)
+    nats = -logits.log_softmax(1).flatten(2)  # (n, V, 64)
 n = len(real)
 flipped = torch.where(real > 8, 0, 16).flatten(1)  # the pixel's other extreme
-change = price.gather(1, flipped[:, None]) - price.gather(
-    1, real.flatten(1)[:, None]
+before, after = (
+    nats.gather(1, t[:, None])[:, 0] for t in (real.flatten(1), flipped)
 )
-change = change[:, 0]  # (n, 64) nats that one pixel adds
+change = after - before  # (n, 64) nats that one pixel adds
 pixel = torch.eye(64, device=device, dtype=torch.bool)
 variants = torch.where(pixel, flipped[:, None], real.flatten(1)[:, None])
 claims = judge.loudness(variants.reshape(-1, 1, 8, 8))  # (64n, 10)
@@ -1027,7 +1120,7 @@ same = (change[:, :, None] - change[:, None]).abs() < 0.1  # nats
 same &= off[:, :, None] == off[:, None]  # and just as many levels
 accepts = loud > 0
 same &= accepts[:, :, None] & ~accepts[:, None]  # one is a digit, one not
-contrast = (loud[:, :, None] - loud[:, None]).where(same, torch.tensor(0.0))
+contrast = (loud[:, :, None] - loud[:, None]) * same
 most, pair = contrast.flatten(1).max(1)  # the clearest case of each digit
 best = most.argsort(descending=True)[:5]
 first, second = pair[best] // 64, pair[best] % 64
@@ -1045,14 +1138,17 @@ framed = [None] * 5 + [
 show_images(images, crossed=verdicts.flatten() < 0, framed=framed, columns=5)
 
 # %% [markdown]
-# It is so, for one digit in three. First row: five of them. Second and third row: the same with one pixel at its other extreme, off by the same number of levels and, to the VAE,
-# equally likely within a tenth of a nat. The judge accepts the second row and strikes out the third. The loss counts pixels; whether
-# a pixel continues a stroke or floats beside it is a matter of its *neighbours*, and of those the likelihood, given the code, knows nothing.
+# It is so, for more than one digit in five. First row: five of them. Second and third row: the same with one pixel,
+# in the frame, at its other extreme, off by the same number of levels and, to the VAE, equally likely within a
+# tenth of a nat. By the judge's lights, which are not yours, the second row are digits and the third are none. The
+# loss counts pixels. Whether a pixel goes on with a stroke or breaks it is a matter of its *neighbours*, and of
+# those the likelihood, given the code, knows nothing.
 
 # %% [markdown]
 # ### Pixels are drawn independently
 #
-# *Given the code*: that is how the decoder was built. So far we looked at likeliest levels and never at draws. Here are both:
+# What makes an image that image is the relation between its pixels. This decoder draws them independently, *given
+# the code*. So far we looked at likeliest levels and never at draws. Here are both:
 
 # %%
 z = normal(10, latent)
@@ -1061,9 +1157,10 @@ images = torch.cat([vae.observe(z), draws])
 show_images(images, crossed=judge.label(images) < 0)
 
 # %% [markdown]
-# Above, the likeliest level of each pixel; below, an honest draw from $p(x \mid z)$ for the same codes. Every pixel rolls a die of its own.
-# Measure it: subtract from an image what the decoder expects, and compare what is left at neighbouring pixels. In real digits, where one pixel is
-# darker than expected its neighbour will be too, since a stroke that is off is off as a whole. In draws they are independent.
+# Above, the likeliest level of each pixel; below, an honest draw from $p(x \mid z)$ for the same codes. Every pixel
+# rolls a die of its own. Measure it: subtract from an image what the decoder expects, divide by the spread that it
+# expects, and compare what is left at pixels above each other. In real digits, where one pixel is darker than
+# expected its neighbour will be too, since a stroke that is off is off as a whole. In draws they are independent.
 
 
 # %%
@@ -1096,15 +1193,17 @@ print(f"left over in draws         {in_draws:5.2f}")
 print(f"draws that are no digit    {not_digits:5.0%}")
 print(f"their likeliest levels     {results['VAE, prior'][0]:5.0%}")
 assert in_data > 0.15 and abs(in_draws) < 0.03
-assert not_digits > 0.2 > 5 * results["VAE, prior"][0]
+assert not_digits > max(0.2, 4 * results["VAE, prior"][0])
 
 # %% [markdown]
-# What the code does not say, nobody says. Likeliest levels hide it; that is why everybody shows them.
+# More than one honest draw in five is no digit; of their likeliest levels, which everybody shows, hardly any.
+# Structure comes through the code alone, and what the code does not say, nobody says.
 
 # %% [markdown]
 # ### Depth helps a little, and costs
 #
-# Then put more into the code, and more layers behind it. The same VAE with 1, 2, 4 and 8 hidden layers on each side:
+# Then let more layers work on it. The same VAE with 1, 2, 4 and 8 hidden layers on each side, each trained for 400
+# steps:
 
 # %%
 deep = {}
@@ -1125,15 +1224,17 @@ assert min(d[1] for d in deep.values()) > 0.1, "but not with this"
 show_table(["layers", "−ELBO", "left over", "draws refused", "ms/step"], rows)
 
 # %% [markdown]
-# The second layer is worth a nat or more and saves many a draw, being surer of each pixel; the next six bring nothing that would survive another
-# seed. The correlation that is left over hardly moves at all, and a step of eight layers takes several times as long. So it is as the lecture says: a deeper VAE does it only moderately
-# well, and computation grows. (Eight plain layers, without the residual sums of `ResidualMLP`, collapse onto the prior.) The trouble is not the
-# depth; it is that pixels are judged one at a time.
+# The second layer is worth a nat or more and saves many a draw; the next six bring little, and what they bring
+# shows in the draws rather than in the bound. A step of eight layers takes several times as long. And the
+# correlation that is left over hardly moves at all. The lecture says that a deeper VAE learns the structure,
+# moderately well; we would rather say: given the code, pixels are independent at *any* depth, and depth can only
+# bring more of their relation into the code.
 
 # %% [markdown]
 # ### What would see it?
 #
-# You saw it, at a glance. So would a network that looks at the whole image. Train one to tell real digits from draws:
+# You saw it, at a glance. So would a network that looks at the whole image. Train one to tell real digits from
+# draws:
 
 # %%
 from course_lib.layers import initialised_by
@@ -1150,16 +1251,16 @@ def told_apart(mean):  # share of held-out images rightly told apart
     bend = nn.SiLU()
     net = nn.Sequential(first, bend, second, bend, nn.Flatten(), last)
     both = torch.cat([x_train, make(1000)]) / 8 - 1
-    real = (torch.arange(2000, device=device) < 1000).float()
+    is_real = (torch.arange(2000, device=device) < 1000).float()
 
-    def loss(net, x, real):
+    def loss(net, x, is_real):
         logits = net(x)[:, 0]
         return F.binary_cross_entropy_with_logits(
-            logits, real, reduction="none"
+            logits, is_real, reduction="none"
         )
 
     knobs = {"steps": 400, "batch_size": 100, "lr": 2e-3}
-    fit(net, (both, real), loss=loss, generator=generator, **knobs)
+    fit(net, (both, is_real), loss=loss, generator=generator, **knobs)
     with torch.no_grad():
         yes = [(net(x / 8 - 1) > 0).float().mean() for x in (x_test, make(447))]
     return (yes[0] + 1 - yes[1]).item() / 2
@@ -1169,16 +1270,19 @@ print("what          rightly told apart")
 for name, mean in (("draws", False), ("likeliest", True)):
     right = told_apart(mean)
     print(f"{name:13s} {right:4.0%}  (chance: 50%)")
-    assert right > 0.75
+    assert right > 0.7
 
 # %% [markdown]
-# A **discriminator** of some ten thousand numbers, trained for a second or two, sees what no log-likelihood given the code could say: that
-# the pixels do not belong together. If it can see it, its gradient can tell the decoder how to mend it. That is chapter 8: the loss will be another network.
+# A **discriminator** of some ten thousand numbers tells most draws from real digits, and nearly all likeliest
+# levels, which the judge was so content with: they are too black and too clean. What gives an image away we need
+# not know; the network finds it. And its gradient can tell the decoder where to mend. That is chapter 8: the loss
+# will be another network.
 
 # %% [markdown]
 # ## Break it
 #
-# One word undoes it all. Leave everything as it is, but let no gradient through the draw, as if $z$ had been drawn by somebody else:
+# One word undoes it all. Leave everything as it is, but let no gradient through the draw, as if $z$ had been drawn
+# by somebody else:
 
 # %%
 broken = VAE(VAEConfig(latent=latent), generator=generator).to(device)
@@ -1197,27 +1301,29 @@ share, digits = verdict(broken.sample(2000, generator=generator, mean=True))
 print(f"-ELBO {nats:.1f} nats (no code: {no_code:.1f})")
 print(f"the code knows {knowledge:.2f} nats of its image")
 print(f"refused {share:.0%}, different digits {digits:.1f}")
-assert abs(nats - no_code) < 2 and knowledge < 0.1 and digits < 3
+assert abs(nats - no_code) < 2 and knowledge < 0.1 and digits < 4
 
 # %% [markdown]
-# The encoder now hears only from the leash, so it goes home to the prior, and the decoder learns to do without. The loss is the
-# one from chapter 2 where no code was sent at all, and the judge finds nothing to complain about.
+# The encoder now hears only from the leash, so it goes home to the prior, and the decoder learns to do without. The
+# loss is about that of chapter 2's pixel histograms, where no code was sent, and the judge finds nothing to
+# complain about.
 
 # %% [markdown]
 # ## What we saw
 #
 # - Noise alone does not close the code plane: the encoder runs away from it. Noise *and a leash* do. The leash is a divergence
 #   from a prior, and falls out of a bound.
-# - The bound is EM's. With a $q$ that is exact it touches $\log p(x)$ and never goes down; with a network for $q$ it stays below,
-#   and more draws bring it nearer.
+# - The bound is EM's. With the exact $q$ it touches $\log p(x)$, and EM never goes down. With a network's $q$ it stays below, and more
+#   draws bring it nearer.
 # - The VAE is a mixture with infinitely many components, whose places a network knows.
-# - It generates: of its draws (likeliest levels) the judge refuses a few in a hundred, of the autoencoder's a quarter and more.
+# - It generates: of its draws (likeliest levels) the judge refuses less than half as many as of the autoencoder's.
 # - A judge that sees one image at a time is content with a collapsed model. Count different digits, too.
-# - It may memorise, and does when there are few images for many numbers. Its loss cannot tell a pixel that matters from one that does not.
-#   Given the code its pixels are independent, and depth is a dear remedy.
+# - It memorises when there are few images for many numbers; then what its prior draws are copies, or nothing. Its loss cannot tell a pixel that matters
+#   from one that does not. Given the code its pixels are independent, at any depth.
 #
-# **Terms fixed here** ([glossary](glossary.md)): mixture, component, latent variable, responsibility, EM, divergence, bound,
-# evidence lower bound (ELBO), reparameterisation, importance weight, mutual information, posterior collapse, conditional, discriminator.
+# **Terms fixed here** ([glossary](glossary.md)): mixture, component, latent variable, responsibility, EM,
+# divergence, bound, evidence lower bound (ELBO), reparameterisation, importance weight, mutual information,
+# posterior collapse, conditional, discriminator.
 #
 # The next chapter takes the last experiment seriously: it lets the decoder train against the network that can see.
 
@@ -1232,6 +1338,7 @@ assert abs(nats - no_code) < 2 and knowledge < 0.1 and digits < 3
 #
 # Then the graded assignment: `coursework/07_gmm_and_vae`.
 #
-# Further reading: {cite:t}`dempster1977maximum` is EM; {cite:t}`kingma2014auto` and {cite:t}`rezende2014stochastic` found the VAE in the same year;
-# {cite:t}`burda2016importance` tightened the bound; {cite:t}`higgins2017beta` weighs its second term, {cite:t}`alemi2018fixing` says what that does to
-# what a code knows, and {cite:t}`bowman2016generating` met the collapse.
+# Further reading: {cite:t}`dempster1977maximum` is EM; {cite:t}`kingma2014auto` and {cite:t}`rezende2014stochastic`
+# found the VAE in the same year; {cite:t}`burda2016importance` tightened the bound; {cite:t}`higgins2017beta`
+# weighs its second term, {cite:t}`alemi2018fixing` says what that does to what a code knows, and
+# {cite:t}`bowman2016generating` met the collapse.

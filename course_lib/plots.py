@@ -133,8 +133,8 @@ def show_plane(
     """Points x (N, 2) of the plane, each in the mixture of ten colours that its `shares` (N, K) say, K ≤ 10.
 
     `ellipses` (mean (K, 2), covariance (K, 2, 2)) are drawn where a component is two standard deviations from its
-    mean; `log_prob` (a function (B, 2) -> (B,)) shades the plane by its density. `curves` {label: (xs, ys)} stand
-    beside it, with their axes named, and a line `at` an x of theirs. Raises ValueError for other shapes.
+    mean; `log_prob` (a function (B, 2) -> (B,), on the CPU) shades the plane by its density. `curves` {label: (xs, ys)}
+    stand beside it, with their axes named, and a line `at` an x of theirs. Raises ValueError for other shapes.
     """
     figure, axes = plt.subplots(
         1, 1 + bool(curves), figsize=(7.4 if curves else 4.1, 3.9), layout="constrained", squeeze=False
@@ -142,8 +142,8 @@ def show_plane(
     plane, colours = axes[0, 0], np.array([to_rgb(c) for c in DIGIT_COLOURS])
     edges = np.linspace(-PLANE, PLANE, 161)
     if log_prob is not None:
-        middles = torch.as_tensor((edges[1:] + edges[:-1]) / 2, dtype=torch.float64)
-        density = log_prob(torch.cartesian_prod(middles, middles)).detach().exp().view(160, 160).T
+        middles = torch.from_numpy((edges[1:] + edges[:-1]) / 2)
+        density = _array(log_prob(torch.cartesian_prod(middles, middles)).exp().view(160, 160).T)
         plane.imshow(density, cmap="Blues", origin="lower", extent=(-PLANE, PLANE) * 2)
     if x is not None:
         x = _array(x)

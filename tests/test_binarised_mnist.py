@@ -16,7 +16,9 @@ from scipy.io import savemat
 
 from course_lib.data import load_binarised_mnist, load_mnist, mnist, store
 from course_lib.data.store import StoreError
+from course_lib.device import make_generator
 from course_lib.models.pixel_cnn import PixelCNN
+from course_lib.models.vae import VAE
 
 ROOT = Path(__file__).parents[1]
 SPLITS = ("train", "valid", "test")
@@ -181,25 +183,45 @@ def test_the_real_larochelle(monkeypatch):
 
 @pytest.fixture(scope="module")
 def bench():
+    sys.path.insert(0, str(ROOT / "benchmarks"))  # where it finds what lies beside it, as when it is run
     spec = importlib.util.spec_from_file_location("binarised_mnist", ROOT / "benchmarks" / "binarised_mnist.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules["binarised_mnist"] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
+    sys.path.pop(0)
     yield module
-    del sys.modules["binarised_mnist"]
+    del sys.modules["binarised_mnist"], sys.modules["binarised_mnist_sizes"]
 
 
 @pytest.fixture
 def command(bench, tmp_path, monkeypatch):
     """The command, its arguments as one string, on a few made-up images and at a tiny size; its folder is tmp_path."""
     put_larochelle(tmp_path, monkeypatch, train=rows(40), valid=rows(8, 1), test=rows(12, 2))
-    sizes = {"tiny": bench.Size(PixelCNN, 4, 1, batch_size=4, published=1.0)}
+    vae = {"batch_size": 4, "published": 2.0, "published_static": 3.0, "latent": 2}
+    sizes = {
+        "tiny": bench.Size(PixelCNN, 4, 1, batch_size=4, published=1.0),
+        "tiny_vae": bench.VAESize(VAE, 5, 1, **vae),
+        "tiny_iwae": bench.VAESize(VAE, 5, 1, **vae, samples=3),
+    }
     monkeypatch.setattr(bench, "WATCHED", 4)
 
-    def command(arguments):
-        return bench.main(f"tiny --source larochelle {arguments}".split(), sizes=sizes, folder=tmp_path, progress=False)
+    def command(arguments, size="tiny", source="larochelle"):
+        arguments = f"{size} --source {source} {arguments}".split()
+        return bench.main(arguments, sizes=sizes, folder=tmp_path, progress=False)
 
     return command
+
+
+@pytest.fixture
+def dynamic(command, tmp_path, monkeypatch):
+    """`command` on images that are drawn anew at every use, from a grey bar; all its other images are drawn once."""
+    grey = rows(14).reshape(-1, 28, 28) * 128
+    put_mnist(tmp_path, monkeypatch, grey, grey[:6])
+
+    def dynamic(arguments, size="tiny_vae"):
+        return command(arguments, size, "dynamic")
+
+    return dynamic
 
 
 def test_a_run_writes_its_row(command, tmp_path, capsys):
@@ -226,20 +248,103 @@ def press_ctrl_c_at(step, bench, monkeypatch):
     monkeypatch.setattr(bench.Watched, "__call__", pressed)
 
 
-def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(command, bench, tmp_path, monkeypatch, capsys):
-    whole = command("--steps 6 --run whole")
+@pytest.mark.parametrize("size", ["tiny", "tiny_vae", "tiny_iwae"])
+@pytest.mark.parametrize("images", ["command", "dynamic"])
+def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(size, images, bench, tmp_path, monkeypatch, capsys, request):
+    run = request.getfixturevalue(images)
+    samples = "" if size == "tiny" else "--bound-samples 7"
+    whole = run(f"--steps 6 --run whole {samples}", size)
     with monkeypatch.context() as patch:
         press_ctrl_c_at(3, bench, patch)
         with pytest.raises(SystemExit, match="the same command goes on"):
-            command("--steps 6")
-    assert not (tmp_path / "results" / "binarised_mnist_tiny.json").exists()
+            run("--steps 6", size)
+    assert not (tmp_path / "results" / f"binarised_mnist_{size}.json").exists()
     capsys.readouterr()
-    row = command("")  # its plan knows how many steps
+    row = run(samples, size)  # its plan knows how many steps
     assert "3 of 6 steps done" in capsys.readouterr().out
     same = row.keys() - {"minutes", "test_seconds"}
     assert {key: row[key] for key in same} == {key: whole[key] for key in same}
-    again = command("--steps 6")
+    weights = [
+        torch.load(tmp_path / "checkpoints" / f"{name}.pt", weights_only=True)["weights"] for name in ("whole", size)
+    ]
+    assert all(torch.equal(*pair) for pair in zip(*(w.values() for w in weights), strict=True))
+    again = run(f"--steps 6 {samples}", size)
     assert "6 of 6 steps done" in capsys.readouterr().out and again["test_nats"] == row["test_nats"]
+
+
+def test_a_vaes_row_says_that_its_nats_are_a_bound(command, tmp_path, capsys):
+    row = command("--steps 6 --bound-samples 7 --seed 3", "tiny_vae")
+    kept = json.loads((tmp_path / "results" / "binarised_mnist_tiny_vae.json").read_text("utf-8"))
+    assert kept == json.loads(json.dumps(row))
+    assert row["model"] == "VAE" and row["trained_with"] == "the ELBO" and row["bound_samples"] == 7
+    assert kept["config"]["shape"] == [1, 28, 28] and row["config"]["likelihood"] == "bernoulli"
+    assert "7 samples" in row["test_nats_are"] and "valid_nats" not in row, "they would be of another kind"
+    assert 0 < row["test_nats"] < row["test_minus_elbo"] and row["valid_minus_elbo"] > 0
+    assert (row["published_test_nats"], row["source"]) == (3.0, "larochelle") and "appendix D" in row["published_in"]
+    assert f"at most {row['test_nats']:.2f} nats on 12 test images" in capsys.readouterr().out
+    wider = command("--steps 6 --bound-samples 70 --seed 3", "tiny_vae")  # evaluated again, not trained
+    assert wider["bound_samples"] == 70 and wider["test_nats"] < row["test_nats"]
+    assert wider["test_minus_elbo"] == row["test_minus_elbo"]
+
+
+def test_the_published_bound_has_5000_samples(command, monkeypatch):
+    asked = []
+    bound = VAE.log_prob_bound
+
+    def few(self, x, samples, generator):
+        asked.append((len(x), samples))
+        return bound(self, x, min(samples, 3), generator)
+
+    monkeypatch.setattr(VAE, "log_prob_bound", few)
+    assert command("--steps 1", "tiny_vae")["bound_samples"] == 5000
+    assert asked == [(12, 5000)], "all test images, and with the ELBO nothing else asks for it"
+    asked.clear()
+    row = command("--steps 2", "tiny_iwae")
+    assert row["trained_with"] == "the bound with 3 samples"
+    assert asked == [(4, 3)] * 4 + [(12, 5000)]  # two steps, a look at 4 images after each
+
+
+def test_dynamic_images_are_drawn_anew_and_only_in_training(dynamic, bench, monkeypatch):
+    seen = {"training": [], "looks": [], "evaluated": []}
+    nats, measure = bench.VAESize.nats, bench.VAESize.measure
+
+    def watch_nats(self, model, x, generator):
+        seen["training" if model.training else "looks"].append(x)
+        return nats(self, model, x, generator)
+
+    def watch_measure(self, model, x_valid, x_test, **more):
+        seen["evaluated"] += [x_valid, x_test]
+        return measure(self, model, x_valid, x_test, **more)
+
+    monkeypatch.setattr(bench.VAESize, "nats", watch_nats)
+    monkeypatch.setattr(bench.VAESize, "measure", watch_measure)
+    row = dynamic("--steps 40 --bound-samples 2")
+    assert row["source"] == "dynamic" and row["images"] == {"train": 12, "valid": 2, "test": 6}
+    assert row["published_test_nats"] == 2.0 and "table 1" in row["published_in"]
+    x = torch.cat(seen["training"])  # 160 images of a bar of 16 × 3 pixels at 128 / 255
+    assert set(x.unique().tolist()) == {0, 1} and len(x.unique(dim=0)) == len(x) == 160, "no two alike"
+    assert x.sum().item() / len(x) / 48 == pytest.approx(128 / 255, abs=0.02)  # three standard errors
+    assert len(seen["looks"]) == 20
+    assert all(torch.equal(look, seen["looks"][0]) for look in seen["looks"])
+    valid, test = (load_binarised_mnist(split) for split in SPLITS[1:])
+    assert torch.equal(seen["looks"][0], valid) and all(map(torch.equal, seen["evaluated"], (valid, test)))
+
+
+def test_looking_more_often_changes_no_training(command, bench, monkeypatch):
+    seldom = command("--steps 6 --bound-samples 5 --run seldom", "tiny_iwae")
+    monkeypatch.setattr(bench, "LOOKS", 2)
+    often = command("--steps 6 --bound-samples 5 --run often", "tiny_iwae")
+    assert len(seldom["valid_nats_of_4_after_steps"]) == 6 and len(often["valid_nats_of_4_after_steps"]) == 2
+    assert often["test_nats"] == seldom["test_nats"]
+
+
+def test_a_look_at_the_same_model_gives_the_same_nats(bench):
+    size = bench.VAESize(VAE, 5, 1, latent=2)
+    model = VAE(size.config((1, 28, 28)), generator=make_generator(0)).eval()
+    loss, x = bench.Loss(size, "drawn", make_generator(1)), torch.ones(3, 1, 28, 28, dtype=torch.long)
+    assert torch.equal(loss(model, x), loss(model, x))
+    model.train()
+    assert not torch.equal(loss(model, x), loss(model, x)), "in training every code is drawn anew"
 
 
 def test_another_run_does_not_go_on_from_this_one(command, capsys):
@@ -251,8 +356,9 @@ def test_another_run_does_not_go_on_from_this_one(command, capsys):
     assert "0 of 3 steps done" in capsys.readouterr().out
 
 
-def test_minutes_are_turned_into_steps(command):
-    row = command("--minutes 0.01")
+@pytest.mark.parametrize("size", ["tiny", "tiny_vae"])
+def test_minutes_are_turned_into_steps(command, size):
+    row = command("--minutes 0.01" + " --bound-samples 2" * (size != "tiny"), size)
     assert row["steps"] > 1 and row["minutes"] < 1
 
 
@@ -264,6 +370,9 @@ def test_minutes_are_turned_into_steps(command):
         ("--steps -1", "argument --steps: invalid int (it must be above 0) value: '-1'"),
         ("--steps 5 --minutes 1", "not allowed with argument"),
         ("--source mnist", "argument --source: invalid choice: 'mnist'"),
+        ("--bound-samples 0", "argument --bound-samples: invalid int (it must be above 0) value: '0'"),
+        ("--bound-samples 2.5", "argument --bound-samples: invalid int (it must be above 0) value: '2.5'"),
+        ("--bound-samples 9", "--bound-samples: tiny computes log p(x), not a bound on it"),
         ("--run a/b", "--run: expected a name, got 'a/b'"),
         ("--run ..", "--run: expected a name, got '..'"),
         ("huge", "unrecognized arguments: huge"),
@@ -284,9 +393,13 @@ def test_missing_images_are_one_line(command, tmp_path):
 
 def test_every_named_size_is_a_model_of_28_by_28(bench):
     names = {size.model.__name__ for size in bench.SIZES.values()}
-    assert names == {"RasterLSTM", "GridLSTM", "RowLSTM", "DiagonalBiLSTM", "PixelCNN", "GatedPixelCNN"}
+    assert names == {"RasterLSTM", "GridLSTM", "RowLSTM", "DiagonalBiLSTM", "PixelCNN", "GatedPixelCNN", "VAE"}
     published = {name: size.published for name, size in bench.SIZES.items() if name.startswith("diagonal")}
     assert published == {"diagonal_bilstm_1x32": 80.75, "diagonal_bilstm_7x16": 79.20}
+    for name, samples, nats in (("vae", 1, 86.76), ("iwae_50", 50, 84.78)):
+        size = bench.SIZES[name]
+        assert (size.latent, size.features, size.depth, size.samples) == (50, 200, 2, samples), "the paper's"
+        assert size.published_on("dynamic")[0] == nats < size.published_on("larochelle")[0]
 
 
 def test_every_stored_row_is_of_a_named_size(bench):
@@ -294,8 +407,10 @@ def test_every_stored_row_is_of_a_named_size(bench):
         row = json.loads(path.read_text("utf-8"))
         size = bench.SIZES[row["size"]]
         assert (row["config"]["features"], row["config"]["depth"]) == (size.features, size.depth), path.name
-        assert row["model"] == size.model.__name__ and row["published_test_nats"] == size.published, path.name
+        assert row["model"] == size.model.__name__, path.name
+        assert (row["published_test_nats"], row["published_in"]) == size.published_on(row["source"]), path.name
         assert row["images"] == {"train": 50_000, "valid": 10_000, "test": 10_000}, path.name
+        assert row.get("bound_samples", 5000) == 5000, f"{path.name}: the published bound has 5000"
 
 
 def test_chapter_4s_table_says_what_the_runs_wrote():

@@ -1,10 +1,12 @@
 """Pictures have axes, are shown once, and say what they cannot draw."""
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 import torch
+from matplotlib.colors import to_rgb
 
-from course_lib.plots import show_code_plane, show_curves, show_fields, show_images
+from course_lib.plots import DIGIT_COLOURS, show_code_plane, show_curves, show_fields, show_images, show_plane
 
 
 def codes(n=50):
@@ -21,6 +23,7 @@ def codes(n=50):
         lambda: show_code_plane(*codes()),
         lambda: show_code_plane(*codes(), mark=(0, 0), image=torch.zeros(8, 8), title="there"),
         lambda: show_curves({"a": ([1, 10], [0, 1])}, xlabel="steps", ylabel="nats", floors={"uniform": 4.1}),
+        lambda: show_plane(codes()[0], shares=torch.ones(50, 1), ellipses=(torch.zeros(1, 2), torch.eye(2)[None])),
     ],
 )
 def test_a_figure_is_handed_over_and_not_left_to_pyplot(draw):
@@ -99,3 +102,51 @@ def test_the_code_plane_names_each_digit_where_it_lives():
 def test_what_cannot_be_drawn_is_told(draw, says):
     with pytest.raises(ValueError, match=says):
         draw()
+
+
+def test_a_frame_stands_around_the_pixel_it_is_asked_for():
+    figure = show_images(torch.zeros(2, 1, 8, 8), framed=[(2, 5), None])
+    (frame,) = figure.axes[0].patches
+    assert (frame.get_xy(), frame.get_width(), frame.get_height()) == ((4.5, 1.5), 1, 1)
+    assert not figure.axes[1].patches
+    with pytest.raises(ValueError, match="framed: expected one for each of the 2 images, got 1"):
+        show_images(torch.zeros(2, 1, 8, 8), framed=[None])
+
+
+def test_a_point_of_the_plane_has_the_colours_of_its_shares():
+    x, shares = torch.tensor([[0.0, 1.0], [2.0, -1.0]]), torch.tensor([[1.0, 0.0], [0.5, 0.5]])
+    (points,) = show_plane(x, shares=shares).axes[0].collections
+    first, second = (np.array(to_rgb(colour)) for colour in DIGIT_COLOURS[:2])
+    assert np.allclose(points.get_facecolors()[:, :3], [first, (first + second) / 2])
+    assert np.allclose(points.get_offsets(), x)
+
+
+def test_an_ellipse_of_the_plane_is_two_standard_deviations_away():
+    mean, covariance = torch.tensor([[1.0, -1.0]]), torch.tensor([[[2.0, 0.6], [0.6, 0.5]]])
+    (line,) = show_plane(ellipses=(mean, covariance)).axes[0].lines
+    away = line.get_xydata() - mean.numpy()
+    assert np.allclose(np.einsum("ni,ij,nj->n", away, np.linalg.inv(covariance[0]), away), 4, atol=1e-4)
+
+
+def test_the_plane_is_shaded_by_the_density_and_the_right_way_up():
+    figure = show_plane(log_prob=lambda x: -8 * (x - torch.tensor([2.0, -1.0])).square().sum(1))
+    (image,) = figure.axes[0].images
+    row, column = np.unravel_index(image.get_array().argmax(), (160, 160))
+    left, right, bottom, top = image.get_extent()
+    assert image.origin == "lower"
+    assert abs(left + (column + 0.5) / 160 * (right - left) - 2) < 0.05
+    assert abs(bottom + (row + 0.5) / 160 * (top - bottom) + 1) < 0.05
+
+
+def test_curves_stand_beside_the_plane_with_their_axes_named():
+    figure = show_plane(torch.zeros(3, 2), curves={"bound": ([0, 1], [2.0, 3.0])}, at=1, xlabel="step", ylabel="nats")
+    beside = figure.axes[1]
+    assert (beside.get_xlabel(), beside.get_ylabel()) == ("step", "nats")
+    assert [text.get_text() for text in beside.get_legend().get_texts()] == ["bound"]
+    assert beside.lines[1].get_xdata() == [1, 1]
+
+
+@pytest.mark.parametrize("settings", [{"x": torch.zeros(3)}, {"x": torch.zeros(3, 3)}, {"shares": torch.ones(2, 1)}])
+def test_points_that_are_not_of_the_plane_are_refused(settings):
+    with pytest.raises(ValueError, match="as many shares"):
+        show_plane(**{"x": torch.zeros(3, 2)} | settings)

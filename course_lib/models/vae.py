@@ -1,7 +1,7 @@
 """The variational autoencoder: a decoder with a prior over its codes, and a bound on log p(x) to train it with."""
 
 from dataclasses import dataclass
-from math import prod
+from math import pi, prod
 
 import torch
 import torch.nn.functional as F
@@ -72,7 +72,8 @@ class VAE(nn.Module):
             self.encoder_net = ResidualMLP(D + c.classes, c.features, c.depth, 2 * c.latent, c.dropout)
             self.decoder_net = ResidualMLP(c.latent + c.classes, c.features, c.depth, outputs * D, c.dropout)
             if levels and c.tones:
-                self.tone = nn.Parameter(torch.randn(c.tones, c.levels) / c.tones**0.5)
+                waves = [torch.linspace(0, (k + 1) * pi, c.levels).cos() for k in range(c.tones)]
+                self.tone = nn.Parameter(torch.stack(waves))  # smooth at first, and free
                 self.base = nn.Parameter(torch.zeros(c.levels, *c.shape))  # how often a pixel has a level at all
             if c.likelihood == "gaussian":
                 self.log_var = nn.Parameter(torch.zeros(()))
