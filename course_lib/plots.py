@@ -137,31 +137,33 @@ def show_plane(
     stand beside it, with their axes named, and a line `at` an x of theirs. Raises ValueError for other shapes.
     """
     figure, axes = plt.subplots(
-        1, 1 + bool(curves), figsize=(7.4 if curves else 4.1, 3.9), layout="constrained", squeeze=False
+        1, 1 + bool(curves), figsize=(5.6 if curves else 3.3, 3), layout="constrained", squeeze=False
     )
     plane, colours = axes[0, 0], np.array([to_rgb(c) for c in DIGIT_COLOURS])
-    edges = np.linspace(-PLANE, PLANE, 161)
     if log_prob is not None:
-        middles = torch.from_numpy((edges[1:] + edges[:-1]) / 2)
-        density = _array(log_prob(torch.cartesian_prod(middles, middles)).exp().view(160, 160).T)
-        plane.imshow(density, cmap="Blues", origin="lower", extent=(-PLANE, PLANE) * 2)
+        across = torch.linspace(-PLANE, PLANE, 161, dtype=torch.float64)
+        density = _array(log_prob(torch.cartesian_prod(across, across)).exp().view(161, 161).T)
+        # in a few steps: a slider's pictures of a continuous shade would weigh five times as much
+        plane.contourf(across, across, density, levels=9, cmap="Blues")
     if x is not None:
         x = _array(x)
         if x.ndim != 2 or x.shape[1] != 2 or (shares is not None and len(shares) != len(x)):
             raise ValueError(f"x: expected shape (N, 2), and as many shares, got {x.shape}")
         ink = QUIET if shares is None else _array(shares) @ colours[: _array(shares).shape[1]]
-        plane.scatter(x[:, 0], x[:, 1], s=5, c=ink if shares is None else ink.clip(0, 1), linewidths=0)
+        ink = ink if shares is None else ink.clip(0, 1)
+        plane.scatter(x[:, 0], x[:, 1], s=4, c=ink, marker="s", linewidths=0, antialiased=False)
     if ellipses is not None:
         around = np.linspace(0, 2 * np.pi, 60)
         circle = 2 * np.stack([np.cos(around), np.sin(around)])
         for k, (mean, covariance) in enumerate(zip(*map(_array, ellipses), strict=True)):
             line = mean[:, None] + np.linalg.cholesky(covariance) @ circle
-            plane.plot(*line, color=colours[k] if shares is not None else ACCENT, lw=1.5)
-    plane.set(xlabel="x₁", ylabel="x₂", xlim=(-PLANE, PLANE), ylim=(-PLANE, PLANE), aspect="equal", title=title)
+            plane.plot(*line, color=colours[k] if shares is not None else ACCENT, lw=1.5, aa=False)
+    plane.set(xlabel="x₁", ylabel="x₂", xlim=(-PLANE, PLANE), ylim=(-PLANE, PLANE), aspect="equal")
+    plane.set_title(title, fontsize=10)
     if curves:
         beside = axes[0, 1]
         for label, (xs, ys) in curves.items():
-            beside.plot(_array(xs), _array(ys), marker=".", label=label)
+            beside.plot(_array(xs), _array(ys), marker=".", label=label, aa=False)
         if at is not None:
             beside.axvline(at, color=QUIET, ls=":")
         beside.set(xlabel=xlabel, ylabel=ylabel)

@@ -424,3 +424,16 @@ def test_chapter_4s_table_says_what_the_runs_wrote():
         assert (model, int(weights.replace(",", ""))) == (kept["model"], kept["parameters"])
         assert (float(nats), float(published)) == (round(kept["test_nats"], 2), kept["published_test_nats"])
         assert int(minutes) == round(kept["minutes"])
+
+
+def test_chapter_7_says_what_the_run_wrote():
+    text = " ".join((ROOT / "chapters" / "07_gmm_and_vae.py").read_text("utf-8").replace("\n# ", " ").split())
+    kept = json.loads((ROOT / "benchmarks" / "results" / "binarised_mnist_vae_dynamic.json").read_text("utf-8"))
+    said = re.search(
+        r"after (\d+) minutes on one core, costs at most \*\*([\d.]+)\*\* nats.* report ([\d.]+)\. The",
+        text,
+    )
+    minutes, nats, published = said.groups()
+    assert (float(nats), float(published)) == (round(kept["test_nats"], 2), kept["published_test_nats"])
+    assert int(minutes) == round(kept["minutes"])
+    assert f"--source {kept['source']} --steps {kept['steps']}`" in text
