@@ -72,14 +72,10 @@ generator = make_generator(seed, device)
 from course_lib.data import load_digits, load_plane
 from course_lib.judge import DigitJudge
 
-train_set, valid_set, test_set = (
-    load_digits(split, device=device) for split in ("train", "valid", "test")
-)
-(x_train, y_train), (x_valid, _), (x_test, y_test) = (
-    train_set,
-    valid_set,
-    test_set,
-)
+x_train, y_train = load_digits("train", device=device)
+x_valid, y_valid = load_digits("valid", device=device)
+x_test, y_test = load_digits("test", device=device)
+train_set, valid_set = (x_train, y_train), (x_valid, y_valid)
 judge = DigitJudge(train_set, valid_set, generator=generator)
 reality = judge.invalid_share(x_test)
 
@@ -912,7 +908,7 @@ assert results["VAE, prior"][1] > 8, "and not always the same"
 # %% [markdown]
 # ## The weight of the leash
 #
-# Multiply the KL by a **weight** $\beta$. For each: −ELBO, and how much of it is the KL. How much does a code
+# Multiply the KL by a **weight** $\beta$. For each: −ELBO, and how much of it is the KL, in nats. How much does a code
 # *know* of its image? The **mutual information** of code and image is the KL less the divergence of all codes
 # together from the prior; we average densities over the test digits, so it cannot show more than $\ln 447 = 6.1$
 # nats. A latent is **active** if the variance of its $\mu_j$ over the training images is above 0.01.
@@ -943,7 +939,7 @@ found = {b: measures(m) for b, m in leashed.items()}
 # %%
 from course_lib.typeset import show_table
 
-names = ["β", "−ELBO", "KL", "active", "knows", "refused", "digits"]  # nats
+names = ["β", "−ELBO", "KL", "active", "knows", "refused", "digits"]
 formats = ["{:.1f}", "{:.1f}", "{}", "{:.1f}", "{:.1%}", "{:.1f}"]
 rows = [
     [b, *(f.format(abs(v)) for f, v in zip(formats, found[b], strict=True))]
@@ -1043,7 +1039,8 @@ for n, features in product(amounts, widths):
     known = x_train[:n]
     model, _ = train(known, steps=400, features=features, dropout=0)
     with torch.no_grad():
-        z = rsample(*model.encoder(known.repeat(1000 // n, 1, 1, 1)), generator)
+        again = known.repeat(1000 // n, 1, 1, 1)
+        z = rsample(*model.encoder(again), generator)
     drawn = model.sample(1000, generator=generator, mean=True)
     copies = copied(drawn, known), copied(model.observe(z), known)
     costs = cost(model, known), cost(model, x_test)
@@ -1263,8 +1260,9 @@ def told_apart(mean):  # share of held-out images rightly told apart
     knobs = {"steps": 400, "batch_size": 100, "lr": 2e-3}
     fit(net, (both, is_real), loss=loss, generator=generator, **knobs)
     with torch.no_grad():
-        yes = [(net(x / 8 - 1) > 0).float().mean() for x in (x_test, make(447))]
-    return (yes[0] + 1 - yes[1]).item() / 2
+        sets = x_test, make(447)
+        real, made = ((net(x / 8 - 1) > 0).float().mean() for x in sets)
+    return (real + 1 - made).item() / 2
 
 
 print("what          rightly told apart")
@@ -1319,8 +1317,8 @@ assert abs(nats - no_code) < 2 and knowledge < 0.1 and digits < 4
 # - The VAE is a mixture with infinitely many components, whose places a network knows.
 # - It generates: of its draws (likeliest levels) the judge refuses less than half as many as of the autoencoder's.
 # - A judge that sees one image at a time is content with a collapsed model. Count different digits, too.
-# - It memorises when there are few images for many numbers; then what its prior draws are copies, or nothing. Its loss cannot tell a pixel that matters
-#   from one that does not. Given the code its pixels are independent, at any depth.
+# - It memorises when there are few images for many numbers; then what its prior draws are copies, or nothing. Its loss
+#   cannot tell a pixel that matters from one that does not. Given the code its pixels are independent, at any depth.
 #
 # **Terms fixed here** ([glossary](glossary.md)): mixture, component, latent variable, responsibility, EM,
 # divergence, bound, evidence lower bound (ELBO), reparameterisation, importance weight, mutual information,
@@ -1331,13 +1329,16 @@ assert abs(nats - no_code) < 2 and knowledge < 0.1 and digits < 4
 # %% [markdown]
 # ## Your turn
 #
-# 1. In the EM slider, find the half step at which the three components part. Is it an E or an M step? What do the curves do there?
-# 2. `GaussianMixture(K, covariance="spherical")` on the spiral: how many components does it need for the same held-out nats, and how many numbers is that?
+# 1. In the EM slider, find the half step at which the three components part. Is it an E or an M step? What do the
+#    curves do there?
+# 2. `GaussianMixture(K, covariance="spherical")` on the spiral: how many components does it need for the same held-out
+#    nats, and how many numbers is that?
 # 3. In the code plane, which digits are neighbours? Compare with your own plane from chapter 2.
 # 4. Train with `tones=1` and `tones=8`. Where does the validation column turn?
 # 5. Start with $\beta = 0$ and raise it to 1 during the first half of training. Does it help, and can you see why from the table?
 #
-# Then the graded assignment: `coursework/07_gmm_and_vae`.
+# Then the graded assignment: `coursework/07_gmm_and_vae`, in which you fit stencils to digits by EM, give the prior a
+# room for each digit, find out when a bound with many draws can be trusted, and fill in half an image by Bayes' rule.
 #
 # Further reading: {cite:t}`dempster1977maximum` is EM; {cite:t}`kingma2014auto` and {cite:t}`rezende2014stochastic`
 # found the VAE in the same year; {cite:t}`burda2016importance` tightened the bound; {cite:t}`higgins2017beta`

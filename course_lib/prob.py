@@ -17,7 +17,7 @@ def categorical_log_prob(logits: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     expect_tensor("x", x)
     expect_floats("logits", logits, ("B", "V", *x.shape[1:]))
     expect_levels("x", x, (logits.shape[0], *logits.shape[2:]), levels=logits.shape[1])
-    return -F.cross_entropy(logits, x, reduction="none").flatten(1).sum(1)
+    return -F.cross_entropy(_in_full(logits), x, reduction="none").flatten(1).sum(1)
 
 
 def bernoulli_log_prob(logits: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
@@ -28,6 +28,7 @@ def bernoulli_log_prob(logits: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     expect_tensor("x", x)
     expect_floats("logits", logits, ("B", *x.shape[1:]))
     expect_levels("x", x, tuple(logits.shape), levels=2)
+    logits = _in_full(logits)
     nats = F.binary_cross_entropy_with_logits(logits, x.to(logits.dtype), reduction="none")
     return -nats.flatten(1).sum(1)
 
@@ -36,7 +37,7 @@ def gaussian_log_prob(mean: torch.Tensor, log_var: torch.Tensor, x: torch.Tensor
     """log p(x) under independent Gaussians: mean, x (B, …) and log σ² of a shape that fits -> (B,) nats."""
     expect_tensor("x", x)
     expect_floats("mean", mean, tuple(x.shape))
-    log_var = log_var.expand_as(mean)
+    mean, log_var = _in_full(mean), _in_full(log_var).expand_as(mean)
     nats = 0.5 * ((x - mean).square() / log_var.exp() + log_var + math.log(2 * math.pi))
     return -nats.flatten(1).sum(1)
 
@@ -52,6 +53,11 @@ def gaussian_kl(mu: torch.Tensor, log_var: torch.Tensor) -> torch.Tensor:
 def log_mean_exp(log_w: torch.Tensor, dim: int = 0) -> torch.Tensor:
     """log of the mean of exp(log_w) along `dim`, safe for numbers far below 0: (S, B) -> (B,)."""
     return log_w.logsumexp(dim) - math.log(log_w.shape[dim])
+
+
+def _in_full(numbers):
+    """Half precision, with which a GPU computes a network's layers, is too coarse for a sum of many terms."""
+    return numbers.float() if numbers.dtype in (torch.bfloat16, torch.float16) else numbers
 
 
 def bits_per_dim(nats, dims: int):

@@ -83,7 +83,8 @@ def fit(
         model.train()
         for step in range(first + 1, steps + 1):
             index = torch.randint(len(data[0]), (batch_size,), device=generator.device, generator=generator)
-            nats = loss(wrapped, *(t[index.to(t.device)] for t in data)).mean()
+            with fabric.autocast():  # all of the loss: Fabric does it for `forward` alone
+                nats = loss(wrapped, *(t[index.to(t.device)] for t in data)).mean()
             if schedule == "cosine":
                 _set_lr(optimizer, lr * 0.5 * (1 + math.cos(math.pi * (step - 1) / steps)))
             optimizer.zero_grad()
@@ -94,7 +95,8 @@ def fit(
             optimizer.step()
             bar.update()
             if valid and step % valid_every == 0:
-                history.valid.append((step, _mean_loss(wrapped, valid, loss, batch_size)))
+                with fabric.autocast():
+                    history.valid.append((step, _mean_loss(wrapped, valid, loss, batch_size)))
             if step % KEEP_EVERY == 0:
                 bar.set_postfix_str(f"{history.loss[-1]:.2f} nats", refresh=False)
                 good = (step, _state(model, optimizer, generator))
@@ -135,7 +137,7 @@ def _set_up(fabric, model, optimizer, precision):
     wrapped, wrapped_optimizer = fabric.setup(model, optimizer)
     if precision is None and "LT_CLI_USED" not in os.environ:
         return model, optimizer, torch.Tensor.backward  # the wrappers have nothing to do here but cost 3 % of a step
-    for name in ("log_prob", "elbo"):  # what a loss may call instead of the model itself
+    for name in ("log_prob", "elbo", "bound_terms", "log_prob_bound"):  # what a loss may call instead of the model
         if hasattr(model, name):
             wrapped.mark_forward_method(name)
     return wrapped, wrapped_optimizer, fabric.backward

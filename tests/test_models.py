@@ -16,6 +16,7 @@ from course_lib.models.pixel_rnn import DiagonalBiLSTM, GridLSTM, RasterLSTM, Ro
 from course_lib.models.vae import VAE, VAEConfig
 from course_lib.pixels import PixelConfig
 from course_lib.prob import categorical_log_prob, gaussian_kl
+from course_lib.train import fit
 
 
 def images(config, n, generator):
@@ -138,6 +139,17 @@ def test_it_moves_to_float64(case):
     precise = copy.deepcopy(model).double()
     assert precise(x).dtype == torch.float64
     torch.testing.assert_close(loss(model, x).double(), loss(precise, x), atol=1e-3, rtol=1e-5)
+
+
+def test_it_trains_in_half_precision_nearly_as_in_full(case):
+    model, x, loss, _ = case
+    curves = []
+    for precision in (None, "bf16-mixed"):
+        settings = {"steps": 5, "batch_size": 4, "lr": 1e-3, "progress": False, "precision": precision}
+        curves.append(fit(copy.deepcopy(model), x, loss=loss, generator=make_generator(0), **settings).loss)
+    full, half = curves
+    assert half != full, "the loss was computed in full precision"
+    assert half == pytest.approx(full, rel=0.02)  # bf16 keeps 8 bits: 0.4 % a number, less on average
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU on this machine")

@@ -85,7 +85,7 @@ class VAE(nn.Module):
         x = x.flatten(1).to(weight.dtype)
         if self.config.likelihood != "gaussian":
             x = 2 * x / (self._levels - 1) - 1  # −1 … 1, where a network starts best
-        return self.encoder_net(self._with_class(self.hide(x), y)).chunk(2, 1)
+        return self.encoder_net(self._with_class(self.hide(x), y)).to(weight.dtype).chunk(2, 1)
 
     def decoder(self, z: torch.Tensor, y: torch.Tensor | None = None) -> torch.Tensor:
         """z (B, Z), y (B,) long if conditional -> logits of p(x | z), (B, V, …); Bernoulli (B, …).
