@@ -304,6 +304,8 @@ assert (gap > -1e-12).all(), "the bound is below"
 assert (torch.tensor(below).diff() > -1e-12).all(), "and rises at each half"
 assert gap[1::2].max() < 1e-9, "after an E step it touches"
 assert gap[2:20:2].min() > 1e-4, "after an M step it does not"
+
+# %%
 steps_shown = range(27)
 
 
@@ -1263,6 +1265,7 @@ def told_apart(mean):  # share of held-out images rightly told apart
     return (real + 1 - made).item() / 2
 
 
+# %%
 print("what          rightly told apart")
 for name, mean in (("draws", False), ("likeliest", True)):
     right = told_apart(mean)
