@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 import warnings
+from functools import partial
 from itertools import pairwise, product
 from pathlib import Path
 
@@ -27,8 +28,10 @@ from course_lib.models.char_rnn import CharRNN, CharRNNConfig
 from course_lib.models.gmm import GaussianMixture
 from course_lib.models.pixel_cnn import GatedPixelCNN, PixelCNN
 from course_lib.models.pixel_rnn import DiagonalLayer, GridLSTM
+from course_lib.models.wavenet import WaveNet, WaveNetConfig
 from course_lib.pixels import PixelConfig
 from course_lib.prob import categorical_log_prob
+from course_lib.queues import eager
 from course_lib.train import fit
 
 ROOT = Path(__file__).parents[1]
@@ -37,6 +40,7 @@ SECONDS = {
     "02_autoencoder": 45,
     "03_pixelrnn_sentences": 75,
     "04_pixelrnn_images": 90,
+    "05_wavenet": 90,
     "07_gmm_and_vae": 90,
 }  # a chapter's own promise, where it is not a minute
 
@@ -168,7 +172,8 @@ def images():
             "Grid LSTM": (grid.scan, lambda x, grid=grid: grid_loop(grid, x)),
         }
         for name, (scan, loop) in ways.items():
-            fast, slow = _forward_and_backward(scan, x, 9), _forward_and_backward(loop, x, 3)
+            x.requires_grad_()
+            fast, slow = (_there_and_back(partial(_power, way, x), n) for way, n in ((scan, 9), (loop, 3)))
             row(f"{name}, {features} features, 28×28, batch 32: scan over loop", slow / fast, 15, "×", "≥")
     for kind, promises in ((PixelCNN, (3, 20)), (GatedPixelCNN, (None, None))):
         # the size that benchmarks/binarised_mnist.py trains; the smaller a model, the less there is to save
@@ -190,17 +195,6 @@ def images():
             )
 
 
-def _forward_and_backward(way, x, times):
-    """Median seconds of a pass there and back, after one that warms up."""
-    seconds = []
-    for _ in range(times + 1):
-        x = x.detach().requires_grad_()
-        start = time.perf_counter()
-        way(x).square().mean().backward()
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds[1:])
-
-
 @torch.no_grad()
 def _plainly(model, n, pixels=28):
     """Seconds that the plain sampler takes for n images: each pixel is a pass over all, so some are enough."""
@@ -211,6 +205,60 @@ def _plainly(model, n, pixels=28):
     for j in range(pixels):
         x[:, 0, 0, j] = draw(model(x)[:, :, 0, 0, j].cpu(), generator=generator).to(x.device)
     return (time.perf_counter() - start) * c.height * c.width / pixels
+
+
+def sounds():
+    """WaveNet of 20 layers, 32 residual and 64 skip channels: `sample`, the same loop in PyTorch, and the naive way.
+
+    One sound on one core; the call before has compiled the loop, or read the compiled one. Then a step of training.
+    """
+    model, generator = WaveNet(WaveNetConfig(), generator=make_generator(0)), make_generator(0)
+    threads, fast = torch.get_num_threads(), {}
+    model.sample(1, 10, generator=generator)
+    for n, steps, cores in ((1, 24_000, 1), (64, 8_000, threads)):
+        torch.set_num_threads(cores)
+        seconds = []
+        for _ in range(3):
+            start = time.perf_counter()
+            model.sample(n, steps, generator=generator, progress=False)
+            seconds.append(time.perf_counter() - start)
+        fast[n] = n * steps / statistics.median(seconds)
+    row("WaveNet.sample, 20 layers, batch 1, one core: thousands a second", fast[1] / 1e3, 24, "k/s", "≥")
+    row("WaveNet.sample, batch 64, all cores: thousands a second", fast[64] / 1e3, None, "k/s")
+    row("WaveNet.sample, batch 64 over batch 1", fast[64] / fast[1], 5, "×", "≥")
+    torch.set_num_threads(1)
+    x, u = torch.zeros(1, 500, dtype=torch.long), torch.rand(500, 1, dtype=torch.float64)
+    start = time.perf_counter()
+    with torch.no_grad():
+        list(eager(model, x, 0, u, None))
+    row("the same queues in PyTorch, batch 1", 500 / (time.perf_counter() - start), None, "/s")
+    x = torch.zeros(1, model.receptive_field + 1, dtype=torch.long)
+    with torch.no_grad():
+        model(x)
+        start = time.perf_counter()
+        for _ in range(10):
+            model(x)
+    row("the naive way, batch 1", 10 / (time.perf_counter() - start), None, "/s")
+    torch.set_num_threads(threads)
+    device = pick_device()
+    x = torch.randint(256, (8, 800), device=device)
+    model = WaveNet(WaveNetConfig(layers=9, stacks=1), generator=make_generator(0)).to(device)
+    seconds = _there_and_back(lambda: -model.log_prob(x).mean(), 20)
+    row("a training step of chapter 5's size, 8 × 800 samples", 1e3 * seconds, None, "ms")
+
+
+def _power(way, x):
+    return way(x).square().mean()
+
+
+def _there_and_back(loss, times):
+    """Median seconds of a loss and its gradient, after one that warms up."""
+    seconds = []
+    for _ in range(times + 1):
+        start = time.perf_counter()
+        loss().backward()
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds[1:])
 
 
 def mixtures():
@@ -264,7 +312,8 @@ def book():
         row("make book", time.perf_counter() - start, 60, "s")
         for path in CHAPTERS:
             page = next(Path(folder).rglob(f"{path.stem}.html"))
-            row(f"{path.stem}: page", page.stat().st_size / 1e6, 2.5, "MB")
+            heavy = 3.0 if path.stem == "05_wavenet" else 2.5  # sounds weigh more than pictures
+            row(f"{path.stem}: page", page.stat().st_size / 1e6, heavy, "MB")
             loaded = _open(page)
             if loaded:
                 row(f"{path.stem}: page opens, DOM content loaded", loaded[0], 2, "s")
@@ -318,5 +367,5 @@ def gpu():
 if __name__ == "__main__":
     cores, threads = os.cpu_count(), torch.get_num_threads()
     print(f"{cores} cores, {threads} threads, torch {torch.__version__}, {pick_device()}")
-    for measure in (importing, training, sentences, images, mixtures, chapters, book, gpu):
+    for measure in (importing, training, sentences, images, sounds, mixtures, chapters, book, gpu):
         measure()

@@ -598,18 +598,21 @@ print(skew(torch.arange(1, 13).view(3, 4)))
 x = torch.randn(8, 23, 16, 16, generator=generator, device=device)
 grid = PixelConfig(V, 1, 16, 16, features=23, depth=1)
 grid = GridLSTM(grid, generator=generator).to(device)
-seconds = []
-for way in (lambda x: grid.scan(x), lambda x: grid_loop(grid, x)):
-    way(x)  # the first time is slower
-    start = time.perf_counter()
-    out = way(x)
-    out.square().mean().backward()
-    seconds.append(time.perf_counter() - start)
-    if len(seconds) == 1:
-        fast = out.detach()
-assert_close(out.detach(), fast, tolerance=1e-5, name="the scan")
-print(f"loop {seconds[1]:.2f} s, by diagonals {seconds[0]:.3f} s")
-assert seconds[1] > 3 * seconds[0]
+fast, slow = (
+    [],
+    [],
+)  # seconds: whatever else the machine does, the best of three is fair
+for _ in range(3):
+    for way, took in (grid.scan, fast), (lambda x: grid_loop(grid, x), slow):
+        start = time.perf_counter()
+        out = way(x)
+        out.square().mean().backward()
+        took.append(time.perf_counter() - start)
+assert_close(
+    out.detach(), grid.scan(x).detach(), tolerance=1e-5, name="the loop"
+)
+print(f"loop {min(slow):.2f} s, by diagonals {min(fast):.3f} s")
+assert min(slow) > 3 * min(fast)
 
 # %% [markdown]
 # About ten times faster here, and the more the larger the image. (The library does not shift the rows; it sorts the pixels by
@@ -737,7 +740,7 @@ assert torch.equal(blind, wedge)
 # first layer, `v` by a row and `h` by a pixel. The other half of the name: instead of a ReLU it has a **gate**.
 
 
-# %% tags=["twin:course_lib.models.pixel_cnn.gate"]
+# %% tags=["twin:course_lib.layers.gate"]
 def gate(x: torch.Tensor) -> torch.Tensor:
     what, how_much = x.chunk(2, 1)
     return what.tanh() * how_much.sigmoid()

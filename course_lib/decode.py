@@ -73,6 +73,21 @@ def draw(
     return (logits.softmax(1) / waiting).argmax(1)
 
 
+def invert_cdf(logits: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
+    """The choice at which the probabilities, added up from the first, pass u: logits (B, V), u (B,) -> (B,) long.
+
+    For u uniform in [0, 1) it is a draw, at the cost of one random number where `draw` takes V. Computed in float64:
+    two ways to the same logits, each rounded in its way, give other choices only where u hits a step that closely.
+    Raises ValueError as `draw` does, and for u outside [0, 1). Source: Devroye (1986), section III.2.1.
+    """
+    _expect_logits(logits)
+    expect_floats("u", u, (logits.shape[0],))
+    if not ((u >= 0) & (u < 1)).all():
+        raise ValueError(f"u: expected numbers from 0 up to, not including, 1, got {u.min()} to {u.max()}")
+    cdf = logits.double().softmax(1).cumsum(1)
+    return (cdf[:, :-1] <= u[:, None] * cdf[:, -1:]).sum(1)
+
+
 def _expect_logits(logits):
     """Floats (B, V), and in each row something to draw. One pass: a NaN, too, is what `amax` finds largest."""
     expect_floats("logits", logits, ("B", "V"))

@@ -27,6 +27,36 @@ def expect_levels(name: str, x: torch.Tensor, shape: tuple, levels: int) -> None
         raise ValueError(f"{name}: expected levels 0 to {levels - 1}, got {x.min()} to {x.max()}")
 
 
+def expect_bools(name: str, x: torch.Tensor) -> None:
+    """`x` must be a tensor of true and false. Raises TypeError that says how to make one."""
+    expect_tensor(name, x)
+    if x.dtype != torch.bool:
+        raise TypeError(f"{name}: expected torch.bool, got {x.dtype}; {name}.bool() is true where it is not 0")
+
+
+def expect_count(name: str, n: int, least: int = 1) -> None:
+    """`n` must be a whole number of `least` or more. Raises TypeError for another type, ValueError below."""
+    if not isinstance(n, int) or isinstance(n, bool):
+        raise TypeError(f"{name}: expected a whole number ≥ {least}, got {type(n).__name__} {n!r}")
+    if n < least:
+        raise ValueError(f"{name}: expected a whole number ≥ {least}, got {n}")
+
+
+def expect_generator(generator: torch.Generator, *, on_cpu: bool = False) -> None:
+    """`generator` must be a torch.Generator, with `on_cpu` one on the CPU: there, a seed gives the same everywhere.
+
+    Raises TypeError for another type, ValueError for another device; both say how to make one.
+    """
+    if not isinstance(generator, torch.Generator):
+        given = type(generator).__name__
+        raise TypeError(f"generator: expected a torch.Generator, got {given}; make_generator(seed) makes one")
+    if on_cpu and generator.device.type != "cpu":
+        raise ValueError(
+            f"generator: expected one on the CPU, got one on {generator.device}; make_generator(seed) makes one, "
+            "and what is drawn can then be moved with .to(device)"
+        )
+
+
 def expect_tensor(name: str, x) -> None:
     """`x` must be a tensor at all. Raises TypeError that names what it is instead."""
     if not isinstance(x, torch.Tensor):

@@ -60,6 +60,27 @@ class ResidualMLP(nn.Sequential):
         super().__init__(*first, *more, nn.Linear(features, wide_out))
 
 
+def gate(x: torch.Tensor) -> torch.Tensor:
+    """(B, 2F, …) -> (B, F, …): one half says what, the other how much of it."""
+    what, how_much = x.chunk(2, 1)
+    return what.tanh() * how_much.sigmoid()
+
+
+class CausalConv1d(nn.Conv1d):
+    """A convolution over time that looks back, at taps `dilation` steps apart: (B, in, T) -> (B, out, T).
+
+    The last tap is at the step itself. Before the first step there are zeros. Source: van den Oord et al. (2016,
+    WaveNet), sections 2.1 and 2.2.
+    """
+
+    def __init__(self, wide_in, wide_out, kernel_size, dilation=1):
+        super().__init__(wide_in, wide_out, kernel_size, dilation=dilation)
+
+    def forward(self, x):
+        past = (self.kernel_size[0] - 1) * self.dilation[0]
+        return super().forward(F.pad(x, (past, 0)))
+
+
 class MaskedConv2d(nn.Conv2d):
     """A convolution that looks back, at the rows above and in its own row to the left: (B, in, H, W) -> (B, out, H, W).
 

@@ -10,7 +10,7 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from .decode import draw
-from .expect import expect_levels, expect_tensor
+from .expect import expect_bools, expect_count, expect_levels, expect_tensor
 from .layers import MaskedConv2d, initialised_by
 from .prob import categorical_log_prob
 
@@ -84,7 +84,7 @@ class PixelModel(nn.Module):
         words = self.words(x)
         if seen is None:
             return self.head(self.context(words), words)
-        _expect_bools("seen", seen)
+        expect_bools("seen", seen)
         if seen.shape != (len(x), 1, c.height, c.width):
             raise ValueError(f"seen: expected shape {(len(x), 1, c.height, c.width)}, got {tuple(seen.shape)}")
         return self.head(self.context(words * seen), words)
@@ -111,8 +111,7 @@ class PixelModel(nn.Module):
         Raises ValueError for sizes that cannot be or one of the two without the other, TypeError for other tensors.
         """
         c, size = self.config, (n, self.config.channels, self.config.height, self.config.width)
-        if not isinstance(n, int) or isinstance(n, bool) or n < 1:
-            raise ValueError(f"n: expected how many images, a whole number of 1 or more, got {n!r}")
+        expect_count("n", n)
         given, known = self._given(given, known, size)
         x, walk = given.clone(), self.walk(n)
         h = next(walk)
@@ -140,15 +139,9 @@ class PixelModel(nn.Module):
             shape = (1,) * (4 - tensor.ndim) + tuple(tensor.shape)
             if len(shape) > 4 or any(s not in (1, full) for s, full in zip(shape, size, strict=True)):
                 raise ValueError(f"{name}: expected a shape that broadcasts to {size}, got {tuple(tensor.shape)}")
-        _expect_bools("known", known)
+        expect_bools("known", known)
         expect_levels("given", given.expand(size), size, self.config.levels)
         return given.expand(size).to(device), known.expand(size).to(device)
-
-
-def _expect_bools(name, x):
-    expect_tensor(name, x)
-    if x.dtype != torch.bool:
-        raise TypeError(f"{name}: expected torch.bool, got {x.dtype}; {name}.bool() is true where it is not 0")
 
 
 def at_pixel(conv: MaskedConv2d) -> Callable[[torch.Tensor, int, int], torch.Tensor]:

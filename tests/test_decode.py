@@ -5,7 +5,7 @@ from itertools import combinations
 import pytest
 import torch
 
-from course_lib.decode import apply_temperature, draw, keep_top_k, keep_top_p
+from course_lib.decode import apply_temperature, draw, invert_cdf, keep_top_k, keep_top_p
 from course_lib.device import make_generator
 
 ROW = torch.tensor([[0.5, 2.0, -1.0, 2.0, 0.0]])  # two share the first place
@@ -168,6 +168,77 @@ def test_the_generator_decides_and_the_logits_are_left_alone():
     assert torch.equal(torch.random.get_rng_state(), torch_state)
 
 
+# --- drawing by one number -------------------------------------------------------------------------------------
+
+QUARTERS = torch.tensor([[0.25, 0.5, 0.0, 0.25]], dtype=torch.float64).log()  # sums without rounding
+
+
+@pytest.mark.parametrize(
+    ("u", "choice"), [(0.0, 0), (0.2499, 0), (0.25, 1), (0.5, 1), (0.7499, 1), (0.75, 3), (1 - 2**-53, 3)]
+)
+def test_the_choice_is_where_the_sum_passes_u(u, choice):
+    assert invert_cdf(QUARTERS, torch.tensor([u], dtype=torch.float64)).tolist() == [choice]
+
+
+def test_inverted_draws_follow_the_probabilities():
+    n, row = 40_000, random_logits(1, 7, seed=3)
+    u = torch.rand(n, generator=make_generator(1), dtype=torch.float64)
+    counts = invert_cdf(row.expand(n, 7), u).bincount(minlength=7).double()
+    assert p_value(counts, n * row.double().softmax(1)[0]) > 1e-3
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+def test_numbers_spread_evenly_give_each_choice_its_share_to_the_last_digit(dtype):
+    row, n = random_logits(1, 300).to(dtype), 2**16
+    u = torch.arange(n, dtype=torch.float64) / n
+    chosen = invert_cdf(row.expand(n, 300), u)
+    assert chosen.dtype == torch.long and (chosen.diff() >= 0).all()
+    shares = chosen.bincount(minlength=300) / n
+    assert (shares - row.double().softmax(1)[0]).abs().max() <= 1 / n
+
+
+def test_what_is_impossible_is_not_chosen_by_any_number():
+    u = torch.cat(
+        [torch.linspace(0, 1 - 2**-53, 1001, dtype=torch.float64), torch.tensor([2**-1074], dtype=torch.float64)]
+    )
+    for impossible in ([0, 3], [4, 5], [0, 1, 2, 3, 4], [1, 2, 3, 4, 5]):
+        logits = random_logits(len(u), 6)
+        logits[:, impossible] = -torch.inf
+        assert not set(invert_cdf(logits, u).tolist()) & set(impossible)
+
+
+def test_only_differences_of_logits_matter():
+    logits, u = random_logits(200, 6), torch.rand(200, generator=make_generator(2))
+    assert torch.equal(invert_cdf(logits, u), invert_cdf(logits.double() + 1e3, u))
+    assert torch.equal(invert_cdf(logits, u), invert_cdf(logits.double() - 1e3, u))
+
+
+def test_every_row_has_its_own_number():
+    logits, u = random_logits(50, 6), torch.rand(50, generator=make_generator(2))
+    alone = [invert_cdf(logits[i : i + 1], u[i : i + 1]) for i in range(50)]
+    assert torch.equal(invert_cdf(logits, u), torch.cat(alone))
+    one_row = invert_cdf(logits[:1].expand(50, 6), u)
+    assert one_row.unique().numel() > 1 and (one_row[u.argsort()].diff() >= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("u", "error", "says"),
+    [
+        (torch.tensor([1.0]), ValueError, r"u: expected numbers from 0 up to, not including, 1, got 1.0 to 1.0"),
+        (torch.tensor([-0.5]), ValueError, "u: expected numbers from 0 up to, not including, 1, got -0.5"),
+        (torch.tensor([torch.nan]), ValueError, "u: expected numbers from 0 up to, not including, 1, got nan"),
+        (torch.tensor([0.5, 0.5]), ValueError, r"u: expected shape \(1\), got \(2,\)"),
+        (torch.tensor([[0.5]]), ValueError, r"u: expected shape \(1\), got \(1, 1\)"),
+        (torch.tensor([0]), TypeError, "u: expected a floating-point tensor, got torch.int64"),
+        (0.5, TypeError, "u: expected a torch.Tensor, got float"),
+    ],
+    ids=str,
+)
+def test_numbers_that_no_draw_is_made_by_are_refused(u, error, says):
+    with pytest.raises(error, match=says):
+        invert_cdf(ROW, u)
+
+
 # --- what makes no sense ---------------------------------------------------------------------------------------
 
 BAD_SETTINGS = [
@@ -193,6 +264,7 @@ RULES = {
     "top_k": lambda logits: keep_top_k(logits, 2),
     "top_p": lambda logits: keep_top_p(logits, 0.5),
     "draw": lambda logits: draw(logits, generator=make_generator(0)),
+    "invert_cdf": lambda logits: invert_cdf(logits, torch.full((len(logits),), 0.5)),
 }
 
 

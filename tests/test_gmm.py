@@ -629,13 +629,13 @@ def test_ctrl_c_before_the_first_step_leaves_the_start(monkeypatch, capsys):
     [
         (((0,)), "n_components: expected a whole number ≥ 1, got 0"),
         (((-2,)), "n_components: expected a whole number ≥ 1, got -2"),
-        (((2.0,)), r"n_components: expected a whole number ≥ 1, got 2\.0"),
+        (((2.0,)), r"n_components: expected a whole number ≥ 1, got float 2\.0"),
         (((3, "tied")), "covariance: expected one of 'full', 'diagonal', 'spherical', got 'tied'"),
         (((3, "diag")), "covariance: expected one of 'full', 'diagonal', 'spherical', got 'diag'"),
     ],
 )
 def test_mixtures_that_cannot_be_are_refused(settings, says):
-    with pytest.raises(ValueError, match=says):
+    with pytest.raises((TypeError, ValueError), match=says):
         GaussianMixture(*settings)
 
 
@@ -673,8 +673,8 @@ def test_data_without_a_density_are_refused(kind, x, error, says):
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        *(({"max_steps": n}, f"max_steps: expected a whole number ≥ 1, got {n}") for n in (0, -1, 2.5)),
-        *(({"restarts": n}, f"restarts: expected a whole number ≥ 1, got {n}") for n in (0, -1, 2.5)),
+        *(({"max_steps": n}, f"max_steps: expected a whole number ≥ 1, got (float )?{n}") for n in (0, -1, 2.5)),
+        *(({"restarts": n}, f"restarts: expected a whole number ≥ 1, got (float )?{n}") for n in (0, -1, 2.5)),
         *(({"tolerance": t}, f"expected tolerance ≥ 0 .* got {t} and") for t in (-1e-9, math.nan)),
         *(({"floor": f}, f"floor from 1e-4 to 1, got .* and {f}") for f in (0, 9e-5, 1, -0.1, math.nan)),
         ({"init": "kmeans"}, "init: expected 'k-means\\+\\+', 'points' or parameters, got 'kmeans'"),
@@ -683,7 +683,7 @@ def test_data_without_a_density_are_refused(kind, x, error, says):
     ids=lambda s: str(s)[:40],
 )
 def test_wrong_settings_are_refused(settings, says):
-    with pytest.raises(ValueError, match=says):
+    with pytest.raises((TypeError, ValueError), match=says):
         GaussianMixture(3).fit(clouds(40), generator=make_generator(0), **settings)
 
 
@@ -779,5 +779,5 @@ def test_points_in_other_dimensions_and_no_samples_are_refused(kind):
         with pytest.raises(TypeError, match=r"x: expected a floating-point tensor, got torch.int64"):
             method(torch.zeros(5, 3, dtype=torch.long))
     for n in (0, -1, 2.5):
-        with pytest.raises(ValueError, match=f"n: expected a whole number ≥ 1, got {n}"):
+        with pytest.raises((TypeError, ValueError), match=f"n: expected a whole number ≥ 1, got (float )?{n}"):
             model.sample(n, generator=make_generator(0))

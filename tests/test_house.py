@@ -25,8 +25,9 @@ LIBRARY = ROOT / "course_lib"
 LAYERS = {
     "": -1,
     "device": 0, "expect": 0, "data.sketch": 0,
-    "prob": 1, "data": 1, "data.*": 1, "layers": 1, "decode": 1, "diagonals": 1, "em": 1, "checkpoint": 1,
-    "pixels": 1.5,
+    "audio": 0.5, "data.clips": 0.5, "queues_compiled": 0.5, "data.formants": 0.75,
+    "speech": 1, "prob": 1, "data": 1, "data.*": 1, "layers": 1, "decode": 1, "diagonals": 1, "em": 1, "checkpoint": 1,
+    "pixels": 1.5, "queues": 1.5,
     "models": 2, "models.*": 2,
     "train": 3, "metrics": 3, "judge": 3, "plots": 3, "typeset": 3, "player": 3,
     "explore": 4, "check": 4,

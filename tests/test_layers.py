@@ -1,11 +1,11 @@
-"""What a masked convolution may see: its masks entry by entry, and its Jacobian; and what residual layers add."""
+"""What masked and causal convolutions may see, entry by entry and by Jacobian; what gates and residual layers do."""
 
 import pytest
 import torch
 from torch import nn
 
 from course_lib.device import make_generator
-from course_lib.layers import MaskedConv2d, Residual, ResidualMLP, initialised_by
+from course_lib.layers import CausalConv1d, MaskedConv2d, Residual, ResidualMLP, gate, initialised_by
 
 
 def conv(*sizes, **settings):
@@ -110,6 +110,51 @@ def test_the_mask_follows_the_layer_and_is_not_stored():
 def test_bad_sizes_are_refused(sizes, says):
     with pytest.raises(ValueError, match=says):
         MaskedConv2d(*sizes)
+
+
+# --- causal convolutions -------------------------------------------------------------------------------------------
+
+
+def causal(kernel_size, dilation):
+    with initialised_by(make_generator(0)):
+        return CausalConv1d(2, 3, kernel_size, dilation).double()
+
+
+each_size = pytest.mark.parametrize(("kernel_size", "dilation"), [(1, 1), (2, 1), (2, 4), (3, 1), (3, 2), (5, 9)])
+
+
+@each_size
+@pytest.mark.parametrize("T", [1, 3, 12])
+def test_a_causal_convolution_is_this_sum(kernel_size, dilation, T):
+    layer, x = causal(kernel_size, dilation), torch.randn(4, 2, T, generator=make_generator(1), dtype=torch.float64)
+    expected = torch.zeros(4, 3, T, dtype=torch.float64) + layer.bias[:, None]
+    for t in range(T):
+        for tap in range(kernel_size):
+            s = t - (kernel_size - 1 - tap) * dilation  # the last tap is at the step itself
+            if s >= 0:  # before the first step there are zeros
+                expected[:, :, t] += x[:, :, s] @ layer.weight[:, :, tap].T
+    torch.testing.assert_close(layer(x), expected)
+
+
+@each_size
+def test_a_causal_convolution_sees_its_taps_and_nothing_else(kernel_size, dilation):
+    layer, T = causal(kernel_size, dilation), 50
+    x = torch.randn(1, 2, T, generator=make_generator(1), dtype=torch.float64)
+    jacobian = torch.autograd.functional.jacobian(layer, x)[0, :, :, 0]  # (3, T, 2, T)
+    seen = jacobian.abs().sum((0, 2)) > 0  # (T, T): whether the output at t depends on the input at s
+    ago = torch.arange(T)[:, None] - torch.arange(T)
+    assert torch.equal(seen, (ago >= 0) & (ago % dilation == 0) & (ago // dilation < kernel_size))
+
+
+# --- gates --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(3, 8), (3, 8, 5), (3, 8, 4, 5)])
+def test_a_gate_says_what_with_one_half_and_how_much_with_the_other(shape):
+    x = 3 * torch.randn(shape, generator=make_generator(0), dtype=torch.float64)
+    what, how_much = x[:, :4], x[:, 4:]
+    assert gate(x).shape == (3, 4, *shape[2:])
+    torch.testing.assert_close(gate(x), what.tanh() / (1 + (-how_much).exp()))
 
 
 # --- residual layers ----------------------------------------------------------------------------------------------

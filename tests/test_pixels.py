@@ -477,11 +477,11 @@ KNOWN = ZEROS.bool()
 @pytest.mark.parametrize(
     ("settings", "error", "says"),
     [
-        ({"n": 0}, ValueError, "n: expected how many images, a whole number of 1 or more, got 0"),
-        ({"n": -2}, ValueError, "1 or more, got -2"),
-        ({"n": 2.5}, ValueError, "1 or more, got 2.5"),
-        ({"n": True}, ValueError, "1 or more, got True"),
-        ({"n": "4"}, ValueError, "1 or more, got '4'"),
+        ({"n": 0}, ValueError, "n: expected a whole number ≥ 1, got 0"),
+        ({"n": -2}, ValueError, "≥ 1, got -2"),
+        ({"n": 2.5}, TypeError, "≥ 1, got float 2.5"),
+        ({"n": True}, TypeError, "≥ 1, got bool True"),
+        ({"n": "4"}, TypeError, "≥ 1, got str '4'"),
         ({"given": None}, ValueError, r"expected given= .* together with known= .*, got one"),
         ({"known": None}, ValueError, r"expected given= .* together with known= .*, got one"),
         ({"known": KNOWN[:3]}, ValueError, r"known: .* broadcasts to \(4, 3, 2, 5\), got \(3, 3, 2, 5\)"),

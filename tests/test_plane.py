@@ -240,10 +240,10 @@ def test_an_unknown_name_is_refused(name):
 @pytest.mark.parametrize(
     ("change", "error", "says"),
     [
-        ({"n": 0}, ValueError, "n: expected at least one point, got 0"),
-        ({"n": -3}, ValueError, "n: expected at least one point, got -3"),
-        ({"n": 2.0}, TypeError, "n: expected how many points, an int of 1 or more, got float"),
-        ({"n": True}, TypeError, "n: expected how many points, an int of 1 or more, got bool"),
+        ({"n": 0}, ValueError, "n: expected a whole number ≥ 1, got 0"),
+        ({"n": -3}, ValueError, "n: expected a whole number ≥ 1, got -3"),
+        ({"n": 2.0}, TypeError, "n: expected a whole number ≥ 1, got float 2.0"),
+        ({"n": True}, TypeError, "n: expected a whole number ≥ 1, got bool True"),
         ({"generator": None}, TypeError, "generator: expected a torch.Generator, got NoneType; make_generator(seed)"),
         ({"generator": 0}, TypeError, "generator: expected a torch.Generator, got int; make_generator(seed) makes one"),
         ({"dtype": torch.long}, TypeError, "dtype: expected a floating-point one, as torch.float32, got torch.int64"),

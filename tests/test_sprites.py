@@ -134,11 +134,11 @@ class Elsewhere(torch.Generator):
 @pytest.mark.parametrize(
     ("change", "error", "says"),
     [
-        ({"n": 0}, ValueError, "n: expected at least one sprite, got 0"),
-        ({"n": -3}, ValueError, "n: expected at least one sprite, got -3"),
-        ({"n": 2.0}, TypeError, "n: expected how many sprites, an int of 1 or more, got float"),
-        ({"n": True}, TypeError, "n: expected how many sprites, an int of 1 or more, got bool"),
-        ({"n": "8"}, TypeError, "n: expected how many sprites, an int of 1 or more, got str"),
+        ({"n": 0}, ValueError, "n: expected a whole number ≥ 1, got 0"),
+        ({"n": -3}, ValueError, "n: expected a whole number ≥ 1, got -3"),
+        ({"n": 2.0}, TypeError, "n: expected a whole number ≥ 1, got float 2.0"),
+        ({"n": True}, TypeError, "n: expected a whole number ≥ 1, got bool True"),
+        ({"n": "8"}, TypeError, "n: expected a whole number ≥ 1, got str '8'"),
         ({"generator": None}, TypeError, "generator: expected a torch.Generator, got NoneType; make_generator(seed)"),
         ({"generator": 0}, TypeError, "generator: expected a torch.Generator, got int; make_generator(seed) makes one"),
         ({"generator": Elsewhere()}, ValueError, "generator: expected one on the CPU, got one on cuda:0; make_gen"),

@@ -543,9 +543,9 @@ def test_codes_of_another_size_or_type_and_no_samples_are_refused():
     with pytest.raises(ValueError, match=r"x: expected shape \(3, 1, 2, 2\), got \(2, 1, 2, 2\)"):
         model.log_likelihood(LONGS, torch.zeros(3, 2))
     for n in (0, -1, 2.5):
-        with pytest.raises(ValueError, match=f"n: expected a whole number ≥ 1, got {n}"):
+        with pytest.raises((TypeError, ValueError), match=f"n: expected a whole number ≥ 1, got (float )?{n}"):
             model.sample(n, generator=g)
-        with pytest.raises(ValueError, match=f"samples: expected a whole number ≥ 1, got {n}"):
+        with pytest.raises((TypeError, ValueError), match=f"samples: expected a whole number ≥ 1, got (float )?{n}"):
             model.log_prob_bound(LONGS, n, g)
 
 

@@ -4,15 +4,19 @@
 """
 
 from .attested import Attested
+from .clips import Clips
 from .digits import load_digits
 from .mnist import load_binarised_mnist, load_mnist
 from .plane import load_plane
 from .poems import PoemGrammar
+from .spoken_digits import load_spoken_digits
 from .sprites import load_sprites
 from .text import Corpus, Vocabulary, load_names, load_shakespeare, load_tang, windows
+from .voices import load_notes, load_vowels, load_words, speak
 
 __all__ = [
     "Attested",
+    "Clips",
     "Corpus",
     "PoemGrammar",
     "Vocabulary",
@@ -20,9 +24,14 @@ __all__ = [
     "load_digits",
     "load_mnist",
     "load_names",
+    "load_notes",
     "load_plane",
     "load_shakespeare",
+    "load_spoken_digits",
     "load_sprites",
     "load_tang",
+    "load_vowels",
+    "load_words",
+    "speak",
     "windows",
 ]

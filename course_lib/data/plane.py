@@ -10,7 +10,7 @@ from itertools import product
 import torch
 import torch.nn.functional as F
 
-from ..expect import expect_floats
+from ..expect import expect_count, expect_floats, expect_generator
 
 
 def load_plane(name: str) -> "Plane":
@@ -47,13 +47,8 @@ class Plane:
         Raises TypeError for an `n` that is no int, a `generator` that is none and a `dtype` that is not a
         floating-point one; ValueError for n < 1.
         """
-        if not isinstance(n, int) or isinstance(n, bool):
-            raise TypeError(f"n: expected how many points, an int of 1 or more, got {type(n).__name__}")
-        if n < 1:
-            raise ValueError(f"n: expected at least one point, got {n}")
-        if not isinstance(generator, torch.Generator):
-            given = type(generator).__name__
-            raise TypeError(f"generator: expected a torch.Generator, got {given}; make_generator(seed) makes one")
+        expect_count("n", n)
+        expect_generator(generator)
         if not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
             raise TypeError(f"dtype: expected a floating-point one, as torch.float32, got {dtype}")
         return self._density.sample(n, generator=generator, device=generator.device, dtype=dtype)

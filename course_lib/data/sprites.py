@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from ..expect import expect_levels, expect_tensor
+from ..expect import expect_count, expect_generator, expect_levels, expect_tensor
 from .sketch import SOURCE, Sketch
 
 PALETTE = torch.tensor(list(SOURCE["palette"].values()))  # (16, 3) levels of red, green, blue; the first is background
@@ -27,18 +27,8 @@ def load_sprites(n: int, generator: torch.Generator, colour: Literal["palette", 
     Raises TypeError for an `n` that is no int and a `generator` that is none, ValueError for n < 1, another `colour`
     and a generator that is not on the CPU: there, a seed gives the same creatures on every machine.
     """
-    if not isinstance(n, int) or isinstance(n, bool):
-        raise TypeError(f"n: expected how many sprites, an int of 1 or more, got {type(n).__name__}")
-    if n < 1:
-        raise ValueError(f"n: expected at least one sprite, got {n}")
-    if not isinstance(generator, torch.Generator):
-        given = type(generator).__name__
-        raise TypeError(f"generator: expected a torch.Generator, got {given}; make_generator(seed) makes one")
-    if generator.device.type != "cpu":
-        raise ValueError(
-            f"generator: expected one on the CPU, got one on {generator.device}; make_generator(seed) makes one, "
-            "and the sprites can then be moved with .to(device)"
-        )
+    expect_count("n", n)
+    expect_generator(generator, on_cpu=True)
     if colour not in ("palette", "rgb"):
         raise ValueError(f"colour: expected 'palette' or 'rgb', got {colour!r}")
     # A row of chances for each creature, drawn row by row, so that many creatures begin with those of a few.

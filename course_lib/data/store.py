@@ -6,13 +6,18 @@ can lie in it. (It is in the package, not in the repository's `data/`, so that a
 
 import errno
 import gzip
+import hashlib
+import io
 import os
+import re
 import shutil
 import tempfile
 import textwrap
 import tomllib
+import zipfile
+import zlib
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 
 class StoreError(RuntimeError):
@@ -21,7 +26,7 @@ class StoreError(RuntimeError):
 
 @dataclass(frozen=True)
 class Download:
-    """Where a file comes from, and the content (SHA-256, size in bytes) that makes it the right one."""
+    """Where a file, or a folder, comes from, and the content (SHA-256, size in bytes) that makes it the right one."""
 
     url: str
     sha256: str
@@ -29,13 +34,14 @@ class Download:
     source: str
     licence: str
     archive_md5: str = ""  # given where the address serves a .gz: the MD5 of that
+    members: str = ""  # given for a folder whose address serves a .zip: which files in that are the folder's
 
 
 def _read_registry(toml: str) -> dict[str, Download]:
-    """Read a registry as {name: Download}, in its order; a folder, "name/" with `files`, gives one for each file."""
+    """Read a registry as {name: Download}, in its order; a folder, "name/", with `files` gives one for each file."""
     registry = {}
     for name, entry in tomllib.loads(toml).items():
-        if name.endswith("/"):
+        if "files" in entry:
             for sha256, size, file in map(str.split, entry.pop("files").splitlines()):
                 one = {**entry, "url": entry["url"] + file, "sha256": sha256, "size": int(size)}
                 registry[name + file] = Download(**one)
@@ -70,10 +76,10 @@ def store_folder() -> Path:
 
 
 def fetch(name: str) -> Path:
-    """Return the path of a data file, such as "text/names.txt", downloading it if it is missing.
+    """Return the path of a data file, such as "text/names.txt", or folder, "fsdd/recordings/"; download a missing one.
 
-    The content is verified by SHA-256 at every call (0.03 s for the largest file), so the path that you get
-    is always the right file. A file that was changed is refused, and left where it is: it may be yours. Many
+    The content is verified by SHA-256 at every call (0.03 s for the largest file, 0.1 s for the folder), so the path
+    that you get is always the right one. What was changed is refused, and left where it is: it may be yours. Many
     processes may fetch the same file at once. Raises StoreError in every bad case: one line, with what to do.
     """
     if name not in REGISTRY:
@@ -83,12 +89,12 @@ def fetch(name: str) -> Path:
     try:
         if not path.exists():
             _download(name, download, path)
-        given = _hash(path)
+        given = _content(path, download)
     except OSError as error:
         raise StoreError(_disk_trouble(error, name, download, path)) from None
     if given != download.sha256:
         raise StoreError(
-            f"{path} is not the file that the course knows (SHA-256 expected "
+            f"{path} is not the {'folder' if download.members else 'file'} that the course knows (SHA-256 expected "
             f"{download.sha256[:12]}…, given {given[:12]}…): move it away and run again to "
             "download the right one, or set COURSE_DATA to another folder"
         )
@@ -105,17 +111,20 @@ def _download(name: str, download: Download, path: Path) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".download-") as folder:
         arrived, ready = Path(folder) / "arrived", Path(folder) / "ready"
         _receive(name, download, arrived, path)
-        if download.archive_md5:
+        if download.members:
+            _unpack(download, arrived, ready)
+        elif download.archive_md5:
             _refuse_changed(name, download.url, "MD5", download.archive_md5, _hash(arrived, "md5"))
             with gzip.open(arrived) as packed, open(ready, "wb") as unpacked:
                 shutil.copyfileobj(packed, unpacked)
         else:
             ready = arrived
-        _refuse_changed(name, download.url, "SHA-256", download.sha256, _hash(ready))
+        _refuse_changed(name, download.url, "SHA-256", download.sha256, _content(ready, download))
         try:
             os.replace(ready, path)
-        except PermissionError:
-            # Windows refuses while another process reads what it has just put there; `fetch` verifies that.
+        except OSError:
+            # Another process was first: Windows does not replace a file that somebody reads, and nobody a folder with
+            # files in it. `fetch` verifies what is there.
             if not path.exists():
                 raise
 
@@ -142,6 +151,7 @@ def _receive(name: str, download: Download, arrived: Path, path: Path) -> None:
         elif error.response is not None:
             reason = f"the server answered {error.response.status_code}"
         copy = "a decompressed copy" if download.archive_md5 else "a copy"
+        copy = f"a folder with its {download.members}" if download.members else copy
         raise StoreError(
             f"could not download {name} from {download.url} ({reason}); nothing was kept: check "
             f"the network and run again, put {copy} at {path}, or set COURSE_DATA to a folder "
@@ -152,6 +162,27 @@ def _receive(name: str, download: Download, arrived: Path, path: Path) -> None:
             answer.close()
 
 
+def _unpack(download: Download, arrived: Path, ready: Path) -> None:
+    """Write those files of the archive `arrived` that are `members` into the new folder `ready`, side by side.
+
+    Nothing else in the archive is written, no name can lead out of `ready`, and no more bytes than `size` are written.
+    What is wrong with the archive otherwise shows in the content, which is verified next.
+    """
+    ready.mkdir()
+    try:
+        # From memory: there, a changed address inside the archive is no OSError, which would look like the disk's.
+        with zipfile.ZipFile(io.BytesIO(arrived.read_bytes())) as archive:
+            found = [one for one in archive.infolist() if PurePosixPath(one.filename).match(download.members)]
+            if sum(one.file_size for one in found) != download.size:
+                return
+            for one in found:
+                file = PurePosixPath(one.filename).name
+                if re.fullmatch(r"\w[\w.-]*", file):  # no drive, no backslash: it is a plain name on every system
+                    (ready / file).write_bytes(archive.read(one))
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError):
+        return  # cut, changed, or packed in a way that Python cannot read
+
+
 def _refuse_changed(name: str, url: str, kind: str, expected: str, given: str) -> None:
     if given != expected:
         raise StoreError(
@@ -159,6 +190,17 @@ def _refuse_changed(name: str, url: str, kind: str, expected: str, given: str) -
             f"{expected[:12]}…, given {given[:12]}…); nothing was kept: run again, and if it "
             "stays so, the file has changed at its source: please report it"
         )
+
+
+def _content(path: Path, download: Download) -> str:
+    """The SHA-256 of a file; for a folder, that of the lines "name sha256" of its files that count, sorted by name.
+
+    The archive that a folder came in has no say: its bytes change when the same files are packed again.
+    """
+    if not download.members:
+        return _hash(path)
+    files = sorted(path.glob(PurePosixPath(download.members).name), key=lambda file: file.name)
+    return hashlib.sha256("".join(f"{file.name} {_hash(file)}\n" for file in files).encode()).hexdigest()
 
 
 def _hash(path: Path, kind: str = "sha256") -> str:

@@ -10,7 +10,7 @@ from tqdm.auto import tqdm
 
 from .. import em
 from ..checkpoint import History
-from ..expect import expect_floats
+from ..expect import expect_count, expect_floats
 
 BLOCK = 2**20  # numbers at once in an E step: they stay in the processor's cache
 SHAPES = {"full": ("K", "D", "D"), "diagonal": ("K", "D"), "spherical": ("K",)}
@@ -25,8 +25,7 @@ class GaussianMixtureConfig:
     covariance: str = "full"
 
     def __post_init__(self):
-        if not isinstance(self.n_components, int) or self.n_components < 1:
-            raise ValueError(f"n_components: expected a whole number ≥ 1, got {self.n_components!r}")
+        expect_count("n_components", self.n_components)
         if self.covariance not in SHAPES:
             raise ValueError(f"covariance: expected one of {', '.join(map(repr, SHAPES))}, got {self.covariance!r}")
 
@@ -62,8 +61,7 @@ class GaussianMixture(nn.Module):
     @torch.no_grad()
     def sample(self, n: int, *, generator: torch.Generator) -> torch.Tensor:
         """n draws (n, D). Raises RuntimeError before `fit`, ValueError for n < 1."""
-        if not isinstance(n, int) or n < 1:
-            raise ValueError(f"n: expected a whole number ≥ 1, got {n!r}")
+        expect_count("n", n)
         self._must_be_known()
         k = self.log_pi.exp().multinomial(n, replacement=True, generator=generator)
         noise = torch.empty_like(self.mean[k]).normal_(generator=generator)  # (n, D)
@@ -176,9 +174,8 @@ class GaussianMixture(nn.Module):
         if not x.isfinite().all():
             row = int((~x.isfinite()).any(1).nonzero()[0])
             raise ValueError(f"x: expected finite numbers, got {x[row].tolist()} in row {row}; leave such rows out")
-        for name, count in {"max_steps": max_steps, "restarts": restarts}.items():
-            if not isinstance(count, int) or count < 1:
-                raise ValueError(f"{name}: expected a whole number ≥ 1, got {count!r}")
+        expect_count("max_steps", max_steps)
+        expect_count("restarts", restarts)
         if not tolerance >= 0 or not 1e-4 <= floor < 1:
             raise ValueError(f"expected tolerance ≥ 0 and floor from 1e-4 to 1, got {tolerance} and {floor}")
         if isinstance(init, str) and init not in STARTS:

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..layers import MaskedConv2d
+from ..layers import MaskedConv2d, gate
 from ..pixels import PixelModel, Walk, at_pixel
 
 FIRST = 7  # the size of the first layer's kernel; van den Oord et al. (2016), table 1
@@ -73,12 +73,6 @@ class GatedBlock(nn.Module):
         v = self.down(F.pad(v, (1, 1, 1, 0)))  # a row above, a column to either side
         h_new = self.along(F.pad(h, (1, 0))) + self.across(v)
         return gate(v), h + self.out(gate(h_new))
-
-
-def gate(x: torch.Tensor) -> torch.Tensor:
-    """(B, 2F, …) -> (B, F, …): one half says what, the other how much of it."""
-    what, how_much = x.chunk(2, 1)
-    return what.tanh() * how_much.sigmoid()
 
 
 class GatedPixelCNN(PixelModel):

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..decode import draw
-from ..expect import expect_floats, expect_levels
+from ..expect import expect_count, expect_floats, expect_levels
 from ..layers import ResidualMLP, initialised_by
 from ..prob import bernoulli_log_prob, categorical_log_prob, gaussian_kl, gaussian_log_prob, log_mean_exp
 
@@ -132,8 +132,7 @@ class VAE(nn.Module):
         In the mean over `generator` it grows with `samples` from the ELBO towards log p(x), and never passes it.
         Raises ValueError for samples < 1. Source: Burda, Grosse and Salakhutdinov (2016), equation 8.
         """
-        if not isinstance(samples, int) or samples < 1:
-            raise ValueError(f"samples: expected a whole number ≥ 1, got {samples!r}")
+        expect_count("samples", samples)
         (mu, log_var), log_w = self.encoder(x, y), []
         at_once = max(1, AT_ONCE // max(1, len(x)))
         for s in [at_once] * (samples // at_once) + [samples % at_once] * (samples % at_once > 0):
@@ -155,8 +154,7 @@ class VAE(nn.Module):
 
         With `mean`, the last draw is left out: every pixel has its likeliest value. Raises ValueError for n < 1.
         """
-        if not isinstance(n, int) or n < 1:
-            raise ValueError(f"n: expected a whole number ≥ 1, got {n!r}")
+        expect_count("n", n)
         weight = self.decoder_net[0].weight
         z = torch.empty(n, self.config.latent, dtype=weight.dtype, device=weight.device).normal_(generator=generator)
         return self.observe(z, generator=None if mean else generator, y=y)

@@ -1,0 +1,176 @@
+"""Sound as numbers: 256 levels and back, files, something to listen to, and how much louder it is than its noise.
+
+A waveform is a tensor (T,) of floats in [-1, 1], `rate` samples a second.
+"""
+
+import base64
+import html
+import io
+import math
+import wave
+from pathlib import Path
+
+import torch
+
+from .expect import expect_count, expect_levels, expect_tensor
+
+_FORMATS = {"2": "ADPCM", "3": "floating point", "6": "A-law", "7": "mu-law", "17": "ADPCM", "85": "MP3"}
+_CONVERT = "`ffmpeg -i old.wav -c:a pcm_s16le -ac 1 -ar {} new.wav` makes a file that can be read"
+
+
+def mu_law_encode(x: torch.Tensor, levels: int = 256) -> torch.Tensor:
+    """Quantise samples in [-1, 1], a float tensor of any shape, to levels 0 … `levels` - 1, long, finely near 0.
+
+    With μ = levels - 1 and f(x) = sign(x) ln(1 + μ|x|) / ln(1 + μ), the level is floor(μ (f(x) + 1) / 2 + 1/2).
+    That is the nearest of `levels` points that lie evenly in [-1, 1], the first at -1 and the last at 1; a level's
+    cell is what is nearer to its point than to any other, and a tie goes up. So silence, x = 0, has the level
+    `levels` // 2, 128 of 256; where `levels` is even, it is a tie, and what it decodes to is as small as a cell:
+    0.00009 of full scale. Computed in float64 on the CPU, for float32 would miss the level of 1 sample in 100,000.
+
+    Raises TypeError for what is no float tensor, ValueError for samples outside [-1, 1] or not finite and for
+    levels < 2. Sources: ITU-T G.711 (1988); van den Oord et al. (2016), WaveNet, section 2.2.
+    """
+    expect_count("levels", levels, 2)
+    mu = levels - 1
+    expect_waveform("x", x, any_shape=True)
+    exact = x.detach().to("cpu", torch.float64)  # Apple's GPU has no float64
+    f = exact.sign() * torch.log1p(mu * exact.abs()) / math.log1p(mu)
+    return torch.floor(mu * (f + 1) / 2 + 0.5).long().to(x.device)
+
+
+def mu_law_decode(k: torch.Tensor, levels: int = 256) -> torch.Tensor:
+    """Turn levels, long of any shape, back into samples in [-1, 1], float32: `mu_law_encode` of them gives `k` again.
+
+    With y = 2k/μ - 1, the point of level k, the sample is sign(y) ((1 + μ)^|y| - 1) / μ. It grows with k, from -1
+    to 1. Raises TypeError for what is no long tensor, ValueError for levels out of range.
+    """
+    expect_count("levels", levels, 2)
+    mu = levels - 1
+    expect_tensor("k", k)
+    expect_levels("k", k, tuple(k.shape), levels)
+    y = 2 * k.to("cpu", torch.float64) / mu - 1
+    return (y.sign() * torch.expm1(y.abs() * math.log1p(mu)) / mu).float().to(k.device)
+
+
+def read_wav(path: str | Path, rate: int = 8000) -> torch.Tensor:
+    """Read a WAV file as (T,) float32 in [-1, 1]: PCM of 8, 16, 24 or 32 bits, one channel, `rate` samples a second.
+
+    Nothing is converted silently. Raises FileNotFoundError, and ValueError with what to do for a file that is not
+    WAV, not PCM, cut, empty, stereo or of another rate.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path}: there is no such file, seen from {Path.cwd()}; check its name and folder")
+    try:
+        with wave.open(io.BytesIO(Path(path).read_bytes())) as file:
+            channels, width, given, promised = file.getparams()[:4]
+            frames = file.readframes(promised)
+    except (EOFError, RuntimeError):  # what the reader says to sizes in the header that lead nowhere
+        raise ValueError(f"{path}: not a WAV file, or cut in its header; get it again") from None
+    except wave.Error as error:
+        if "unknown" not in str(error):
+            raise ValueError(f"{path}: not a WAV file ({error}), or cut in its header; get it again") from None
+        name = _FORMATS.get(str(error).split()[-1], "not its plain kind")
+        raise ValueError(f"{path}: expected PCM, got {name} ({error}); {_CONVERT.format(rate)}") from None
+    if width > 4:
+        raise ValueError(f"{path}: expected at most 32 bits a sample, got {8 * width}; {_CONVERT.format(rate)}")
+    got = len(frames) // (channels * width)
+    if got < promised:
+        raise ValueError(f"{path}: cut: its header promises {promised} samples, {got} are there; get it again")
+    if not promised:
+        raise ValueError(f"{path}: it holds no samples; record or copy it again")
+    if channels != 1:
+        raise ValueError(
+            f"{path}: expected one channel, got {channels}; {_CONVERT.format(rate)}, with the mean of the channels"
+        )
+    if given != rate:
+        part = math.gcd(given, rate)
+        raise ValueError(
+            f"{path}: expected {rate} samples a second, got {given}; read it with rate={given}, then "
+            f"scipy.signal.resample_poly(x, {rate // part}, {given // part}) resamples it"
+        )
+    return _from_pcm(bytearray(frames), width)
+
+
+def _from_pcm(frames, width):
+    """Little-endian bytes, `width` of them for a sample, as float32 in [-1, 1]."""
+    if width == 1:  # alone without a sign, as the format has it
+        return (torch.frombuffer(frames, dtype=torch.uint8).float() - 128) / 128
+    if width == 2:
+        return torch.frombuffer(frames, dtype=torch.int16).float() / 2**15
+    if width == 3:  # behind a byte of zeros, 24 bits are 32
+        padded = torch.zeros(len(frames) // 3, 4, dtype=torch.uint8)
+        padded[:, 1:] = torch.frombuffer(frames, dtype=torch.uint8).view(-1, 3)
+        return (padded.view(torch.int32)[:, 0].double() / 2**31).float()
+    return (torch.frombuffer(frames, dtype=torch.int32).double() / 2**31).float()
+
+
+def sound(x: torch.Tensor, rate: int = 8000):
+    """Make a waveform (T,) in [-1, 1] an `IPython.display.Audio`, to listen to in a notebook or on a page.
+
+    Its `data` are the bytes of a WAV file, 16-bit PCM, self-contained. Nothing is normalised: of two clips, the
+    quieter one sounds quieter. Raises TypeError for what is no float tensor, ValueError for samples outside [-1, 1] or
+    not finite, no samples, more than one channel and a rate that is none.
+    """
+    from IPython.display import Audio  # here, so that who only trains needs no IPython
+
+    expect_waveform("x", x)
+    expect_count("rate", rate)
+    pcm = (x.detach().to("cpu", torch.float64) * 2**15).round().clamp(max=2**15 - 1).to(torch.int16)
+    file = io.BytesIO()
+    with wave.open(file, "wb") as written:
+        written.setnchannels(1), written.setsampwidth(2), written.setframerate(rate)
+        written.writeframes(pcm.numpy().astype("<i2").tobytes())
+    return Audio(data=file.getvalue())
+
+
+def show_sounds(waves: dict[str, torch.Tensor], rate: int = 8000):
+    """Players of several waveforms {title: (T,)} below each other, to compare by ear: HTML. Raises as `sound` does."""
+    from IPython.display import HTML
+
+    rows = []
+    for title, x in waves.items():
+        words, data = html.escape(title), base64.b64encode(sound(x, rate).data).decode()
+        player = f'<audio controls preload="metadata" aria-label="{words}" src="data:audio/wav;base64,{data}"></audio>'
+        rows.append(f'<figure style="margin: 0 0 0.5rem"><figcaption>{words}</figcaption>{player}</figure>')
+    return HTML("".join(rows))
+
+
+def snr(clean: torch.Tensor, noisy: torch.Tensor) -> float:
+    """Compare two waveforms (T,): the signal-to-noise ratio in dB, 10 log10(Σ clean² / Σ (noisy - clean)²).
+
+    It is inf where the two are equal. `noisy` may leave [-1, 1]. Raises TypeError and ValueError as `sound`, and
+    ValueError for different lengths and a `clean` that is silence.
+    """
+    expect_waveform("clean", clean)
+    expect_waveform("noisy", noisy, loudest=math.inf)
+    if clean.shape != noisy.shape:
+        raise ValueError(f"noisy: expected the {len(clean)} samples of clean, got {len(noisy)}; cut the longer one")
+    signal = clean.double().square().sum().item()
+    noise = (noisy.double() - clean.double()).square().sum().item()
+    if signal == 0:
+        raise ValueError("clean: silence has no signal-to-noise ratio; give a clip with sound in it")
+    return 10 * math.log10(signal / noise) if noise else math.inf
+
+
+def expect_waveform(name: str, x: torch.Tensor, *, any_shape: bool = False, loudest: float = 1.0) -> None:
+    """`x` must hold finite floats in [-`loudest`, `loudest`], of shape (T,) with T ≥ 1, or else of `any_shape`.
+
+    Raises TypeError for another type or dtype, ValueError for what is in it; both say what to do.
+    """
+    expect_tensor(name, x)
+    if not x.is_floating_point():
+        raise TypeError(f"{name}: expected floats in [-1, 1], got {x.dtype}; {name} / 32768 converts 16-bit PCM")
+    if not any_shape and (x.dim() != 1 or not len(x)):
+        given = tuple(x.shape)
+        raise ValueError(
+            f"{name}: expected the samples of one clip, shape (T,), got {given}; {name}[0] takes the first"
+        )
+    if not x.isfinite().all():
+        bad = int((~x.isfinite()).sum())
+        raise ValueError(f"{name}: expected finite samples, got {bad} of {x.numel()} that are NaN or infinite")
+    peak = x.abs().max().item() if x.numel() else 0.0
+    if peak > loudest:
+        raise ValueError(
+            f"{name}: expected samples in [-1, 1], got one of size {peak:.6g}; divide by it, "
+            f"{name} / {name}.abs().max()"
+        )

@@ -1,0 +1,650 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Assignment 5: who is speaking?
+#
+# **You will let sounds choose their own levels, listen to a sound while it is still arriving, count to the last
+# multiplication what an hour of speech costs, and turn a WaveNet round: it learnt to speak, and you make it say who
+# spoke.**
+#
+# *Laptop: 20 seconds. You need: chapter 5. Four exercises, 3 points each.*
+#
+# Each exercise is one function. Its docstring says everything that it must do; replace the line
+# `raise NotImplementedError()` by a few of your own. The cell below it checks your answer and tells you what it
+# found. Some more checks run when your work is graded: they ask for nothing that the docstring does not say. You may
+# add cells anywhere; what stands in the check cells is put back before grading. No exercise needs the answer to
+# another one, so start where you like.
+
+# %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
+import time
+
+import matplotlib.pyplot as plt
+import torch
+import torch.nn.functional as F
+
+from course_lib.audio import mu_law_decode, mu_law_encode, show_sounds, snr
+from course_lib.data import load_vowels
+from course_lib.data.clips import FRAME
+from course_lib.data.voices import PHONES, SPEAKERS, VOWELS
+from course_lib.device import make_generator, pick_device
+from course_lib.layers import CausalConv1d, gate
+from course_lib.models.wavenet import WaveNet, WaveNetConfig
+from course_lib.queues import Queues
+from course_lib.train import fit
+
+generator = make_generator(0)
+clips, test = load_vowels(300, generator), load_vowels(40, generator)  # 0.4 s each: a vowel, one of four voices
+people = [speaker.name for speaker in SPEAKERS]
+show_sounds({f"{people[test.speaker[i]]}: {PHONES[test.label[i, 20]]}": test.x[i] for i in range(3)})
+
+# %% [markdown]
+# Long vowels in four voices. One WaveNet serves the exercises 2 and 4: small, with 64 levels, and trained for some five
+# seconds on pieces of 40 ms. As in the chapter it is told who speaks (`global_`), and what, frame by frame (`local`).
+# Ask it for words and it would croak; it knows more than one hears.
+
+# %% nbgrader={"grade": false, "grade_id": "training", "locked": true, "schema_version": 3, "solution": false, "task": false}
+LEVELS, WINDOW = 64, 4  # frames of 10 ms in a piece
+config = WaveNetConfig(
+    LEVELS, layers=6, stacks=1, residual=16, skip=32, global_features=4, local_features=clips.local.shape[2]
+)
+voice = WaveNet(config, generator=generator)
+x = mu_law_encode(clips.x, LEVELS)[:, 2 * FRAME : -2 * FRAME].reshape(-1, WINDOW * FRAME)  # without the silence
+local = clips.local[:, 2:-2].reshape(len(x), WINDOW, -1)
+global_ = F.one_hot(clips.speaker, 4).float().repeat_interleave(len(x) // len(clips), 0)
+history = fit(
+    voice,
+    (x, global_, local),
+    loss=lambda model, x, who, what: -model.log_prob(x, who, what) / x.shape[1],
+    steps=250,
+    batch_size=8,
+    lr=1e-2,
+    schedule="cosine",
+    generator=make_generator(1, pick_device()),
+)
+voice.cpu()  # fit trains on the fastest device; the rest is small
+print(f"{sum(history.loss[-20:]) / 20:.2f} nats a sample, all levels alike would cost 4.16")
+
+# %% [markdown]
+# ## 1 Let the sounds choose
+#
+# μ-law was written down in the last century, for any sound and no one in particular. Levels could also be *learnt*: put
+# them where the samples are. That needs two steps, again and again. Each sample goes to the nearest level; each level
+# moves to the mean of the samples that came to it. Neither step can make the squared error larger, so the noise falls
+# until nothing moves (Lloyd, 1957). The same two steps with images instead of samples will give codes to pictures in a
+# later chapter; here the numbers lie on a line, and you can see everything.
+
+
+# %% nbgrader={"grade": false, "grade_id": "exercise1_solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def move_levels(x, points):
+    """One step of Lloyd's: every sample to its nearest level, then every level to the mean of its samples.
+
+    x (N,) float: samples, N from 1 to millions; points (V,) float of the same dtype, rising strictly: the levels.
+    A sample that is as near to two levels goes to the higher one. A level that no sample comes to stays where it is.
+    -> (new_points, noise): new_points (V,), the means; noise, a tensor of shape (): the mean over the samples of
+    (x − its level)², with the levels that came in. x and points stay as they were.
+    Example: x = (0, 1, 2, 5, 6) and points (0, 4, 9). 0 and 1 go to level 0; 2, as near to 0 as to 4, goes to 4, and so
+    do 5 and 6; nothing goes to 9. So new_points is (0.5, 13/3, 9) and noise (0 + 1 + 4 + 1 + 4)/5 = 2.
+    """
+    ### BEGIN SOLUTION
+    borders = (points[1:] + points[:-1]) / 2
+    level = torch.bucketize(x, borders, right=True)  # (N,): how many borders are at or below each sample
+    count = torch.bincount(level, minlength=len(points))
+    total = torch.bincount(level, weights=x.double(), minlength=len(points))
+    new_points = torch.where(count > 0, (total / count).to(points.dtype), points)
+    return new_points, (x - points[level]).square().mean()
+    ### END SOLUTION
+
+
+# %% [markdown]
+# The example; then one level, which can only be the mean of everything, and levels that are the samples themselves.
+
+# %% nbgrader={"grade": true, "grade_id": "exercise1_visible", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
+from course_lib.check import assert_close, assert_shape
+
+five, three = torch.tensor([0.0, 1.0, 2.0, 5.0, 6.0]), torch.tensor([0.0, 4.0, 9.0])
+points, noise = move_levels(five, three)
+assert_shape(points, (3,), name="new_points of three levels")
+assert_shape(noise, (), name="noise, the mean over all samples")
+assert_close(noise, 2.0, name="noise in the example, before anything moves")
+assert_close(points, torch.tensor([0.5, 13 / 3, 9.0]), name="new_points in the example: 2 goes up to 4, 9 stays")
+points, noise = move_levels(five, torch.tensor([-7.0]))
+assert_close(points, torch.tensor([2.8]), name="a single level, wherever it was, moves to the mean of all")
+points, noise = move_levels(five, five)
+assert_close(points, five, name="levels at the samples do not move")
+assert_close(noise, 0.0, name="noise with a level at each sample")
+
+# %% [markdown]
+# Graded later, worth 2 points: many samples, many levels, levels that are far away, samples outside of all levels.
+
+# %% nbgrader={"grade": true, "grade_id": "exercise1_hidden", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+from course_lib.check import assert_close, assert_shape
+
+### BEGIN HIDDEN TESTS
+chance = torch.Generator().manual_seed(1)
+for N, V, spread in ((1, 1, 1.0), (1, 5, 0.3), (40, 3, 3.0), (300, 8, 0.2), (5000, 256, 1.0)):
+    samples = spread * torch.randn(N, generator=chance)
+    points = torch.linspace(-1, 1, V) + 0.2 / V * torch.rand(V, generator=chance)
+    kept = samples.clone(), points.clone()
+    new_points, noise = move_levels(samples, points)
+    case = f"{N} samples, {V} levels"
+    assert_close(samples, kept[0], name=f"x, which must stay as it was; {case}")
+    assert_close(points, kept[1], name=f"points, which must stay as they were; {case}")
+    away = (samples[:, None] - points).abs().double()  # (N, V)
+    mine = F.one_hot(away.argmin(1), V).double()
+    means = (mine * samples[:, None]).sum(0) / mine.sum(0).clamp(min=1)
+    assert_shape(new_points, (V,), name=f"new_points, {case}")
+    assert_close(new_points, torch.where(mine.any(0), means, points.double()), name=f"new_points, {case}")
+    assert_shape(noise, (), name=f"noise, {case}")
+    assert_close(noise, away.amin(1).square().mean(), name=f"noise, {case}")
+points, noise = move_levels(torch.tensor([1.0, 3.0, 3.0, 5.0]), torch.tensor([0.0, 2.0, 4.0, 6.0]))
+assert_close(points, torch.tensor([0.0, 1.0, 3.0, 5.0]), name="samples on every border: each goes to the higher level")
+points, _ = move_levels(torch.tensor([-50.0, 70.0, 80.0]), torch.tensor([10.0, 20.0, 30.0]))
+assert_close(points, torch.tensor([-50.0, 20.0, 75.0]), name="samples outside of all levels; nobody comes to the middle one")
+points, _ = move_levels(torch.ones(3_000_000), torch.linspace(-1, 1, 1001))
+assert_close(points[-1], 1.0, name="the mean of three million samples that are all 1, among 1001 levels")
+### END HIDDEN TESTS
+
+# %% [markdown]
+# Sixteen levels, half a byte, start from μ-law's and move two hundred times. One set of levels learns from the vowels
+# as they are, another from vowels at all volumes from −40 to 0 dB. Then everybody must play at every volume.
+
+# %% nbgrader={"grade": false, "grade_id": "exercise1_use", "locked": true, "schema_version": 3, "solution": false, "task": false}
+mu_law, steps = mu_law_decode(torch.arange(16), 16), 200
+loud = clips.x[:, 2 * FRAME : -2 * FRAME].flatten()[::20]
+volumes = torch.arange(-40, 1, 4)  # dB
+lessons = {"learnt, one volume": loud, "learnt, all volumes": (loud[:, None] * 10 ** (volumes / 20)).flatten()}
+choices, falling = {"even": torch.linspace(-1, 1, 16), "μ-law": mu_law}, {}
+for name, samples in lessons.items():
+    points, falling[name] = mu_law, []
+    for _ in range(steps):
+        points, noise = move_levels(samples, points)
+        falling[name].append(noise.item())
+    choices[name] = points
+heard = test.x[:, 2 * FRAME : -2 * FRAME].flatten()
+ratio = {name: [] for name in choices}
+fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
+for row, (name, points) in enumerate(choices.items()):
+    for db in volumes:
+        quiet = heard * 10 ** (db / 20)
+        nearest = torch.bucketize(quiet, (points[1:] + points[:-1]) / 2, right=True)
+        ratio[name].append(snr(quiet, points[nearest]))
+    left.plot(points, [-row] * 16, "|", markersize=16)
+    right.plot(volumes, ratio[name], label=name)
+    print(f"{name:20} {ratio[name][-1]:5.1f} dB at full volume, {ratio[name][3]:5.1f} dB at {volumes[3]} dB")
+left.set(yticks=[-row for row in range(4)], yticklabels=choices, xlabel="where the 16 levels are")
+right.set(xlabel="volume (dB)", ylabel="signal to noise (dB)")
+right.legend()
+full, low = ({name: ratio[name][at] for name in choices} for at in (-1, 3))
+assert all(b <= a * (1 + 1e-5) for noises in falling.values() for a, b in zip(noises, noises[1:], strict=False))
+assert full["learnt, one volume"] > full["μ-law"] + 2, "who knows the sounds needs fewer levels"
+assert low["μ-law"] > max(low["learnt, one volume"], low["learnt, all volumes"]) + 2, "μ-law serves the quiet"
+
+# %% [markdown]
+# At the volume that they learnt, learnt levels win by decibels, for nothing. And then the sound grows quiet, and they
+# fall to pieces. Even lessons at all volumes help little: the squared error is made by the loud sounds, and to them the
+# levels go. The ear asks for something else, a small error *for the sound that it is in*, and μ-law was made to answer
+# that. What you minimise is what you get.
+
+# %% [markdown]
+# ## 2 While it is still arriving
+#
+# In training the whole sound is there, and a layer convolves all of it at once. In sampling there is one new sample at
+# a time, and queues remember the rest. Most of life lies between: a microphone hands over 10 ms at a time, and a
+# listener has heard half of a word before it goes on alone. With queues you would feed all that is given sample by
+# sample, a hundred small operations each, though all of it is known.
+#
+# So let a layer take **pieces**: any number of new columns, and beside them its **past**, the columns before the piece
+# that its taps still reach. It gives back what it found, and the past for the next piece. A piece of everything is
+# training, pieces of one are the queues. (Large language models do just this: they read your question in one piece, and
+# answer token by token.)
+
+
+# %% nbgrader={"grade": false, "grade_id": "exercise2_solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def layer_on_piece(conv, skip, add, h, past, told):
+    """One gated layer of a WaveNet on the next m columns of a sound.
+
+    conv: a CausalConv1d from R to 2R channels, of which conv.weight (2R, R, k), conv.bias and conv.dilation (a tuple of
+    one number, d) count: conv.weight[:, :, −1] is for the column itself, the entry before it for d columns earlier, and
+    so on. skip, add: nn.Conv1d with kernels of 1; add is None in the last layer. h (B, R, m): the piece, m from 1 to
+    any number, also smaller than P. past (B, R, P) with P = (k − 1) d: the columns just before the piece, the latest
+    last; k may be 1, and P is 0 then. told (B, 2R, m) or (B, 2R, 1): what the conditions add before the gate.
+    -> (out, s, new_past): with g = gate(convolution + told), (B, R, m): out is h + add(g), or h where add is None; s is
+    skip(g); new_past (B, R, P) are the P columns before the next piece. Nothing that came in is changed.
+    Example: k = 2, d = 3, so P = 3; past holds the columns 4, 5, 6 and h the columns 7, 8. Column 7 is combined with
+    4, column 8 with 5; new_past holds 6, 7, 8.
+    """
+    ### BEGIN SOLUTION
+    whole = torch.cat([past, h], dim=2)  # (B, R, P + m)
+    z = F.conv1d(whole, conv.weight, conv.bias, dilation=conv.dilation)  # (B, 2R, m)
+    g = gate(z + told)
+    out = h if add is None else h + add(g)
+    return out, skip(g), whole[:, :, whole.shape[2] - past.shape[2] :]
+    ### END SOLUTION
+
+
+# %% [markdown]
+# The layer of the example, on a sound of eleven columns: first in one piece after nothing but silence, then in pieces
+# of six and five. Both must find what `CausalConv1d` finds in the whole.
+
+# %% nbgrader={"grade": true, "grade_id": "exercise2_visible", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
+from course_lib.check import assert_close, assert_shape
+
+chance = torch.Generator().manual_seed(0)
+
+
+def random_layer(R, S, k, d):
+    """(conv, skip, add) with random weights."""
+    layer = CausalConv1d(R, 2 * R, k, d), torch.nn.Conv1d(R, S, 1), torch.nn.Conv1d(R, R, 1)
+    for part in layer:
+        for weight in part.parameters():
+            weight.data = torch.randn(weight.shape, generator=chance)
+    return layer
+
+
+with torch.no_grad():
+    conv, skip, add = random_layer(2, 5, 2, 3)
+    h, told = torch.randn(4, 2, 11, generator=chance), torch.randn(4, 4, 1, generator=chance)
+    found = gate(conv(h) + told)
+    out, s, new_past = layer_on_piece(conv, skip, add, h, torch.zeros(4, 2, 3), told)
+    assert_shape(out, (4, 2, 11), name="out, B = 4, R = 2, m = 11")
+    assert_shape(s, (4, 5, 11), name="s, B = 4, skip of 5 channels, m = 11")
+    assert_shape(new_past, (4, 2, 3), name="new_past, P = 3")
+    assert_close(s, skip(found), name="s of the whole sound in one piece")
+    assert_close(out, h + add(found), name="out of the whole sound in one piece")
+    assert_close(new_past, h[:, :, 8:], name="new_past after the whole sound: its last three columns")
+    first, s, new_past = layer_on_piece(conv, skip, add, h[:, :, :6], torch.zeros(4, 2, 3), told)
+    assert_close(new_past, h[:, :, 3:6], name="new_past after columns 0 to 5: columns 3, 4, 5")
+    second, s, new_past = layer_on_piece(conv, skip, add, h[:, :, 6:], h[:, :, 3:6], told)
+    assert_close(s, skip(found)[:, :, 6:], name="s of columns 6 to 10, whose past is columns 3 to 5")
+    assert_close(torch.cat([first, second], 2), h + add(found), name="out, in pieces of six and five")
+
+# %% [markdown]
+# Graded later, worth 2 points: other kernels and dilations, and pieces of all sizes, among them single columns.
+
+# %% nbgrader={"grade": true, "grade_id": "exercise2_hidden", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+from course_lib.check import assert_close, assert_shape
+
+### BEGIN HIDDEN TESTS
+for R, S, k, d, sizes in ((1, 1, 2, 1, [1] * 6), (3, 2, 2, 8, [1, 2, 20, 1, 5]), (2, 4, 3, 4, [3, 1, 1, 9]), (2, 3, 1, 5, [2, 1, 4])):
+    conv, skip, add = random_layer(R, S, k, d)
+    P, T, B = (k - 1) * d, sum(sizes), 3
+    h, told = torch.randn(B, R, T, generator=chance), torch.randn(B, 2 * R, T, generator=chance)
+    for add_, told_ in ((add, told), (None, told[:, :, :1].expand(-1, -1, T))):
+        with torch.no_grad():
+            found = gate(conv(h) + told_)
+            past, start = torch.zeros(B, R, P), 0
+            for m in sizes:
+                now = slice(start, start + m)
+                case = f"kernel {k}, dilation {d}, columns {start} to {start + m - 1} of {T}"
+                given = h[:, :, now].clone(), past.clone(), told_[:, :, now].clone()
+                out, s, new_past = layer_on_piece(conv, skip, add_, *given)
+                for name, after, then in zip(
+                    ("h", "past", "told"), given, (h[:, :, now], past, told_[:, :, now]), strict=True
+                ):
+                    assert_close(after, then, name=f"{name}, which must stay as it was; {case}")
+                assert_shape(s, (B, S, m), name=f"s, {case}")
+                assert_close(s, skip(found)[:, :, now], name=f"s, {case}, against CausalConv1d on the whole")
+                right = h if add_ is None else h + add_(found)
+                assert_shape(out, (B, R, m), name=f"out, {case}")
+                assert_close(out, right[:, :, now], name=f"out, {case}" + ", where add is None" * (add_ is None))
+                assert_shape(new_past, (B, R, P), name=f"new_past, {case}")
+                start += m
+                latest = torch.cat([torch.zeros(B, R, P), h[:, :, :start]], 2)[:, :, start:]
+                assert_close(new_past, latest, name=f"new_past, {case}: the last {P} columns so far")
+                past = new_past
+### END HIDDEN TESTS
+
+# %% [markdown]
+# Six of your layers are the whole network. `hear` passes a piece through them and says what each sample of it costs,
+# given all samples before it; its `memory` is all that it keeps. We let it hear a sound that is Bruno's for 200 ms and
+# Dora's from then on, 10 ms at a time, and tell it all along that it is Bruno.
+
+# %% nbgrader={"grade": false, "grade_id": "exercise2_use", "locked": true, "schema_version": 3, "solution": false, "task": false}
+
+
+def hear(piece, told, memory):
+    """x (1, m) long, told (1, layers, 2R, m) -> nats of each sample (m,), and the memory for the next piece."""
+    before, pasts = memory  # the column that the first sample is predicted from, and each layer's past
+    columns = voice.embed(piece).transpose(1, 2)  # (1, R, m)
+    h, findings, kept = torch.cat([before, columns[:, :, :-1]], 2), 0, []
+    for layer, conv in enumerate(voice.convs):
+        add = voice.adds[layer] if layer < len(voice.adds) else None
+        h, s, past = layer_on_piece(conv, voice.skips[layer], add, h, pasts[layer], told[:, layer])
+        findings = findings + s
+        kept.append(past)
+    nats = F.cross_entropy(voice.head(findings), piece, reduction="none")[0]
+    return nats, (columns[:, :, -1:], kept)
+
+
+def listen(x, told, m):
+    """The price of each sample (T,) of x (1, T), heard in pieces of m."""
+    memory = torch.zeros(1, 16, 1), [torch.zeros(1, 16, conv.dilation[0]) for conv in voice.convs]
+    prices = []
+    for piece, now in zip(x.split(m, 1), told.split(m, 3), strict=True):
+        nats, memory = hear(piece, now, memory)
+        prices.append(nats)
+    return torch.cat(prices)
+
+
+def first_of(name, phone="a"):
+    """The number of the first held-out clip of a speaker and a vowel; where nobody says it, of the speaker."""
+    right = (test.speaker == people.index(name)) & (test.label[:, 20] == PHONES.index(phone))
+    return int((right if right.any() else test.speaker == people.index(name)).nonzero()[0])
+
+
+bruno, dora = first_of("Bruno"), first_of("Dora")
+half = 20 * FRAME
+mixed = torch.cat([test.x[bruno, :half], test.x[dora, half:]])
+what = torch.cat([test.local[bruno, :20], test.local[dora, 20:]])[None]
+x = mu_law_encode(mixed, LEVELS)[None]
+with torch.no_grad():
+    told = voice.told(1, x.shape[1], torch.eye(4)[:1], what)  # (1, frames, layers, 2R)
+    told = told.permute(0, 2, 3, 1).repeat_interleave(FRAME, 3)  # a column for each sample
+    took, prices = {}, {}
+    for m in (1, 10, FRAME, x.shape[1]):
+        start = time.perf_counter()
+        prices[m] = listen(x, told, m)
+        took[m] = time.perf_counter() - start
+        print(f"pieces of {m:4}: {1e6 * took[m] / x.shape[1]:7.1f} µs a sample (real time: 125)")
+        assert_close(prices[m], prices[1], tolerance=1e-3, name=f"prices in pieces of {m}, against single samples")
+    whole = -voice.log_prob(x, torch.eye(4)[:1], what)[0]
+assert_close(prices[FRAME].sum(), whole, tolerance=1e-3, name="all prices together, against log_prob")
+assert took[1] > 5 * took[FRAME], "a piece costs little more than a sample"
+meter = prices[FRAME].view(-1, FRAME).mean(1)
+fig, ax = plt.subplots(figsize=(7, 2.4), layout="constrained")
+ax.step(10 * torch.arange(len(meter)), meter, where="post")
+ax.axvline(200, color="grey", linestyle=":")
+ax.set(xlabel="ms", ylabel="nats a sample", title="How surprised is a listener who expects Bruno?")
+before, after = meter[5:20].mean(), meter[20:35].mean()
+print(f"Bruno: {before:.2f} nats a sample, then Dora: {after:.2f}")
+assert after > before + 0.2, "it notices"
+show_sounds({"Bruno, then Dora": mixed})
+
+# %% [markdown]
+# The same numbers, whatever the pieces; and with pieces of 10 ms the network follows a microphone with ease, even in
+# PyTorch. The meter jumps where the voice changes, in the very piece. Remember this meter in exercise 4: if it can be
+# surprised that someone is *not* Bruno, what else can it tell?
+
+# %% [markdown]
+# ## 3 What does an hour cost?
+#
+# In the chapter a stopwatch compared two ways to draw. A stopwatch measures the laptop as well. What belongs to the
+# algorithm are its multiplications: a convolution spends one for each entry of its weight at each position, and nearly
+# all the time goes there. Count them. Per position, a WaveNet has
+#
+# - in every layer, the dilated convolution, `weight` (2R, R, k), and `skips`, (S, R); in every layer but the last also
+#   `adds`, (R, R);
+# - at the end, two convolutions with kernels of 1: (S, S) and (V, S).
+#
+# With **queues**, each new sample costs one position. **Again**, the simple way, runs the network anew for each sample,
+# on all positions up to the new one, but on no more than the last `receptive_field` ones, since nothing earlier counts.
+
+
+# %% nbgrader={"grade": false, "grade_id": "exercise3_solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def count_multiplications(config, steps):
+    """How many multiplications by weights it takes to draw one sound, in the simple way and with queues.
+
+    config: a WaveNetConfig without conditions; config.levels V, .layers, .stacks, .residual R, .skip S, .kernel_size k,
+    .growth and .dilations (a list, one for each layer) are of use. steps T: samples, from 1 to 10¹².
+    -> (again, queues): two ints, exact. queues: T positions. again: the network runs T times, once for each new sample;
+    for the t-th, t = 1 … T, it runs on t positions, or on the receptive field, 1 + (k − 1) Σ dilations, if that is
+    less. A position costs the entries of the weights named above; embedding, biases and gates count nothing.
+    Example: V = 4, two layers of dilation 1 and 2, R = 2, S = 3, k = 2. A position costs 2 · 16 + 2 · 6 + 4 + 9 + 12 =
+    69, the field is 4. For T = 3: (1 + 2 + 3) · 69 = 414 and 207; for T = 6: (1 + 2 + 3 + 4 + 4 + 4) · 69 = 1242 and 414.
+    """
+    ### BEGIN SOLUTION
+    R, S, k, L = config.residual, config.skip, config.kernel_size, config.layers
+    position = L * (2 * R * R * k + S * R) + (L - 1) * R * R + S * S + config.levels * S
+    field = 1 + (k - 1) * sum(config.dilations)
+    growing = min(steps, field)  # runs on 1, 2, 3 … positions; all others are on `field`
+    positions = growing * (growing + 1) // 2 + (steps - growing) * field
+    return positions * position, steps * position
+    ### END SOLUTION
+
+
+# %% [markdown]
+# The example, in both lengths, and a network of a single layer.
+
+# %% nbgrader={"grade": true, "grade_id": "exercise3_visible", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
+from course_lib.check import assert_close, assert_shape
+
+tiny = WaveNetConfig(levels=4, layers=2, stacks=1, residual=2, skip=3)
+for steps, right in ((1, (69, 69)), (3, (414, 207)), (6, (1242, 414))):
+    answer = count_multiplications(tiny, steps)
+    assert isinstance(answer, tuple) and len(answer) == 2, f"two numbers, (again, queues), are expected, got {answer!r}"
+    for name, number, wanted in zip(("again", "queues"), answer, right, strict=True):
+        assert_close(number, wanted, tolerance=1e-9, name=f"{name} in the example, {steps} samples")
+answer = count_multiplications(WaveNetConfig(levels=2, layers=1, stacks=1, residual=1, skip=1), 2)
+assert_close(torch.tensor(answer), torch.tensor([24, 16]), name="one layer of dilation 1, R = S = 1, V = 2, so 8 each")
+
+# %% [markdown]
+# Graded later, worth 2 points: other networks, compared with what PyTorch counts while they run; and a year of sound,
+# whose numbers have more digits than a float.
+
+# %% nbgrader={"grade": true, "grade_id": "exercise3_hidden", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+from torch.utils.flop_counter import FlopCounterMode
+
+### BEGIN HIDDEN TESTS
+cases = [
+    (WaveNetConfig(levels=5, layers=4, stacks=2, residual=3, skip=7), 12),
+    (WaveNetConfig(levels=11, layers=3, stacks=1, residual=4, skip=2, kernel_size=3, growth=3), 30),
+    (WaveNetConfig(levels=256, layers=5, stacks=5, residual=8, skip=6, kernel_size=4, growth=1), 20),
+    (WaveNetConfig(levels=3, layers=6, stacks=3, residual=2, skip=9, growth=4), 9),
+]
+for config_, steps in cases:
+    net = WaveNet(config_, generator=make_generator(0))
+    counted = []
+    with torch.no_grad():
+        with FlopCounterMode(display=False) as counter:
+            for t in range(1, steps + 1):
+                net(torch.zeros(1, min(t, net.receptive_field), dtype=torch.long))
+        counted.append(counter.get_total_flops() // 2)  # it counts an addition beside each multiplication
+        with FlopCounterMode(display=False) as counter:
+            queues = Queues(net, 1)
+            for _ in range(steps):
+                queues.step(torch.zeros(1, dtype=torch.long))
+        counted.append(counter.get_total_flops() // 2)
+    answer = count_multiplications(config_, steps)
+    for name, number, wanted in zip(("again", "queues"), answer, counted, strict=True):
+        assert number == wanted, f"{name}: PyTorch counted {wanted} multiplications, you {number}; {config_}, {steps} samples"
+year = 16000 * 86400 * 365
+wanted = 162_816 * (2047 * 2048 // 2 + (year - 2047) * 2047), 162_816 * year
+for number, right in zip(count_multiplications(WaveNetConfig(), year), wanted, strict=True):
+    assert isinstance(number, int), f"whole numbers (int) are expected, got {type(number).__name__}: {number}"
+    assert number == right, f"a year at 16 kHz, the usual network: expected exactly {right}, got {number}"
+### END HIDDEN TESTS
+
+# %% [markdown]
+# Now let it calculate. An hour of speech at 16 kHz, with one stack of 4 to 14 layers; and how fast must a computer be to
+# speak in real time? For comparison: training runs the network once over the sound that it is given, all positions side
+# by side. How many multiplications is that, for one look at an hour?
+
+# %% nbgrader={"grade": false, "grade_id": "exercise3_use", "locked": true, "schema_version": 3, "solution": false, "task": false}
+depths, hour = range(4, 15), 3600 * 16000
+again, queues = zip(*(count_multiplications(WaveNetConfig(layers=L, stacks=1), hour) for L in depths), strict=True)
+fig, ax = plt.subplots(figsize=(5, 3), layout="constrained")
+ax.semilogy(depths, again, label="again")
+ax.semilogy(depths, queues, label="queues")
+ax.set(xlabel="layers", ylabel="multiplications", title="An hour of speech")
+ax.legend()
+net = WaveNet(WaveNetConfig(layers=10, stacks=1), generator=generator)
+sound = torch.zeros(1, 2000, dtype=torch.long)
+with torch.no_grad(), FlopCounterMode(display=False) as counter:
+    net(sound)
+seen = counter.get_total_flops() // 2
+start = time.perf_counter()
+with torch.no_grad():
+    net(sound)
+speed = seen / (time.perf_counter() - start)
+print(f"10 layers: again {again[6]:.1e} multiplications, with queues {queues[6]:.1e}")
+print(f"this computer makes about {speed / 1e9:.0f} billion a second when it runs on a whole sound;")
+print(f"at that speed the hour takes {again[6] / speed / 3600:.0f} hours again, {queues[6] / speed / 60:.0f} minutes with queues")
+assert seen == count_multiplications(WaveNetConfig(layers=10, stacks=1), 2000)[1], "a look costs what drawing does"
+assert 1000 < again[6] / queues[6] < 1024, "almost the receptive field"
+
+# %% [markdown]
+# The queues save a factor of the receptive field, $2^L$, to the last digit (but for the beginning). And look at the last
+# assertion but one: one look at a sound in training costs *exactly* as many multiplications as drawing it with queues.
+# So drawing is not slow because it has more to do. It is slow because it must wait for each sample before it may begin
+# the next, while training does all at once, and no better counting will change that. Chapters 7 and 8 will, by drawing
+# everything at once.
+
+# %% [markdown]
+# ## 4 Who is speaking?
+#
+# A model that can speak in four voices gives every sound a price in each of them: $p(x \mid k)$. Bayes' rule turns that
+# round, and nothing needs to be trained for it. With $p(k)$ for what you believed before you heard anything,
+#
+# $$ p(k \mid x_1, \dots, x_t) = \frac{p(k) \prod_{s \le t} p(x_s \mid x_{<s}, k)}
+#    {\sum_j p(j) \prod_{s \le t} p(x_s \mid x_{<s}, j)} $$
+#
+# The chain rule gives it for every $t$, so we can watch a listener make up its mind, sample by sample. A hypothesis $k$
+# is whatever the model may be told: a speaker, a vowel, or both. The products of a few hundred factors are 0 for a
+# computer, whoever speaks; but you have met that before.
+
+
+# %% nbgrader={"grade": false, "grade_id": "exercise4_solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def posterior(model, x, global_, local, log_prior):
+    """How likely each of K hypotheses is about one sound, after each of its samples.
+
+    model: called as model(x (K, T) long, global_ (K, G), local (K, frames, L)) -> logits (K, T, V), not normalised,
+    where those at [k, t] are for x[k, t], given the samples before it and what sound k is told. x (T,) long: the sound,
+    T from 1 to 100,000; global_, local: row k is what hypothesis k tells the model. log_prior (K,): the logarithms of
+    p(k), which sum to 1; −∞ is allowed, for what is impossible, but not for all.
+    -> (T + 1, K) float: row t is p(k | the first t samples), so row 0 is the prior. Every row sums to 1.
+    Example: V = 2; hypothesis 0 is a fair coin, hypothesis 1 one that gives x = 1 with 3/4, equally likely before. For
+    x = (1, 1, 0) the rows are (1/2, 1/2), (2/5, 3/5), (4/13, 9/13) and (8/17, 9/17).
+    """
+    ### BEGIN SOLUTION
+    same = x.expand(len(log_prior), -1)  # (K, T): the same sound, K times
+    log_p = model(same, global_, local).log_softmax(2).gather(2, same[:, :, None])[:, :, 0]  # (K, T)
+    heard = F.pad(log_p.cumsum(1), (1, 0))  # (K, T + 1): nothing costs nothing
+    return (log_prior[:, None] + heard).softmax(0).T
+    ### END SOLUTION
+
+
+# %% [markdown]
+# The example: a model that tosses coins, and is told by `global_` how large p(1) is. Then one who starts out nearly sure
+# that the coin is fair.
+
+# %% nbgrader={"grade": true, "grade_id": "exercise4_visible", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
+from course_lib.check import assert_close, assert_shape
+
+
+def coins(x, global_, local):
+    """(K, T) long, p(1) in global_ (K, 1) -> logits (K, T, 2); 7 is added to all, which changes no probability."""
+    assert_shape(x, (len(global_), "T"), name="x, as the model is given it: the sound once for each hypothesis")
+    return torch.stack([1 - global_, global_], 2).log().expand(-1, x.shape[1], -1) + 7
+
+
+coin_p, nothing = torch.tensor([[0.5], [0.75]]), torch.zeros(2, 1, 1)
+p = posterior(coins, torch.tensor([1, 1, 0]), coin_p, nothing, torch.tensor([0.5, 0.5]).log())
+assert_shape(p, (4, 2), name="posterior of 3 samples and 2 hypotheses: a row before the first sample, too")
+wanted = torch.tensor([[1 / 2, 1 / 2], [2 / 5, 3 / 5], [4 / 13, 9 / 13], [8 / 17, 9 / 17]])
+assert_close(p, wanted, name="posterior in the example, coin tosses 1, 1, 0")
+p = posterior(coins, torch.tensor([1, 1]), coin_p, nothing, torch.tensor([0.9, 0.1]).log())
+wanted = torch.tensor([[0.9, 0.1], [6 / 7, 1 / 7], [0.8, 0.2]])
+assert_close(p, wanted, name="posterior where 0.9 was believed before (the prior counts once, not at each sample)")
+
+# %% [markdown]
+# Graded later, worth 2 points: more hypotheses, longer sounds, a model with a memory, impossible hypotheses.
+
+# %% nbgrader={"grade": true, "grade_id": "exercise4_hidden", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+from course_lib.check import assert_close, assert_shape
+
+### BEGIN HIDDEN TESTS
+chance = torch.Generator().manual_seed(4)
+for K, T, V, frames in ((1, 1, 2, 1), (3, 5, 4, 5), (6, 40, 3, 8), (20, 2000, 64, 25)):
+    table = torch.randn(V + 1, V, generator=chance).double()  # logits after each level; the last row is for the start
+    who, what = (torch.randn(size, generator=chance).double() for size in ((K, V), (K, frames, V)))
+
+    def chain(x, global_, local):
+        before = torch.cat([torch.full_like(x[:, :1], len(table) - 1), x[:, :-1]], 1)  # noqa: B023
+        often = -(-x.shape[1] // local.shape[1])
+        return table[before] + global_[:, None] + 0.1 * local.repeat_interleave(often, 1)[:, : x.shape[1]]  # noqa: B023
+
+    sound = torch.randint(V, (T,), generator=chance)
+    log_prior = (2 * torch.randn(K, generator=chance).double()).log_softmax(0)
+    p = posterior(chain, sound, who, what, log_prior)
+    case = f"{K} hypotheses, {T} samples, {V} levels"
+    assert_shape(p, (T + 1, K), name=f"posterior, {case}")
+    rule = torch.distributions.Categorical(logits=chain(sound.repeat(K, 1), who, what))
+    log_joint = log_prior + torch.cat([torch.zeros(1, K), rule.log_prob(sound.repeat(K, 1)).T.cumsum(0)])
+    assert_close(p, (log_joint - log_joint.logsumexp(1, keepdim=True)).exp(), name=f"posterior, {case}")
+long_ago = torch.ones(20000, dtype=torch.long)
+p = posterior(coins, long_ago, torch.tensor([[0.5], [0.5], [0.1]]).double(), torch.zeros(3, 1, 1), torch.tensor([0.2, 0.3, 0.5]).log())
+assert_close(p[-1], torch.tensor([0.4, 0.6, 0.0]), name="two fair coins, 0.2 and 0.3 before, after 20,000 tosses (finite)")
+log_prior = torch.tensor([0.0, 0.25, 0.75]).log()
+p = posterior(coins, torch.tensor([0, 1]), torch.tensor([[0.5], [0.2], [0.6]]), torch.zeros(3, 1, 1), log_prior)
+wanted = torch.tensor([[0.0, 0.25, 0.75], [0.0, 0.4, 0.6], [0.0, 0.04 / 0.22, 0.18 / 0.22]])
+assert_close(p, wanted, name="posterior where hypothesis 0 was impossible before (log 0 is −∞, and may be)")
+### END HIDDEN TESTS
+
+# %% [markdown]
+# Forty sounds that the network has not heard, 100 ms out of the middle of each. Who is it? Which vowel? For the second
+# question the hypotheses differ in `local`: of its ten phones, another one is set to 1. Silence costs nothing here, so
+# watch one listener first.
+
+# %% nbgrader={"grade": false, "grade_id": "exercise4_use", "locked": true, "schema_version": 3, "solution": false, "task": false}
+start, frames = 10, 10
+sounds = mu_law_encode(test.x, LEVELS)[:, start * FRAME : (start + frames) * FRAME]  # (40, 800)
+told = test.local[:, start : start + frames]  # (40, 10, 11): the phone, one-hot, and the pitch above the mean
+said = test.label[:, 20] - 1
+
+
+@torch.no_grad()
+def which_speaker(i):
+    """Four hypotheses about clip i: (801, 4)."""
+    return posterior(voice, sounds[i], torch.eye(4), told[i].expand(4, -1, -1), torch.full((4,), 0.25).log())
+
+
+@torch.no_grad()
+def which_vowel(i):
+    """Five hypotheses about clip i, whose speaker is known: (801, 5)."""
+    local = told[i].repeat(5, 1, 1)  # (5, 10, 11)
+    local[:, :, : len(PHONES)] = F.one_hot(1 + torch.arange(5), len(PHONES))[:, None].float()
+    who = torch.eye(4)[test.speaker[i]].expand(5, -1)
+    return posterior(voice, sounds[i], who, local, torch.full((5,), 0.2).log())
+
+
+by_speaker, by_vowel = (torch.stack([f(i) for i in range(len(test))]) for f in (which_speaker, which_vowel))
+ms = torch.arange(sounds.shape[1] + 1) / 8
+fig, axes = plt.subplots(1, 2, figsize=(9, 2.8), layout="constrained")
+for ax, p, names in ((axes[0], by_speaker[0], people), (axes[1], by_vowel[0], VOWELS)):
+    for k, name in enumerate(names):
+        ax.plot(ms, p[:, k], label=name)
+    ax.set(xlabel="ms heard", ylabel="probability", xlim=(0, 40))
+    ax.legend()
+axes[0].set_title(f"it is {people[test.speaker[0]]}")
+axes[1].set_title(f"it is {VOWELS[said[0]]}")
+shares = {}
+print("right after    0 ms  10 ms  100 ms")
+for name, p, truth in (("speaker", by_speaker, test.speaker), ("vowel", by_vowel, said)):
+    right = (p.argmax(2) == truth[:, None]).float().mean(0)  # (801,)
+    shares[name] = right[80].item(), right[-1].item()
+    print(f"{name:10} {1 / p.shape[2]:8.0%} {right[80]:6.0%} {right[-1]:7.0%}")
+sure = by_speaker[:, -1].amax(1).mean().item()
+print(f"about the speaker, it is {sure:.0%} sure on average")
+assert shares["vowel"][1] > 0.8 and shares["speaker"][1] > 0.6, "it was taught to speak, and it recognises"
+
+# %% [markdown]
+# Nobody trained a classifier, and here are two. Ten milliseconds, less than a period of Bruno's voice, say the vowel;
+# the speaker takes longer. Any question that the model can be told the answer to can be asked: who *and* what are twenty
+# hypotheses, and their sums are the two answers again.
+#
+# But look at how sure it is. It multiplies 800 factors, and each is a little wrong in the same direction, since the
+# network trained for seconds only; the errors add up as the evidence does, so it is surer than it is right. That is
+# the price of asking a model of everything one small question. Can you find a cure in one character of your function?
+# (A temperature.)
+
+# %% [markdown]
+# ## What you have
+#
+# Levels that sounds choose and why ears do not want them; a network that hears while a sound arrives; a count that
+# says where the time goes, and where it does not; and a speaker who listens. Chapter 6 does all of this with films.
