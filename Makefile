@@ -47,7 +47,7 @@ test: $(TOOLS) ## everything: lint, library, notebooks, coursework, the book, a 
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal tests
-	$(BIN)/python -m pytest --nbval-lax --nbval-current-env chapters
+	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --numprocesses auto --dist loadfile chapters
 
 release: $(TOOLS) ## write the students' notebooks
 	@$(BIN)/python coursework/grading.py release

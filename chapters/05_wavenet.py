@@ -205,7 +205,9 @@ show_sounds(two_ways, rate)
 # %%
 def period(x, hertz):  # the lag, in samples, at which x is most like itself
     low, high = round(rate / hertz / 1.3), round(rate / hertz * 1.3)
-    like = [F.cosine_similarity(x[k:], x[:-k], dim=0) for k in range(low, high + 1)]
+    like = [
+        F.cosine_similarity(x[k:], x[:-k], dim=0) for k in range(low, high + 1)
+    ]
     return low + int(torch.stack(like).argmax())
 
 
@@ -480,13 +482,13 @@ print(f"local: {clips.local.shape[2]} numbers a frame")
 # %%
 window = 10  # frames, 100 ms: many short pieces teach more than a few long ones
 batch_size = 8  # windows
-steps = 1000  # half a minute
+steps = 1200  # half a minute
 lr = 1e-2  # a small model takes large steps
 config = WaveNetConfig(
     layers=9,  # dilations 1 to 256
     stacks=1,
     residual=32,  # what goes on from layer to layer
-    skip=64,  # what goes to the end
+    skip=32,  # what goes to the end
     global_features=VOICES,
     local_features=clips.local.shape[2],
 )
@@ -517,7 +519,7 @@ def windows(
 
 data = windows(clips)
 if exact:  # and long vowels
-    vowels = windows(load_vowels(250, make_generator(seed + 4000), frames=60))
+    vowels = windows(load_vowels(400, make_generator(seed + 4000), frames=60))
     data = tuple(torch.cat(both) for both in zip(data, vowels, strict=True))
 model = WaveNet(config, generator=generator).to(device)
 settings = {
@@ -750,7 +752,7 @@ def say(model, clips, generator):  # the same, drawn by the model
 
 
 if exact:
-    real = load_vowels(700, make_generator(seed + 5000))
+    real = load_vowels(500, make_generator(seed + 5000))
     asked = load_vowels(100, make_generator(seed + 6000))
     vowel_draws = say(model, asked, generator)
     kind = lambda clips: clips.speaker * 5 + clips.label[:, 20] - 1
@@ -875,19 +877,18 @@ def median_pitch(x, where):  # Hz
 
 
 # %%
+def pitch_of(clips):  # the median over frames, and over clips
+    each = zip(clips.x, clips.pitch > 0, strict=True)
+    return np.median([median_pitch(x, voiced) for x, voiced in each])
+
+
 if exact:
-    same = test[:24]
     for voice, speaker in enumerate(SPEAKERS):
-        asked_ = dataclasses.replace(same, speaker=torch.full((24,), voice))
-        drawn = say(model, asked_, generator)
-        pitches = [
-            median_pitch(x, p > 0)
-            for x, p in zip(drawn.x, same.pitch, strict=True)
-        ]
-        pitch, share = np.median(pitches), understood(drawn)
-        print(
-            f"{speaker.name:6} {speaker.pitch:.0f} Hz asked, {pitch:.0f} drawn, {100 * share:.0f} % understood"
-        )
+        voices = torch.full((24,), voice)
+        drawn = dataclasses.replace(test[:24], speaker=voices)
+        drawn = say(model, drawn, generator)
+        heard = f"{pitch_of(drawn):.0f} Hz, {100 * understood(drawn):.0f} % understood"
+        print(f"{speaker.name:6}{speaker.pitch:.0f} Hz: drawn with {heard}")
     print(f"real words: {100 * understood(test):.0f} % understood")
 
 # %% [markdown]
@@ -923,7 +924,7 @@ assert 0.45 < closed < 0.55
 
 # %%
 from course_lib.data import load_notes
-from course_lib.data.voices import INSTRUMENTS, NOTES
+from course_lib.data.voices import NOTES
 
 notes = load_notes(400, make_generator(seed + 10))  # of 0.5 s
 band = dataclasses.replace(config, local_features=len(NOTES))

@@ -23,6 +23,7 @@
 
 # %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
 import time
+from itertools import pairwise
 
 import matplotlib.pyplot as plt
 import torch
@@ -39,7 +40,7 @@ from course_lib.queues import Queues
 from course_lib.train import fit
 
 generator = make_generator(0)
-clips, test = load_vowels(300, generator), load_vowels(40, generator)  # 0.4 s each: a vowel, one of four voices
+clips, test = load_vowels(300, generator), load_vowels(100, generator)  # 0.4 s each: a vowel, one of four voices
 people = [speaker.name for speaker in SPEAKERS]
 show_sounds({f"{people[test.speaker[i]]}: {PHONES[test.label[i, 20]]}": test.x[i] for i in range(3)})
 
@@ -145,24 +146,26 @@ for N, V, spread in ((1, 1, 1.0), (1, 5, 0.3), (40, 3, 3.0), (300, 8, 0.2), (500
 points, noise = move_levels(torch.tensor([1.0, 3.0, 3.0, 5.0]), torch.tensor([0.0, 2.0, 4.0, 6.0]))
 assert_close(points, torch.tensor([0.0, 1.0, 3.0, 5.0]), name="samples on every border: each goes to the higher level")
 points, _ = move_levels(torch.tensor([-50.0, 70.0, 80.0]), torch.tensor([10.0, 20.0, 30.0]))
-assert_close(points, torch.tensor([-50.0, 20.0, 75.0]), name="samples outside of all levels; nobody comes to the middle one")
+assert_close(
+    points, torch.tensor([-50.0, 20.0, 75.0]), name="samples outside of all levels; nobody comes to the middle one"
+)
 points, _ = move_levels(torch.ones(3_000_000), torch.linspace(-1, 1, 1001))
 assert_close(points[-1], 1.0, name="the mean of three million samples that are all 1, among 1001 levels")
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# Sixteen levels, half a byte, start from μ-law's and move two hundred times. One set of levels learns from the vowels
+# Sixteen levels, half a byte, start evenly spaced and move two hundred times. One set of levels learns from the vowels
 # as they are, another from vowels at all volumes from −40 to 0 dB. Then everybody must play at every volume.
 
 # %% nbgrader={"grade": false, "grade_id": "exercise1_use", "locked": true, "schema_version": 3, "solution": false, "task": false}
-mu_law, steps = mu_law_decode(torch.arange(16), 16), 200
-loud = clips.x[:, 2 * FRAME : -2 * FRAME].flatten()[::20]
+even, mu_law = torch.linspace(-1, 1, 16), mu_law_decode(torch.arange(16), 16)
+loud = clips.x[:, 2 * FRAME : -2 * FRAME].flatten()[::20].contiguous()
 volumes = torch.arange(-40, 1, 4)  # dB
 lessons = {"learnt, one volume": loud, "learnt, all volumes": (loud[:, None] * 10 ** (volumes / 20)).flatten()}
-choices, falling = {"even": torch.linspace(-1, 1, 16), "μ-law": mu_law}, {}
+choices, falling = {"even": even, "μ-law": mu_law}, {}
 for name, samples in lessons.items():
-    points, falling[name] = mu_law, []
-    for _ in range(steps):
+    points, falling[name] = even, []
+    for _ in range(200):
         points, noise = move_levels(samples, points)
         falling[name].append(noise.item())
     choices[name] = points
@@ -181,15 +184,18 @@ left.set(yticks=[-row for row in range(4)], yticklabels=choices, xlabel="where t
 right.set(xlabel="volume (dB)", ylabel="signal to noise (dB)")
 right.legend()
 full, low = ({name: ratio[name][at] for name in choices} for at in (-1, 3))
-assert all(b <= a * (1 + 1e-5) for noises in falling.values() for a, b in zip(noises, noises[1:], strict=False))
+assert all(b <= a * (1 + 1e-5) for noises in falling.values() for a, b in pairwise(noises)), "noise never rises"
 assert full["learnt, one volume"] > full["μ-law"] + 2, "who knows the sounds needs fewer levels"
-assert low["μ-law"] > max(low["learnt, one volume"], low["learnt, all volumes"]) + 2, "μ-law serves the quiet"
+assert low["learnt, one volume"] < low["μ-law"] - 4, "and does not know the quiet ones"
+both = zip(ratio["learnt, all volumes"], ratio["μ-law"], strict=True)
+assert all(learnt > formula - 1 for learnt, formula in both), "the logarithm, found"
 
 # %% [markdown]
-# At the volume that they learnt, learnt levels win by decibels, for nothing. And then the sound grows quiet, and they
-# fall to pieces. Even lessons at all volumes help little: the squared error is made by the loud sounds, and to them the
-# levels go. The ear asks for something else, a small error *for the sound that it is in*, and μ-law was made to answer
-# that. What you minimise is what you get.
+# At the volume that they learnt from, learnt levels win by three decibels, for nothing. Then the sound grows quiet, and
+# they fall to pieces. Now look at the last row on the left. Lessons at all volumes drew its levels together around 0,
+# and further out each gap is wider than the one before: nobody mentioned a logarithm, and nearly μ-law's spacing came
+# out, which it matches or beats at every volume here. So that is what μ-law knows: not sounds, but that you cannot know
+# how loud they will be.
 
 # %% [markdown]
 # ## 2 While it is still arriving
@@ -271,7 +277,12 @@ with torch.no_grad():
 from course_lib.check import assert_close, assert_shape
 
 ### BEGIN HIDDEN TESTS
-for R, S, k, d, sizes in ((1, 1, 2, 1, [1] * 6), (3, 2, 2, 8, [1, 2, 20, 1, 5]), (2, 4, 3, 4, [3, 1, 1, 9]), (2, 3, 1, 5, [2, 1, 4])):
+for R, S, k, d, sizes in (
+    (1, 1, 2, 1, [1] * 6),
+    (3, 2, 2, 8, [1, 2, 20, 1, 5]),
+    (2, 4, 3, 4, [3, 1, 1, 9]),
+    (2, 3, 1, 5, [2, 1, 4]),
+):
     conv, skip, add = random_layer(R, S, k, d)
     P, T, B = (k - 1) * d, sum(sizes), 3
     h, told = torch.randn(B, R, T, generator=chance), torch.randn(B, 2 * R, T, generator=chance)
@@ -452,7 +463,9 @@ for config_, steps in cases:
         counted.append(counter.get_total_flops() // 2)
     answer = count_multiplications(config_, steps)
     for name, number, wanted in zip(("again", "queues"), answer, counted, strict=True):
-        assert number == wanted, f"{name}: PyTorch counted {wanted} multiplications, you {number}; {config_}, {steps} samples"
+        assert number == wanted, (
+            f"{name}: PyTorch counted {wanted} multiplications, you {number}; {config_}, {steps} samples"
+        )
 year = 16000 * 86400 * 365
 wanted = 162_816 * (2047 * 2048 // 2 + (year - 2047) * 2047), 162_816 * year
 for number, right in zip(count_multiplications(WaveNetConfig(), year), wanted, strict=True):
@@ -484,7 +497,9 @@ with torch.no_grad():
 speed = seen / (time.perf_counter() - start)
 print(f"10 layers: again {again[6]:.1e} multiplications, with queues {queues[6]:.1e}")
 print(f"this computer makes about {speed / 1e9:.0f} billion a second when it runs on a whole sound;")
-print(f"at that speed the hour takes {again[6] / speed / 3600:.0f} hours again, {queues[6] / speed / 60:.0f} minutes with queues")
+print(
+    f"at that speed the hour takes {again[6] / speed / 3600:.0f} hours again, {queues[6] / speed / 60:.0f} minutes with queues"
+)
 assert seen == count_multiplications(WaveNetConfig(layers=10, stacks=1), 2000)[1], "a look costs what drawing does"
 assert 1000 < again[6] / queues[6] < 1024, "almost the receptive field"
 
@@ -578,8 +593,16 @@ for K, T, V, frames in ((1, 1, 2, 1), (3, 5, 4, 5), (6, 40, 3, 8), (20, 2000, 64
     log_joint = log_prior + torch.cat([torch.zeros(1, K), rule.log_prob(sound.repeat(K, 1)).T.cumsum(0)])
     assert_close(p, (log_joint - log_joint.logsumexp(1, keepdim=True)).exp(), name=f"posterior, {case}")
 long_ago = torch.ones(20000, dtype=torch.long)
-p = posterior(coins, long_ago, torch.tensor([[0.5], [0.5], [0.1]]).double(), torch.zeros(3, 1, 1), torch.tensor([0.2, 0.3, 0.5]).log())
-assert_close(p[-1], torch.tensor([0.4, 0.6, 0.0]), name="two fair coins, 0.2 and 0.3 before, after 20,000 tosses (finite)")
+p = posterior(
+    coins,
+    long_ago,
+    torch.tensor([[0.5], [0.5], [0.1]]).double(),
+    torch.zeros(3, 1, 1),
+    torch.tensor([0.2, 0.3, 0.5]).log(),
+)
+assert_close(
+    p[-1], torch.tensor([0.4, 0.6, 0.0]), name="two fair coins, 0.2 and 0.3 before, after 20,000 tosses (finite)"
+)
 log_prior = torch.tensor([0.0, 0.25, 0.75]).log()
 p = posterior(coins, torch.tensor([0, 1]), torch.tensor([[0.5], [0.2], [0.6]]), torch.zeros(3, 1, 1), log_prior)
 wanted = torch.tensor([[0.0, 0.25, 0.75], [0.0, 0.4, 0.6], [0.0, 0.04 / 0.22, 0.18 / 0.22]])
@@ -587,14 +610,14 @@ assert_close(p, wanted, name="posterior where hypothesis 0 was impossible before
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# Forty sounds that the network has not heard, 100 ms out of the middle of each. Who is it? Which vowel? For the second
-# question the hypotheses differ in `local`: of its ten phones, another one is set to 1. Silence costs nothing here, so
-# watch one listener first.
+# A hundred sounds that the network has not heard, 100 ms out of the middle of each. Who is it? Which vowel? For the second
+# question the hypotheses differ in `local`: of its ten phones, another one is set to 1. Watch one listener
+# first, for 40 ms.
 
 # %% nbgrader={"grade": false, "grade_id": "exercise4_use", "locked": true, "schema_version": 3, "solution": false, "task": false}
 start, frames = 10, 10
-sounds = mu_law_encode(test.x, LEVELS)[:, start * FRAME : (start + frames) * FRAME]  # (40, 800)
-told = test.local[:, start : start + frames]  # (40, 10, 11): the phone, one-hot, and the pitch above the mean
+sounds = mu_law_encode(test.x, LEVELS)[:, start * FRAME : (start + frames) * FRAME]  # (100, 800)
+told = test.local[:, start : start + frames]  # (100, 10, 11): the phone, one-hot, and the pitch above the mean
 said = test.label[:, 20] - 1
 
 
@@ -629,22 +652,22 @@ for name, p, truth in (("speaker", by_speaker, test.speaker), ("vowel", by_vowel
     right = (p.argmax(2) == truth[:, None]).float().mean(0)  # (801,)
     shares[name] = right[80].item(), right[-1].item()
     print(f"{name:10} {1 / p.shape[2]:8.0%} {right[80]:6.0%} {right[-1]:7.0%}")
-sure = by_speaker[:, -1].amax(1).mean().item()
-print(f"about the speaker, it is {sure:.0%} sure on average")
+sure = [by_speaker[:, t].amax(1).mean().item() for t in (80, -1)]
+print("sure of the speaker{:5.0%} {:7.0%}".format(*sure))
 assert shares["vowel"][1] > 0.8 and shares["speaker"][1] > 0.6, "it was taught to speak, and it recognises"
+assert all(a > b for a, b in zip(sure, shares["speaker"], strict=True)), "and is surer than it is right"
 
 # %% [markdown]
 # Nobody trained a classifier, and here are two. Ten milliseconds, less than a period of Bruno's voice, say the vowel;
 # the speaker takes longer. Any question that the model can be told the answer to can be asked: who *and* what are twenty
 # hypotheses, and their sums are the two answers again.
 #
-# But look at how sure it is. It multiplies 800 factors, and each is a little wrong in the same direction, since the
-# network trained for seconds only; the errors add up as the evidence does, so it is surer than it is right. That is
-# the price of asking a model of everything one small question. Can you find a cure in one character of your function?
-# (A temperature.)
+# But look at how sure it is, after 800 factors: surer than it is right. Where the network is a little wrong about a clip,
+# it is wrong in the same way in sample after sample, and Bayes' rule takes each of them for new evidence. Can you think
+# of a cure with a single number in your function? (Chapter 3 has one, for a model that is too sure of its next letter.)
 
 # %% [markdown]
 # ## What you have
 #
-# Levels that sounds choose and why ears do not want them; a network that hears while a sound arrives; a count that
-# says where the time goes, and where it does not; and a speaker who listens. Chapter 6 does all of this with films.
+# Levels that sounds choose, and what a formula knew before; a network that hears while a sound arrives; a count that
+# says where the time goes, and where it does not; and a speaker who listens. Chapter 6 goes on with films.

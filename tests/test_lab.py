@@ -105,8 +105,14 @@ def run_all(page):
     pytest.fail(f"not done after {LONGEST_RUN} s: {[c['source'][:60] for c in cells if not c['run']][:1]}")
 
 
-@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
-def test_chapter_runs_and_its_sliders_move(chapter, open_lab):
+# One chapter for each kind of thing that a slider changes. That all chapters run in a fresh kernel is nbval's to show,
+# and that no position of any slider raises is test_chapters'; all of them here would cost five minutes more.
+MOVING = {"pictures": "02_autoencoder", "texts": "03_pixelrnn_sentences", "sounds": "05_wavenet"}
+
+
+@pytest.mark.parametrize("kind", MOVING)
+def test_chapter_runs_and_its_sliders_move(kind, open_lab):
+    chapter = next(path for path in CHAPTERS if path.stem == MOVING[kind])
     page = open_lab(f"/tree/chapters/{chapter.name}")
     cells = run_all(page)
     for cell in cells:
