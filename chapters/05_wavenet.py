@@ -11,7 +11,8 @@
 #
 # Ten words that nobody said. A network of this chapter's kind, trained for 28 minutes on real voices, was told
 # which digit and which of six people, and drew the rest: 8,000 numbers a second, each given those before it.
-# Nothing is picked: five is weak, three hisses, and two is hardly there (`python benchmarks/spoken_digits.py`).
+# Nothing is picked: three, at 1.7 s, is a hiss, and two, before it, is hardly there (`python
+# benchmarks/spoken_digits.py`).
 
 # %% tags=["hide-input"]
 from course_lib.audio import read_wav, show_sounds
@@ -35,6 +36,7 @@ show_spectrograms({"zero to nine, drawn by a WaveNet": drawn}, 8000)
 import dataclasses
 import math
 import time
+from itertools import pairwise
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -56,8 +58,8 @@ generator = make_generator(seed, device)
 # such as *sami* or *toma*, at 8,000 samples a second. There are endlessly many, and of each we know what is said,
 # frame by frame of 10 ms, and at which pitch.
 #
-# The word `source` puts real voices in their place: six people who say digits. `exact` keeps those cells quiet that
-# need to know what only the program knows.
+# The word `source` puts real voices in their place: six people who say digits. `exact` skips the cells that need
+# what only the program knows.
 
 # %%
 from course_lib.data import load_spoken_digits, load_words
@@ -82,8 +84,7 @@ print(f"{N} words of {T} samples ({T / rate:.2f} s)")
 def stretches(clip):  # [(from, to, name)] in ms
     label = clip.label[0]
     cuts = [0, *((label.diff() != 0).nonzero()[:, 0] + 1).tolist(), len(label)]
-    ends = zip(cuts[:-1], cuts[1:], strict=True)
-    return [(10 * a, 10 * b, names[label[a]]) for a, b in ends]
+    return [(10 * a, 10 * b, names[label[a]]) for a, b in pairwise(cuts)]
 
 
 show_waves({"a word": clips.x[0]}, rate, labels=stretches(clips[:1]))
@@ -92,12 +93,15 @@ show_waves({"a word": clips.x[0]}, rate, labels=stretches(clips[:1]))
 show_sounds({f"word {i + 1}": clips.x[i] for i in range(3)}, rate)
 
 # %% [markdown]
-# Between the lines stands what is said; `·` is silence. Each kind of sound has its own picture:
+# Between the lines stands what is said; `·` is silence. The same word as the ear sees it:
 
 # %%
 show_spectrograms({"the same word": clips.x[0]}, rate)
 
 # %% [markdown]
+# The fine, even lines are the voice's pitch and its multiples. Where they are dark, the mouth resonates: in *i* at
+# 0.3 and 2.8 kHz, in *e* at 0.6 and 2.2. The *m* is one low bar, the *s* a cloud.
+#
 # ## Two machines that speak
 #
 # How would you make a machine say a word? Before 2016 there were two ways, and we build both, to say *samito* in
@@ -128,25 +132,27 @@ units = [unit(word[i : i + 2]) for i in range(0, len(word), 2)]
 pieces = [stock.x[i, a * FRAME : b * FRAME] for i, a, b in units]
 concatenated = torch.cat(pieces)
 natural = speak(word, ADAM, generator=make_generator(seed + 3))
+concatenated = F.pad(concatenated, (5 * FRAME, 5 * FRAME))  # and silence around
 show_spectrograms({"said": natural.x[0], "joined": concatenated}, rate)
 
+# %% [markdown]
+# Where the second syllable begins, a pale stripe through all frequencies: a click, for the two waves do not meet.
+# Nor do the melodies:
+
 # %%
-jumps = []
-for (i, _, b), (j, a, _) in zip(units[:-1], units[1:], strict=True):
-    before, after = stock.pitch[i, b - 3], stock.pitch[j, a : a + 12].max()
-    jumps.append(abs(math.log2(after / before)))
-pitch = natural.pitch[0][natural.pitch[0] > 0]
-glide = pitch.log2().diff().abs().max().item()
-stock_seconds = (stock.label > 0).sum().item() / 100
-print(f"stock for one voice: {stock_seconds:.0f} s of speech")
-print(f"pitch jumps at the joins: {max(jumps):.2f} octaves")
-print(f"largest step when said:   {glide:.2f} octaves")
-assert max(jumps) > 2 * glide
+melodies = [p[p > 0].log2() for p in stock.pitch]  # of the words, in octaves
+ends, starts = (torch.stack([m[k] for m in melodies]) for k in (-1, 0))
+jump = (starts - ends[:, None]).abs().mean()
+step = torch.cat([m.diff() for m in melodies]).abs().mean()
+print(f"stock for one voice: {(stock.label > 0).sum() / 100:.0f} s of speech")
+print(f"from frame to frame in a word {step:.3f} octaves,")
+print(f"from one word to another      {jump:.3f}")
+assert jump > 10 * step
 
 # %% [markdown]
 # The units are perfect, and the joins are not: each syllable comes with the melody of the word that it was cut
-# from. And all of it is Adam. Another voice, or another emphasis, needs another stock, which is why such systems
-# record one speaker for days. Here is what that sounds like, beside the machine that comes next.
+# from. And all of it is Adam. Another voice, or another emphasis, needs another stock; ours is half a minute, a
+# real one many hours of one speaker. Here is what that sounds like, beside the machine that comes next.
 #
 # **Parametric** speech keeps numbers instead of sounds. A mouth is a tube with a buzzer behind it: the vocal cords
 # give pulses (or the breath gives noise), and the tube's resonances, the **formants**, favour some frequencies.
@@ -225,7 +231,7 @@ assert abs(raised - 1.4) < 0.07
 # %% [markdown]
 # ## Why nobody dared
 #
-# A character or a pixel is a bite of meaning. A sample is nearly nothing:
+# A character or a pixel means something. A sample means nearly nothing:
 
 # %%
 phrase = clips.x[:2].flatten()
@@ -235,7 +241,9 @@ def show_stretch(ms):
     """A phrase of two words, its first milliseconds of sound"""
     start = T // 4 - T // 4 % FRAME
     return show_waves(
-        {"": phrase[start : start + ms * rate // 1000]}, rate, height=1.8
+        {"amplitude": phrase[start : start + ms * rate // 1000]},
+        rate,
+        height=1.8,
     )
 
 
@@ -245,8 +253,8 @@ explore(show_stretch, ms=[4, 10, 30, 100, 300, 900])
 # At 4 ms you see the samples, and each is close to the one before it. At 10 to 30 ms you see the buzz and the
 # ringing of the mouth; at 100, one sound turning into another; at 900, two words. All of that must come from
 # predicting one dot at a time: in real recordings 16,000 a second, and each depends on thousands before it.
-# PixelRNN and PixelCNN had just shown that thousands of predictions can make one image. WaveNet is a PixelCNN with
-# one dimension.
+# PixelRNN and PixelCNN had just shown that thousands of predictions, a pixel and even a colour channel at a time,
+# can make one image. WaveNet is a PixelCNN with one dimension.
 #
 # $$ \log p(x) = \sum_{t=1}^{T} \log p(x_t \mid x_1, \dots, x_{t-1}) $$
 #
@@ -261,12 +269,13 @@ explore(show_stretch, ms=[4, 10, 30, 100, 300, 900])
 # ## 256 levels
 #
 # A softmax needs levels. Sixteen bits would be 65,536 of them; eight bits are 256. Evenly spaced, they serve loud
-# sounds well and swallow quiet ones. **μ-law** companding (telephones have it since 1972) spaces them evenly on a
+# sounds well and swallow quiet ones. **μ-law** companding (a telephone standard since 1972) spaces them evenly on a
 # logarithmic scale instead,
 #
 # $$ f(x) = \operatorname{sign}(x)\,\frac{\ln(1 + \mu |x|)}{\ln(1 + \mu)}, \qquad \mu = 255, $$
 #
-# so that the error is a share of the sample, whether that is large or small.
+# so that the error is a share of the sample, except for the very quietest ($|x| < 1/\mu$), where the spacing is
+# even again.
 
 # %%
 from course_lib.audio import mu_law_decode, mu_law_encode, snr, sound
@@ -301,8 +310,8 @@ show_curves(
 )
 
 # %% [markdown]
-# Evenly spaced levels lose a decibel of quality with every decibel of volume; μ-law hardly cares. Listen to a word
-# at a tenth of its volume, and take bits away:
+# Evenly spaced levels lose a decibel of quality with every decibel of volume; μ-law loses 4 on the way down to −30.
+# Listen to a word at a tenth of its volume, and take bits away:
 
 
 # %%
@@ -365,8 +374,8 @@ show_curves(
 
 # %% [markdown]
 # Ten layers, twenty taps, 1,024 samples: doubling the dilation makes the field grow **exponentially** with depth,
-# at the same price a layer. Nothing is skipped: each input reaches the output by exactly one path. Move the sliders
-# to see it being computed, layer by layer, and then one sample later:
+# at the same price a layer. Nothing is skipped: in one such stack, each input reaches the output by exactly one
+# path. Move the sliders to see it being computed, layer by layer, and then one sample later:
 
 
 # %% tags=["hide-input"]
@@ -374,18 +383,18 @@ def show_lattice(layer, sample):
     """Which values a new sample needs, layer by layer"""
     dilations, blue, red = (1, 2, 4, 8), DIGIT_COLOURS[0], DIGIT_COLOURS[1]
     figure, ax = plt.subplots(figsize=(7.2, 2.9), layout="constrained")
-    needed = [{15 + sample}]  # from the top row down
+    tree = [{15 + sample}]  # from the top row down
     for d in dilations[::-1]:
-        needed.append(needed[-1] | {t - d for t in needed[-1]})
-    for row, ts in enumerate(needed[::-1]):
+        tree.append(tree[-1] | {t - d for t in tree[-1]})
+    for row, ts in enumerate(tree[::-1]):
         ax.scatter(range(19), [row] * 19, s=14, color="#c4ccd4")
-        if row > layer:
-            continue
-        ax.scatter(list(ts), [row] * len(ts), s=40, color=red, zorder=3)
-        for t in ts if row else ():
-            for before in (t, t - dilations[row - 1]):
+        shade = 1 if row <= layer else 0.25
+        for t in ts:
+            new = red if t == 15 + sample else blue  # the right edge
+            ax.scatter([t], [row], s=40, color=new, alpha=shade, zorder=3)
+            for before in (t, t - dilations[row - 1]) if row else ():
                 edge = [before, t], [row - 1, row]
-                ax.plot(*edge, color=blue, lw=1.3, aa=False)
+                ax.plot(*edge, color=blue, lw=1.3, aa=False, alpha=shade)
     names = ["input", *(f"dilation {d}" for d in dilations)]
     ax.set_yticks(range(5), names)
     ax.set(xlabel="time (samples)", xticks=range(0, 19, 2))
@@ -397,15 +406,15 @@ def show_lattice(layer, sample):
 explore(show_lattice, layer=range(5), sample=range(4))
 
 # %% [markdown]
-# Look again with the sample slider: from one sample to the next, the whole tree moves over by one. Of the values in
-# it nearly all were there before. Keep that in mind.
+# Look again with the sample slider: from one sample to the next, the tree moves over by one. It is a new tree, and
+# yet each of its blue dots was the red one of an earlier sample: it has been computed before. Keep that in mind.
 #
 # ## Build: a layer
 #
 # Three more ideas, a line each. A **gate** multiplies what a layer has to say by how much of it counts. A
-# **residual** connection adds what is new to what was there, so that thirty layers still train. **Skip**
-# connections hand each layer's finding directly to the end, since what layer 1 found out in 2 samples matters as
-# much as what layer 10 found in 1,024.
+# **residual** connection adds what is new to what was there, so that deep stacks still train. **Skip** connections
+# hand each layer's finding directly to the end, since what layer 1 found out in 2 samples matters as much as what
+# layer 10 found in 1,024.
 
 
 # %% tags=["twin:course_lib.layers.gate"]
@@ -490,7 +499,7 @@ config = WaveNetConfig(
 # %% [markdown]
 # ## Train
 #
-# In training nothing is drawn: the true past is the input, so all 720 samples of a window are predicted at once.
+# In training nothing is drawn: the true past is the input, so all 320 samples of a window are predicted at once.
 
 # %%
 from course_lib.data import load_vowels
@@ -501,9 +510,7 @@ def nll(model, x, who, what):  # nats a sample, so that the bar reads well
     return -model.log_prob(x, who, what) / x.shape[1]
 
 
-def windows(
-    clips,
-):  # in pieces of `window` frames; those without a sound are left out
+def windows(clips):  # pieces of `window` frames, those without a sound left out
     x = mu_law_encode(clips.x).view(-1, window * FRAME).to(device)
     who, what = conditions(clips)
     who = who.repeat_interleave(len(x) // len(who), 0)
@@ -523,16 +530,6 @@ settings = {
     "generator": generator,
 }
 history = fit(model, data, steps=steps, schedule="cosine", **settings)
-
-# %%
-in_bits = np.array(history.loss) / math.log(2)
-smooth = np.convolve(in_bits, np.ones(20) / 20, "valid")
-show_curves(
-    {"training, mean of 20 steps": (np.arange(len(smooth)) + 20, smooth)},
-    xlabel="steps",
-    ylabel="bits a sample",
-    floors={"uniform": 8.0},
-)
 
 # %% [markdown]
 # Is that good? Uniform guessing costs $\log_2 256 = 8$ bits a sample. A table of how often each level follows each
@@ -571,9 +568,19 @@ print(f"bigram  {bigram:.2f}")
 print(f"WaveNet {wavenet:.2f}, after {history.seconds:.0f} s")
 assert wavenet < bigram - 1.8
 
+# %%
+in_bits = np.array(history.loss) / math.log(2)
+smooth = np.convolve(in_bits, np.ones(20) / 20, "valid")
+show_curves(
+    {"training, mean of 20 steps": (np.arange(len(smooth)) + 20, smooth)},
+    xlabel="steps",
+    ylabel="bits a sample",
+    floors={"uniform": 8.0, "bigram, held out": bigram},
+)
+
 # %% [markdown]
-# More than two bits a sample below the bigram: some 18,000 bits a second that the network knows and the table does
-# not.
+# About two bits a sample below the bigram: some 16,000 bits a second that the network knows and the table does not.
+# (The curve ends lower than the number, for what trains contains silence and long, steady vowels, which are cheap.)
 #
 # ## Draw: the simple way
 #
@@ -598,9 +605,9 @@ def naive(model, who, what, u):  # uniform numbers u (T, n) -> x (n, T)
 # ## Draw: the same, without doing everything twice
 #
 # A second of sound asks the model 8,000 times, and each time it computes the whole tree of the lattice above,
-# though only its right edge is new. So let each layer keep what it was given, in a **queue** as long as its
-# dilation: the tap that looks back takes the oldest entry, and the newest goes in at the other end. A sample then
-# costs one pass through the layers. This is *Fast WaveNet*.
+# though only its right edge is new. So let each layer keep what it was given, in a **queue** that holds the newest
+# entry and as many before it as the dilation: the tap that looks back takes the oldest, and each new entry pushes
+# one out. A sample then costs one pass through the layers. This is *Fast WaveNet*.
 
 # %%
 from collections import deque
@@ -649,13 +656,22 @@ def queued(model, who, what, u):  # the same as naive, hopefully
 who, what = conditions(test[:2])
 what = what[:, 20:25]  # five frames out of the middle of two words
 u = torch.rand(5 * FRAME, 2, dtype=torch.float64, generator=generator)
-slow, fast = naive(model, who, what, u), queued(model, who, what, u)
-assert (slow == fast).all(), "the same sounds, to the last sample"
-print(f"{slow.numel()} samples drawn twice, all equal")
+start = time.perf_counter()
+slow = naive(model, who, what, u)
+drawing = time.perf_counter() - start
+start = time.perf_counter()
+with torch.no_grad():
+    model(slow, who, what)  # what a step of training computes
+at_once = time.perf_counter() - start
+print(f"{slow.shape[1]} steps: one after another {1000 * drawing:.0f} ms,")
+print(f"all at once {1000 * at_once:.0f} ms")
+assert drawing > 20 * at_once
+assert (slow == queued(model, who, what, u)).all(), "the same sounds"
 
 # %% [markdown]
-# Not nearly the same: the same. What does it save? We measure both ways for networks of 4 to 13 layers, without
-# training, since that costs the same.
+# Training is parallel, drawing is not. And what the queues draw is not nearly the same: it is the same, to the last
+# sample. What do they save? We measure both ways for networks of 4 to 13 layers, untrained, since that costs the
+# same, and spare the naive way all that lies outside its field.
 
 
 # %%
@@ -679,7 +695,8 @@ for L in depths:
     step = lambda q=queues, x=last: q.step(x)
     took["queues"].append(milliseconds(step, 40))
 saved = took["naive"][-1] / took["queues"][-1]
-print(f"13 layers: {saved:.0f} times as fast")
+print(f"13 layers: {saved:.0f} times as fast,")
+print(f"{1000 / took['queues'][-1]:,.0f} samples a second")
 assert took["naive"][-1] > 1.5 * took["naive"][-2], "nearly twice"
 assert saved > 10
 
@@ -694,10 +711,14 @@ def show_costs():
         DIGIT_COLOURS, words, terms.items(), strict=False
     ):
         parts = np.stack(parts, 1)
-        cost = parts @ np.linalg.lstsq(parts, took[way], rcond=None)[0]
+        each = np.array(took[way])[:, None]  # fit the ratio: it is a log axis
+        weights = np.linalg.lstsq(parts / each, L**0, rcond=None)[0]
+        cost = parts @ weights
         ax.plot(L, took[way], "o", color=colour, label=f"{way}, measured")
         ax.plot(L, cost, "--", color=colour, label=word)
-    ax.set(xlabel="layers L", ylabel="ms a sample", ylim=0)
+    ax.set(xlabel="layers L", ylabel="ms a sample")
+    ax.set_yscale("log", base=2)
+    ax.yaxis.set_major_formatter("{x:g}")
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(frameon=False)
     return figure
@@ -713,7 +734,7 @@ show_costs()
 
 # %%
 big = WaveNet(WaveNetConfig(layers=20, stacks=2), generator=generator)
-big.sample(1, 10, generator=generator)  # compiles, the first time
+big.sample(1, 10, generator=generator)  # compiles: seconds, the first time
 
 
 def samples_a_second(net, n, steps):
@@ -724,12 +745,12 @@ def samples_a_second(net, n, steps):
 speeds = {n: samples_a_second(big, n, 4000) for n in (1, 64)}
 for n, speed in speeds.items():
     print(f"{n:2} at once: {speed:9,.0f} samples a second")
-print(f"20 layers, {speeds[1] / 16000:.1f} times as fast as speech")
-assert speeds[1] > rate, "faster than the sound lasts"
+print(f"one is {speeds[1] / 16000:.1f} times as fast as it lasts")
+assert speeds[1] > 16_000, "faster than the sound lasts"
 
 # %% [markdown]
 # Twenty layers on one core of a laptop, faster than the 16,000 samples a second of the title; many sounds at once
-# share the work of fetching the weights. And it is the same algorithm, with the same result:
+# share the fetching of the weights, and the cores. And it is the same algorithm, with the same result:
 
 # %%
 before = generator.get_state()
@@ -742,9 +763,32 @@ assert (fast == queued(model, who, what, u)).all()
 # %% [markdown]
 # ## Listen
 #
-# Each vowel, in each of the four voices, five times: a hundred draws. By ear they are vowels. But let us not trust
-# our ears: what makes an *a* an *a* are its two lowest formants, and `formants` finds them by linear prediction, in
-# any sound.
+# Five vowels, drawn in Clara's voice:
+
+
+# %%
+def say(model, clips, generator):  # the same, drawn by the model
+    told = dict(zip(("global_", "local"), conditions(clips), strict=True))
+    x = model.sample(*clips.x.shape, generator=generator, **told)
+    return dataclasses.replace(clips, x=mu_law_decode(x.cpu()))
+
+
+if exact:
+    spoken = {
+        v: speak(v, 2, generator=make_generator(seed), frames_per_phone=30)
+        for v in VOWELS
+    }
+    players = show_sounds(
+        {v: say(model, clip, generator).x[0] for v, clip in spoken.items()},
+        rate,
+    )
+players if exact else None
+
+# %% [markdown]
+# Hoarse, but vowels. Let us not trust our ears, though. What makes an *a* an *a* are its two lowest formants, F1
+# and F2, and `formants` finds them by linear prediction, in any sound. How far apart they lie when one speaker says
+# one vowel again and again is that vowel's spread. Do a hundred drawn vowels, of all kinds and speakers, lie within
+# it?
 
 # %%
 from course_lib.speech import formants
@@ -753,12 +797,6 @@ from course_lib.speech import formants
 def measure(clips):  # (n, 2): log F1 and F2
     middle = clips.x[:, 10 * FRAME : -10 * FRAME]
     return torch.stack([formants(x) for x in middle]).log()
-
-
-def say(model, clips, generator):  # the same, drawn by the model
-    told = dict(zip(("global_", "local"), conditions(clips), strict=True))
-    x = model.sample(*clips.x.shape, generator=generator, **told)
-    return dataclasses.replace(clips, x=mu_law_decode(x.cpu()))
 
 
 if exact:
@@ -780,22 +818,22 @@ def inside(at, kind):  # within the ellipse that holds 95 % of a Gaussian?
 
 # %%
 if exact:
-    others = measure(load_vowels(100, make_generator(seed + 7000)))
-    said_ = kind(load_vowels(100, make_generator(seed + 7000)))
+    more = load_vowels(100, make_generator(seed + 7000))
+    at, k = measure(more), kind(more)
     shares = {
-        "said": inside(others, said_),
+        "said": inside(at, k),
         "drawn": inside(drawn_at, kind(asked)),
-        "said, another vowel": inside(
-            others, (said_ // 5) * 5 + (said_ + 1) % 5
-        ),
+        "another vowel": inside(at, k // 5 * 5 + (k + 1) % 5),
     }
     for title, right in shares.items():
-        print(f"{title:20} {100 * right.float().mean():3.0f} % inside")
+        print(f"{title:14}{100 * right.float().mean():3.0f} % inside")
     assert shares["drawn"].float().mean() > 0.7
 
 # %% [markdown]
-# The first row is what an honest judge can expect, the last what chance would give. Each dot below is a drawn
-# vowel; each ellipse holds 95 % of what that speaker says there:
+# The first row is the ceiling, what the speakers themselves reach; the last shows that the judge tells vowels
+# apart. Each dot below is a drawn vowel; each ellipse is centred on that speaker's own, as wide as the speakers
+# vary. (The axes run backwards, as phoneticians draw them: so they show the tongue, *i* in front and high, *a*
+# low.)
 
 
 # %%
@@ -805,17 +843,13 @@ def show_vowels(speaker):
     who, circle = people.index(speaker), torch.linspace(0, 2 * math.pi, 90)
     ring = torch.stack([circle.cos(), circle.sin()]).double() * 5.99**0.5
     for v, name in enumerate(VOWELS):
-        kind_ = 5 * who + v
-        edge = (
-            centre[kind_][:, None] + torch.linalg.cholesky(spread) @ ring
-        ).exp()
-        ax.plot(edge[1], edge[0], color=DIGIT_COLOURS[v])
-        dots = drawn_at[kind(asked) == kind_].exp()
-        ax.scatter(dots[:, 1], dots[:, 0], s=16, color=DIGIT_COLOURS[v])
-        ax.annotate(name, centre[kind_].exp().flip(0), fontsize=13, ha="center")
-    ax.set(
-        xlim=(3200, 500), ylim=(1100, 200), xlabel="F2 (Hz)", ylabel="F1 (Hz)"
-    )
+        middle, here = centre[5 * who + v], kind(asked) == 5 * who + v
+        edge = middle[:, None] + torch.linalg.cholesky(spread) @ ring
+        ax.plot(*edge.exp().flip(0), color=DIGIT_COLOURS[v])
+        ax.plot(*drawn_at[here].exp().T.flip(0), ".", color=DIGIT_COLOURS[v])
+        ax.annotate(name, 1.1 * middle.exp().flip(0), fontsize=13)
+    ax.set(xlim=(3200, 500), ylim=(1100, 200))  # as phoneticians draw it
+    ax.set(xlabel="F2 (Hz)", ylabel="F1 (Hz)")
     return figure
 
 
@@ -847,9 +881,10 @@ some_words = ["sami", "tofu", "mesito"] if exact else names[1:4]
 explore(hear, voice=people, word=some_words)
 
 # %% [markdown]
-# Do the words stay when the voice changes? Let each of 24 words be said by all four, with `local` unchanged. A
-# small judge, a linear classifier that learnt on real words to name the phone from the spectrum around a frame,
-# listens.
+# Do the words stay when the voice changes? And is it in tune? Let each of 24 words be said by all four, with
+# `local` unchanged. A small judge listens, a linear classifier that learnt on real words to name the phone from the
+# spectrum around a frame. And where a sound is most like itself, within half an octave of the pitch that was asked,
+# is its own.
 
 # %%
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -875,35 +910,52 @@ def understood(clips):  # the share of frames in which it hears what was asked
 
 
 # %%
-def median_pitch(x, voiced):  # Hz, over the voiced frames
-    parts = x.unfold(0, 4 * FRAME, FRAME)[voiced[: len(x) // FRAME - 3]]
+ratios = 2 ** torch.linspace(-0.5, 0.5, 41)
+
+
+def in_tune(x, hertz):  # is the median pitch within 5 % of what was asked?
+    hertz = hertz[: len(x) // FRAME - 3]
+    parts = x.unfold(0, 4 * FRAME, FRAME)[hertz > 0]
     spectrum = torch.fft.rfft(parts * torch.hann_window(4 * FRAME), n=1024)
     like = torch.fft.irfft(spectrum.abs().square())  # itself, lag by lag
-    lag = 25 + like[:, 25:134].argmax(1)  # from 320 Hz down to 60
-    return rate / lag.median().item()
+    lags = (rate / hertz[hertz > 0][:, None] * ratios).round().long()
+    found = ratios[like.gather(1, lags).argmax(1)].median().item()
+    return abs(math.log2(found)) < 0.07
 
 
-def pitch_of(clips):
-    each = zip(clips.x, clips.pitch > 0, strict=True)
-    return np.median([median_pitch(x, voiced) for x, voiced in each])
+def share_in_tune(clips):
+    return np.mean(
+        [in_tune(*pair) for pair in zip(clips.x, clips.pitch, strict=True)]
+    )
+
+
+def show_share(name, clips):
+    heard, tune = understood(clips), share_in_tune(clips)
+    print(
+        f"{name:6}{100 * heard:4.0f} % understood, {100 * tune:3.0f} % in tune"
+    )
+    return heard, tune
 
 
 # %%
 if exact:
-    print(f"said: {100 * understood(test):.0f} % understood")
+    show_share("said", test)
+    hiss = dataclasses.replace(test, x=0.1 * torch.randn(test.x.shape))
+    shares = [show_share("hiss", hiss)]
     for voice, speaker in enumerate(SPEAKERS):
-        voices = torch.full((24,), voice)
-        asked = dataclasses.replace(test[:24], speaker=voices)
-        drawn = say(model, asked, generator)
-        hertz, share = pitch_of(drawn), understood(drawn)
-        print(f"{speaker.name} ({speaker.pitch:.0f} Hz): ", end="")
-        print(f"{hertz:.0f} Hz, {100 * share:.0f} % understood")
-        assert abs(math.log2(hertz / speaker.pitch)) < 0.4 and share > 0.6
+        asked = test[:24]
+        pitch = (asked.pitch > 0) * speaker.pitch * 2 ** asked.local[..., -1]
+        asked = dataclasses.replace(
+            asked, speaker=torch.full((24,), voice), pitch=pitch
+        )
+        shares.append(show_share(speaker.name, say(model, asked, generator)))
+    hiss, *voices = np.array(shares)
+    assert min(heard for heard, _ in voices) > 0.6
+    assert np.mean([tune for _, tune in voices]) > hiss[1] + 0.1
 
 # %% [markdown]
-# Nearly all that the judge understands in real words it understands in drawn ones, in any voice. The voices are
-# apart, and near their pitch; the two low ones come out too high, for a period of theirs hardly fits into the 16 ms
-# that the network sees.
+# The words survive every change of voice. The tune is harder: the high voices keep it, while of Bruno's long
+# periods hardly more than one fits into the 16 ms that the network sees, and the pulse loses its place.
 
 # %% [markdown]
 # ## Three ways, the same word
@@ -923,9 +975,9 @@ if exact:
 players if exact else None
 
 # %% [markdown]
-# Ours is noisier than the program that it learnt from. The network of the paper, trained for days on hours of one
-# voice, was compared by listeners, who gave marks from 1 to 5: concatenative speech got 3.86, parametric 3.67,
-# WaveNet 4.21, a human 4.55. So
+# Ours is noisier than the program that it learnt from. The network of the paper, trained on hours of one voice, was
+# compared by listeners, who gave marks from 1 to 5: concatenative speech got 3.86, parametric 3.67, WaveNet 4.21, a
+# human 4.55. So
 
 # %% tags=["nbval-check-output"]
 closed = (4.21 - 3.86) / (4.55 - 3.86)
@@ -947,7 +999,7 @@ band = dataclasses.replace(config, local_features=len(NOTES))
 music = WaveNet(band, generator=generator).to(device)
 fit(music, windows(notes), steps=250, schedule="cosine", **settings)
 asked = load_notes(60, make_generator(seed + 11), frames=48)
-played = say(music, asked, generator)
+drawn_notes = say(music, asked, generator)
 
 
 # %%
@@ -961,18 +1013,18 @@ def which_note(clips):  # the entry of NOTES whose tones hold the most power
     return 1 + torch.stack(score, 1).argmax(1)
 
 
-for title, x in (("played", asked), ("drawn", played)):
+for title, x in (("the data", asked), ("drawn", drawn_notes)):
     right = (which_note(x) == asked.label[:, 25]).float().mean()
-    print(f"{title}: {100 * right:.0f} % are what was asked (chance: 9)")
+    print(f"{title}: {100 * right:.0f} % are what was asked")
 assert right > 0.4
 
 # %% [markdown]
-# After seconds of training it plays most of them. Where it errs, it errs by a tone, and in the low chords: the
-# tones of F and G are 22 Hz apart, and to tell that takes longer than the 16 ms that the model sees. Music wants
-# longer fields than vowels.
+# After seconds of training it plays most of them. (Small letters are notes, capitals chords.) Most mistakes are low
+# chords a tone apart: the lowest tones of F and G differ by 21 Hz, and to tell them apart takes longer than the 16
+# ms that this network sees. Music wants longer fields than vowels.
 
 # %%
-four = {list(NOTES)[asked.label[i, 25]]: played.x[i] for i in range(4)}
+four = {list(NOTES)[asked.label[i, 25]]: drawn_notes.x[i] for i in range(4)}
 show_spectrograms(four, rate, columns=2)
 
 
@@ -980,7 +1032,7 @@ show_spectrograms(four, rate, columns=2)
 def play(note):
     """A note or chord that the network draws"""
     first = (asked.label[:, 25] == list(NOTES).index(note)).nonzero()[0, 0]
-    return sound(played.x[first], rate)
+    return sound(drawn_notes.x[first], rate)
 
 
 explore(play, note=["c", "e", "g", "C", "Am", "G"])
@@ -1027,13 +1079,14 @@ babble = say(trials["peeking"], test[:8], generator)
 for name in past:
     print(f"{name}: {cost(name):.2f} bits a sample")
 print(f"what it draws: {100 * understood(babble):.0f} % understood")
-assert cost("peeking") < cost("as it should be") - 2
+assert cost("peeking") < cost("as it should be") - 1.2
 assert understood(babble) < 0.5
 
 # %% [markdown]
-# A wonderful loss after 80 steps, and nothing behind it: all it has learnt is to say again what it was just given,
-# which is no help when nothing is given. When a loss is too good, look for the leak; `assert_causal` finds it
-# before training does.
+# A wonderful loss after so few steps, and nothing behind it: all it has learnt is to say again what it was just
+# given, which is no help when nothing is given. When a loss is too good, look for the leak. `assert_causal` would
+# not see this one: the network is causal, and the pairing is wrong. Ask of each position which sample it is asked
+# for.
 #
 # **Take the dilation away**, at equal depth: twelve layers that see 13 samples instead of 127, a fraction of a
 # voice's period.
@@ -1050,8 +1103,7 @@ assert costs["no dilation"] > costs["as it should be"]
 
 # %% [markdown]
 # Only a little is lost, after 300 steps: most of what there is to know about a sample stands in the dozen before
-# it. What the rest of the field knows, where in its period the voice is, takes longer to learn; the gap grows with
-# training.
+# it. What the rest of the field knows, such as where in its period the voice is, takes longer to learn.
 #
 # **Space the levels evenly**:
 
@@ -1069,8 +1121,17 @@ show_sounds({f"a quiet word, {law}": 8 * x for law, x in kept.items()}, rate)
 
 # %% [markdown]
 # The cost falls by a lot, and that is no success: most samples of speech are small and share a few levels. Less is
-# paid for because less is kept; the noise in the second player is what went missing. Costs in bits can only be
+# paid for because less is kept; the noise in the first player is what went missing. Costs in bits can only be
 # compared over the same levels.
+
+# %% [markdown]
+# ## The same on real voices
+#
+# Set `source` at the top to `"spoken digits"`, and the same cells train on six real people. The ten words of the
+# beginning took 28 minutes on one core, with 16 layers that see 64 ms: 4.55 bits a sample, the bigram 6.12. Are
+# they words? We drew each digit in each voice. For 40 of 60 the nearest real recording is the same digit (chance:
+# 6), for 42 the same person (chance: 10). Among real words it is 57 and 59. Real voices are harder than our
+# program's: rooms, noise, and no two people who say *seven* alike.
 
 # %% [markdown]
 # ## What we saw
@@ -1093,8 +1154,7 @@ show_sounds({f"a quiet word, {law}": 8 * x for law, x in kept.items()}, rate)
 # 3. `growth=3, layers=8, kernel_size=3`: what does the network see now, what does it cost in bits, and how long does a step take?
 # 4. Begin a word in Adam's voice and finish it in Dora's: `sample` takes `given`.
 # 5. `sample` takes a `temperature`, too. What happens to a vowel at 0.7, and at 0?
-# 6. Set `source = "spoken digits"`, and listen to six real people. (`steps = 18_000` is where the ten words above come from; they cost 4.55 bits a
-#    sample, the bigram 6.12.)
+# 6. Train on the spoken digits for as long as you have patience. Which of the six is hardest to imitate?
 #
 # Then the graded assignment: `coursework/05_wavenet`, in which sounds choose their own levels, a layer listens in
 # pieces of 10 ms, an hour of speech gets its price, and Bayes' rule turns the model round to ask who is speaking.
