@@ -91,7 +91,7 @@ def test_chapter_5_runs_on_real_voices_by_one_argument(monkeypatch):
     monkeypatch.setattr("course_lib.data.load_spoken_digits", strangers)
     source = next(path for path in CHAPTERS if path.stem == "05_wavenet")
     monkeypatch.chdir(source.parent)
-    knobs = [('source = "voices"', 'source = "spoken digits"'), ("steps = 1300", "steps = 30")]
+    knobs = [('source = "voices"', 'source = "spoken digits"'), ("steps = 1500", "steps = 30")]
     for shown in run(source, 1, knobs):
         if isinstance(shown, Exploration):
             assert sum(1 for _ in shown.frames()) == len(shown.positions)
