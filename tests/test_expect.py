@@ -85,7 +85,6 @@ FLAGS, ZEROS = torch.tensor([1, 0]), torch.zeros(4, 2)
         (expect_generator, (np.random.default_rng(0),), TypeError, "expected a torch.Generator, got Generator"),
         (expect_tensor, ("x", np.zeros(2)), TypeError, r"got ndarray; torch.as_tensor\(x\) makes one"),
     ],
-    ids=str,
 )
 def test_what_is_wrong_is_told_what_was_expected_and_what_came(expect, given, error, says):
     with pytest.raises(error, match=says):
