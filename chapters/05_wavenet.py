@@ -806,6 +806,7 @@ if exact:
     vowel_draws = say(model, asked, generator)
     kind = lambda clips: clips.speaker * 5 + clips.label[:, 20] - 1
     at, drawn_at = measure(real), measure(vowel_draws)
+    drawn_kind = kind(asked)
     known = ~at.isnan().any(1)
     at, k = at[known], kind(real)[known]
     centre = torch.stack([at[k == i].mean(0) for i in range(20)])
@@ -823,7 +824,7 @@ if exact:
     at, k = measure(more), kind(more)
     shares = {
         "said": inside(at, k),
-        "drawn": inside(drawn_at, kind(asked)),
+        "drawn": inside(drawn_at, drawn_kind),
         "another vowel": inside(at, k // 5 * 5 + (k + 1) % 5),
     }
     for title, right in shares.items():
@@ -844,7 +845,7 @@ def show_vowels(speaker):
     who, circle = people.index(speaker), torch.linspace(0, 2 * math.pi, 90)
     ring = torch.stack([circle.cos(), circle.sin()]).double() * 5.99**0.5
     for v, name in enumerate(VOWELS):
-        middle, here = centre[5 * who + v], kind(asked) == 5 * who + v
+        middle, here = centre[5 * who + v], drawn_kind == 5 * who + v
         edge = middle[:, None] + torch.linalg.cholesky(spread) @ ring
         ax.plot(*edge.exp().flip(0), color=DIGIT_COLOURS[v])
         ax.plot(*drawn_at[here].exp().T.flip(0), ".", color=DIGIT_COLOURS[v])
