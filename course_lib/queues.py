@@ -87,7 +87,7 @@ def compiled(
     told = biases if told is None else told.permute(1, 2, 0, 3).float() + biases  # (frames, layers, n, 2R)
     told = told.expand(-1, -1, n, -1)
     past = (c.kernel_size - 1) * sum(c.dilations)
-    parts = []
+    loop, parts = _loop(), []
     for rows in torch.arange(n).chunk(max(1, min(torch.get_num_threads(), n // WORTH_A_CORE))):
         a, b = int(rows[0]), int(rows[-1]) + 1
         arrays = x[a:b].T, u[:, a:b], told[:, :, a:b], torch.zeros(past, b - a, c.residual)
@@ -99,7 +99,7 @@ def compiled(
     with ThreadPoolExecutor(len(parts)) as pool, threadpool_limits(1, user_api="blas"):
         for start in range(0, steps, BLOCK):
             stop = min(start + BLOCK, steps)
-            list(pool.map(lambda part: _loop()(start, stop, known, c.frame, weights, *part), parts))  # noqa: B023
+            list(pool.map(lambda part: loop(start, stop, known, c.frame, weights, *part), parts))  # noqa: B023
             yield stop - start
     x[:] = torch.cat([torch.from_numpy(part[0]) for part in parts], 1).T
     if logits is not None:

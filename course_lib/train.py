@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 
 from .checkpoint import History, load, save
 from .device import make_generator, pick_device
+from .expect import expect_count
 
 KEEP_EVERY = 50  # steps between two copies of the state that a failing run falls back on
 SAVE_EVERY = 10.0  # seconds between two checkpoints of a run that has `checkpoint=`
@@ -57,11 +58,12 @@ def fit(
     goes on to `steps` exactly as if it had never stopped. `checkpoint=path` does the same across sessions: it is
     written as training goes, and read when it exists.
 
-    Raises NotFinite with step and advice when the loss stops being a number; ValueError when sizes cannot work.
+    Raises NotFinite with step and advice when the loss stops being a number; TypeError or ValueError
+    when sizes cannot work.
     """
     data, valid = _tensors("data", data), () if valid is None else _tensors("valid", valid)
-    if steps < 1 or batch_size < 1 or valid_every < 1:
-        raise ValueError(f"expected steps, batch_size, valid_every ≥ 1, got {steps}, {batch_size}, {valid_every}")
+    for name, n in (("steps", steps), ("batch_size", batch_size), ("valid_every", valid_every)):
+        expect_count(name, n)
     if schedule not in ("constant", "cosine"):
         raise ValueError(f"schedule: expected 'constant' or 'cosine', got {schedule!r}")
     fabric = _launch(precision)

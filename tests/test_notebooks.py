@@ -233,6 +233,9 @@ def test_what_a_notebook_depends_on(course, capsys, monkeypatch):
     assert notebooks.main([], course) == 0 == notebooks.main(["--check"], course)
     (course / "course_lib" / "unused.py").write_text("x = 1\n")
     assert notebooks.main(["--check"], course) == 0
+    (course / "course_lib" / "__pycache__").mkdir(exist_ok=True)
+    (course / "course_lib" / "__pycache__" / "loop.nbc").write_text("compiled here")
+    assert notebooks.main(["--check"], course) == 0
     (course / "course_lib" / "table.csv").write_text("1,2\n")
     assert notebooks.main(["--check"], course) == 1
     assert notebooks.main([], course) == 0

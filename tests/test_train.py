@@ -338,8 +338,9 @@ def test_two_writers_of_one_checkpoint_both_end_right(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"steps": 0}, "steps, batch_size, valid_every ≥ 1, got 0"),
-        ({"batch_size": 0}, "got 120, 0, 100"),
+        ({"steps": 0}, "steps: expected a whole number ≥ 1, got 0"),
+        ({"batch_size": 0}, "batch_size: expected a whole number ≥ 1, got 0"),
+        ({"valid_every": 0}, "valid_every: expected a whole number ≥ 1, got 0"),
         ({"x": torch.zeros(0, 1, 8, 8, dtype=torch.long)}, r"data: expected tensors of one common, positive length"),
         ({"x": (torch.zeros(3, 1), torch.zeros(2, 1))}, r"got \[3, 2\]"),
         ({"x": [1, 2, 3]}, "got \\['list'\\]"),

@@ -57,7 +57,8 @@ def library_of(source):
     """The files of `course_lib` that a chapter reaches: its imports, their imports, and all data of the package."""
     root = source.parent.parent
     package = root / "course_lib"
-    files = {path for path in package.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
+    files = {path for path in package.rglob("*") if path.is_file() and path.suffix != ".py"}
+    files = {path for path in files if "__pycache__" not in path.parts}  # Python's, and what numba has compiled
     todo = [source]
     while todo:
         path = todo.pop()

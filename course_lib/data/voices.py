@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from ..expect import expect_count, expect_generator
 from .clips import FRAME, Clips
 from .formants import FORMANTS as FORMANTS  # for those who measure vowels
 from .formants import PHONES, RATE, VOICED, VOWELS, soft_ends, utter
@@ -111,19 +112,17 @@ def speak(
         )
     if not phones.strip(PHONES[0]):
         raise ValueError(f'phones: expected at least one phone that sounds, got {phones!r}; try "sami"')
-    _expect_int("speaker", speaker, "the number of a speaker")
-    if not 0 <= speaker < len(SPEAKERS):
+    expect_count("speaker", speaker, 0)
+    if speaker >= len(SPEAKERS):
         names = ", ".join(f"{i} {one.name}" for i, one in enumerate(SPEAKERS))
         raise ValueError(f"speaker: expected 0 to {len(SPEAKERS) - 1} ({names}), got {speaker}")
-    _expect_int("frames_per_phone", frames_per_phone, "how many frames a vowel lasts")
-    if frames_per_phone < 9:
-        raise ValueError(f"frames_per_phone: expected 9 or more, for a t to close and burst, got {frames_per_phone}")
+    expect_count("frames_per_phone", frames_per_phone, 9)  # fewer, and a t has no time to close and burst
     pitch = SPEAKERS[speaker].pitch if pitch is None else pitch
     if not isinstance(pitch, int | float) or isinstance(pitch, bool):
         raise TypeError(f"pitch: expected Hz, a number or None for the speaker's own, got {type(pitch).__name__}")
     if not 60 <= pitch <= 400:
         raise ValueError(f"pitch: expected 60 to 400 Hz, got {pitch}; None takes the speaker's own")
-    _expect_generator(generator)
+    expect_generator(generator, on_cpu=True)
     lengths = [frames_per_phone if phone in VOWELS else frames_per_phone * 2 // 3 for phone in phones]
     frames = sum(lengths) + 10
     label = _word([PHONES.index(phone) for phone in phones], lengths, frames)[:, None]
@@ -133,13 +132,9 @@ def speak(
 
 
 def _draw(make, n, generator, frames, least):
-    _expect_int("n", n, "how many clips")
-    if n < 1:
-        raise ValueError(f"n: expected at least one clip, got {n}")
-    _expect_int("frames", frames, "how many frames of 10 ms")
-    if frames < least:
-        raise ValueError(f"frames: expected {least} or more, or there is no room for the sound, got {frames}")
-    _expect_generator(generator)
+    expect_count("n", n)
+    expect_count("frames", frames, least)  # fewer leave no room for the sound
+    expect_generator(generator, on_cpu=True)
     table = _chances(n, frames, generator)
     blocks = np.split(table, range(_BLOCK, n, _BLOCK), axis=1)
     parts = [make(block[:_CHANCES], block[_CHANCES:], frames) for block in blocks]
@@ -232,19 +227,3 @@ def _normal(chance):
 
 def _white(chance):
     return (chance - 0.5) * 12**0.5  # mean 0, variance 1
-
-
-def _expect_int(name, value, what):
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name}: expected {what}, an int, got {type(value).__name__}")
-
-
-def _expect_generator(generator):
-    if not isinstance(generator, torch.Generator):
-        given = type(generator).__name__
-        raise TypeError(f"generator: expected a torch.Generator, got {given}; make_generator(seed) makes one")
-    if generator.device.type != "cpu":
-        raise ValueError(
-            f"generator: expected one on the CPU, got one on {generator.device}; make_generator(seed) makes one, "
-            "and the clips' tensors can then be moved with .to(device)"
-        )
