@@ -1096,8 +1096,8 @@ assert not exact or understood(babble) < 0.5
 # not see this one: the network is causal, and the pairing is wrong. Ask of each position which sample it is asked
 # for.
 #
-# **Take the dilation away** from the notes, at equal depth: eight layers that see 9 samples instead of 256, a third
-# of a tone's period or less.
+# **Take the dilation away** from the notes, at equal depth: eight layers that see 9 samples instead of 256: a fifth
+# of the lowest tone's period, half of the highest one's.
 
 # %%
 flat = dataclasses.replace(band, growth=1)
@@ -1113,9 +1113,11 @@ assert costs[1] > costs[0] + 0.1
 assert rights[1] < rights[0] - 0.3
 
 # %%
-show_sounds(
-    {"1 to 128": drawn_notes.x[first[0]], "all 1": flat_notes.x[first[0]]}, rate
-)
+same_note = {
+    "e, dilations 1 to 128": drawn_notes.x[first[0]],
+    "e, all dilations 1": flat_notes.x[first[0]],
+}
+show_sounds(same_note, rate)
 
 # %% [markdown]
 # The price looks small: most of what there is to know about a sample stands in the few before it. But the notes are
