@@ -1,6 +1,7 @@
 """What a chapter claims holds for other seeds too, and no position of any slider can raise."""
 
 import ast
+import os
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,8 @@ from course_lib.data import Corpus, PoemGrammar, Vocabulary, load_vowels
 from course_lib.device import make_generator
 from course_lib.explore import Exploration, explore
 
+# nbval runs seed 0; `make seeds` names two more, for which `make test` has not the time.
+SEEDS = [int(seed) for seed in os.environ.get("COURSE_SEEDS", "1").split()]
 CHAPTERS = sorted((Path(__file__).parents[1] / "chapters").glob("[0-9][0-9]_*.py"))
 
 
@@ -44,7 +47,7 @@ def run(source, seed, knobs=()):
 
 
 @pytest.mark.parametrize("source", CHAPTERS, ids=lambda path: path.stem)
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", SEEDS)
 def test_claims_hold_for_other_seeds_and_sliders_at_every_position(source, seed, monkeypatch):
     monkeypatch.setenv("TQDM_DISABLE", "1")
     monkeypatch.chdir(source.parent)  # where a notebook runs, too
@@ -91,7 +94,7 @@ def test_chapter_5_runs_on_real_voices_by_one_argument(monkeypatch):
     monkeypatch.setattr("course_lib.data.load_spoken_digits", strangers)
     source = next(path for path in CHAPTERS if path.stem == "05_wavenet")
     monkeypatch.chdir(source.parent)
-    knobs = [('source = "voices"', 'source = "spoken digits"'), ("steps = 1500", "steps = 30")]
+    knobs = [('source = "voices"', 'source = "spoken digits"'), ("steps = 1250", "steps = 30")]
     for shown in run(source, 1, knobs):
         if isinstance(shown, Exploration):
             assert sum(1 for _ in shown.frames()) == len(shown.positions)
