@@ -11,7 +11,7 @@ AS_ROOT = $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
 COURSE := $(VENV)/course.stamp
 TOOLS  := $(VENV)/tools.stamp
 
-.PHONY: help env lab book notebooks test release grade bench clean
+.PHONY: help env lab book notebooks test seeds release grade bench clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
