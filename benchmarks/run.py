@@ -312,8 +312,7 @@ def book():
         row("make book", time.perf_counter() - start, 60, "s")
         for path in CHAPTERS:
             page = next(Path(folder).rglob(f"{path.stem}.html"))
-            heavy = 3.0 if path.stem == "05_wavenet" else 2.5  # sounds weigh more than pictures
-            row(f"{path.stem}: page", page.stat().st_size / 1e6, heavy, "MB")
+            row(f"{path.stem}: page", page.stat().st_size / 1e6, 2.5, "MB")
             loaded = _open(page)
             if loaded:
                 row(f"{path.stem}: page opens, DOM content loaded", loaded[0], 2, "s")

@@ -1204,8 +1204,7 @@ assert not exact or fewer > 0.3
 # - **Conditions**, one for the clip and one for the frame, make one model say many words in many voices, or play notes.
 # - Whether a sound is right can be measured: formants, pitch, a judge of phones.
 #
-# What remains is the price: one pass a sample, one sample after another. A video is a sequence too, of frames that
-# are images, and chapter 6 puts chapters 4 and 5 together. Chapters 7 and 8 draw everything at once.
+# What remains is the price: one pass a sample, one sample after another. Chapter 7 draws everything at once.
 
 # %% [markdown]
 # ## Your turn

@@ -19,7 +19,8 @@
 # `raise NotImplementedError()` by a few of your own. The cell below it checks your answer and tells you what it
 # found. Some more checks run when your work is graded: they ask for nothing that the docstring does not say. You may
 # add cells anywhere; what stands in the check cells is put back before grading. No exercise needs the answer to
-# another one, so start where you like.
+# another one, so start where you like: run the cells above the first
+# one, then those of yours, from its heading to the next.
 
 # %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
 import math
@@ -86,8 +87,9 @@ print(f"{sum(history.loss[-20:]) / 20:.2f} nats a sample, all levels alike would
 def move_levels(x, points):
     """One step of Lloyd's: every sample to its nearest level, then every level to the mean of its samples.
 
-    x (N,) float: samples, N from 1 to a million; points (V,) float of the same dtype, rising strictly: the levels.
-    A sample that is as near to two levels goes to the higher one. A level that no sample comes to stays where it is.
+    x (N,) float: samples, N from 1 to a million (a running sum in float32
+    is wrong in the third digit by then: add up in float64); points (V,) float of the same dtype, rising strictly: the levels.
+    A sample equally near to two levels goes to the higher one. A level that no sample comes to stays where it is.
     -> (new_points, noise): new_points (V,), the means; noise, a tensor of shape (): the mean over the samples of
     (x − its level)², with the levels that came in. x and points stay as they were.
     Example: x = (0, 1, 2, 5, 6) and points (0, 4, 9). 0 and 1 go to level 0; 2, as near to 0 as to 4, goes to 4, and so
@@ -197,8 +199,8 @@ assert all(learnt > formula - 1 for learnt, formula in both), "the logarithm, fo
 # %% [markdown]
 # At the volume that they learnt from, learnt levels win by some three decibels, for nothing. Then the sound grows
 # quiet, and they fall to pieces. Now look at the last row on the left. Lessons at all volumes drew its levels together
-# around 0, and further out the gaps widen: nobody mentioned a logarithm, and nearly μ-law's spacing came out, which it
-# matches or beats at every volume here. So that is what μ-law knows: not sounds, but that you cannot know how loud they
+# around 0, and further out the gaps widen: nobody mentioned a logarithm, and nearly μ-law's spacing came out: at no
+# volume here is it more than a decibel worse. So that is what μ-law knows: not sounds, but that you cannot know how loud they
 # will be.
 
 # %% [markdown]
@@ -219,8 +221,8 @@ assert all(learnt > formula - 1 for learnt, formula in both), "the logarithm, fo
 def layer_on_piece(conv, skip, add, h, past, told):
     """One gated layer of a WaveNet on the next m columns of a sound.
 
-    conv: a CausalConv1d from R to 2R channels, of which conv.weight (2R, R, k), conv.bias and conv.dilation (a tuple of
-    one number, d) count: conv.weight[:, :, −1] is for the column itself, the entry before it for d columns earlier, and
+    conv: a CausalConv1d from R to 2R channels, of which you need only conv.weight (2R, R, k), conv.bias and conv.dilation
+    (a tuple of one number, d): conv.weight[:, :, −1] is for the column itself, the entry before it for d columns earlier, and
     so on. skip, add: nn.Conv1d with kernels of 1; add is None in the last layer. h (B, R, m): the piece, m from 1 to
     any number, also smaller than P. past (B, R, P) with P = (k − 1) d: the columns just before the piece, the latest
     last; k may be 1, and P is 0 then. told (B, 2R, m) or (B, 2R, 1): what the conditions add before the gate.
@@ -480,15 +482,15 @@ for number, right in zip(count_multiplications(WaveNetConfig(), year), wanted, s
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# Now let it calculate. An hour of speech at 16 kHz, with one stack of 4 to 14 layers; and how fast must a computer be
-# to speak in real time? For comparison: training runs the network once over the sound that it is given, all positions
+# Now let it calculate. An hour of speech at 16,000 samples a second (our clips have 8,000), with one stack of 4 to 14
+# layers; and how fast must a computer be to speak in real time? For comparison: training runs the network once over the sound that it is given, all positions
 # side by side. How many multiplications is that, for one look at an hour?
 
 # %% nbgrader={"grade": false, "grade_id": "exercise3_use", "locked": true, "schema_version": 3, "solution": false, "task": false}
 depths, hour = range(4, 15), 3600 * 16000
 again, queues = zip(*(count_multiplications(WaveNetConfig(layers=L, stacks=1), hour) for L in depths), strict=True)
 fig, ax = plt.subplots(figsize=(5, 3), layout="constrained")
-ax.semilogy(depths, again, label="again")
+ax.semilogy(depths, again, label="from scratch")
 ax.semilogy(depths, queues, label="queues")
 ax.set(xlabel="layers", ylabel="multiplications", title="An hour of speech")
 ax.legend()
@@ -502,9 +504,10 @@ with torch.no_grad():
     net(sound)
 speed = seen / (time.perf_counter() - start)
 hours, minutes = again[6] / speed / 3600, queues[6] / speed / 60
-print(f"10 layers: again {again[6]:.1e} multiplications, with queues {queues[6]:.1e}")
+print(f"10 layers: from scratch {again[6]:.1e} multiplications, with queues {queues[6]:.1e}")
+print(f"in real time: {again[6] / 3600 / 1e9:,.0f} billion a second, with queues {queues[6] / 3600 / 1e9:.1f}")
 print(f"this computer makes about {speed / 1e9:.0f} billion a second when it runs on a whole sound;")
-print(f"at that speed the hour takes {hours:.0f} hours again, {minutes:.0f} minutes with queues")
+print(f"at that speed the hour takes {hours:.0f} hours from scratch, {minutes:.0f} minutes with queues")
 assert seen == count_multiplications(WaveNetConfig(layers=10, stacks=1), 2000)[1], "a look costs what drawing does"
 assert 1000 < again[6] / queues[6] < 1024, "almost the receptive field"
 
@@ -512,8 +515,8 @@ assert 1000 < again[6] / queues[6] < 1024, "almost the receptive field"
 # The queues save a factor of the receptive field, $2^L$, to the last digit (but for the beginning). And look at the
 # last assertion but one: one look at a sound in training costs *exactly* as many multiplications as drawing it with
 # queues. So drawing is not slow because it has more to do. It is slow because it must wait for each sample before it
-# may begin the next, while training does all at once, and no better counting will change that. Chapters 7 and 8 will,
-# by drawing everything at once.
+# may begin the next, while training does all at once, and no better counting will change that. Chapter 7 will, by
+# drawing everything at once.
 
 # %% [markdown]
 # ## 4 Who is speaking?
@@ -535,8 +538,8 @@ def posterior(model, x, global_, local, log_prior):
 
     model: called as model(x (K, T) long, global_ (K, G), local (K, frames, L)) -> logits (K, T, V), not normalised,
     where those at [k, t] are for x[k, t], given the samples before it and what sound k is told. x (T,) long: the sound,
-    T from 1 to 100,000; global_, local: row k is what hypothesis k tells the model. log_prior (K,): the logarithms of
-    p(k), which sum to 1; −∞ is allowed, for what is impossible, but not for all.
+    T from 1 to 100,000; global_, local: row k is what hypothesis k tells the model. log_prior (K,): log p(k), where
+    the p(k) sum to 1; −∞ marks a hypothesis that is impossible, and at least one is possible.
     -> (T + 1, K) float: row t is p(k | the first t samples), so row 0 is the prior. Every row sums to 1.
     Example: V = 2; hypothesis 0 is a fair coin, hypothesis 1 one that gives x = 1 with 3/4, equally likely before. For
     x = (1, 1, 0) the rows are (1/2, 1/2), (2/5, 3/5), (4/13, 9/13) and (8/17, 9/17).
@@ -616,7 +619,7 @@ assert_close(p, wanted, name="posterior where hypothesis 0 was impossible before
 
 # %% [markdown]
 # A hundred sounds that the network has not heard, 100 ms out of the middle of each. Who is it? Which vowel? For the
-# second question the hypotheses differ in `local`: of its ten phones, another one is set to 1. Watch one listener
+# second question the hypotheses differ in `local`: for each, a different one of its ten phones is set to 1. Watch one listener
 # first, for 40 ms.
 
 # %% nbgrader={"grade": false, "grade_id": "exercise4_use", "locked": true, "schema_version": 3, "solution": false, "task": false}
@@ -663,9 +666,10 @@ assert shares["vowel"][1] > 0.8 and shares["speaker"][1] > 0.6, "it was taught t
 assert all(a > b for a, b in zip(sure, shares["speaker"], strict=True)), "and is surer than it is right"
 
 # %% [markdown]
-# Nobody trained a classifier, and here are two. Ten milliseconds, less than a period of Bruno's voice, say the vowel;
-# the speaker takes longer. Any question that the model can be told the answer to can be asked: who *and* what are
-# twenty hypotheses, and their sums are the two answers again.
+# Nobody trained a classifier, and here are two. Ten milliseconds, less than a period of Bruno's voice, go far for the
+# vowel; the speaker takes longer. Any question that the model can be told the answer to can be asked: who *and* what are
+# twenty hypotheses. Sum them over the vowels, and you have the speaker without being told the vowel: a harder question
+# than the one above.
 #
 # But look at how sure it is, after 800 factors: surer than it is right. Where the network is a little wrong about a
 # clip, it is wrong in the same way in sample after sample, and Bayes' rule takes each of them for new evidence. Can you
@@ -676,4 +680,4 @@ assert all(a > b for a, b in zip(sure, shares["speaker"], strict=True)), "and is
 # ## What you have
 #
 # Levels that sounds choose, and what a formula knew before; a network that hears while a sound arrives; a count that
-# says where the time goes, and where it does not; and a speaker who listens. Chapter 6 goes on with films.
+# says where the time goes, and where it does not; and a speaker who listens.

@@ -18,7 +18,8 @@
 # `raise NotImplementedError()` by a few of your own. The cell below it checks your answer and tells you what it
 # found. Some more checks run when your work is graded: they ask for nothing that the docstring does not say. You may
 # add cells anywhere; what stands in the check cells is put back before grading. No exercise needs the answer to
-# another one, so start where you like.
+# another one, so start where you like: run the cells above the first
+# one, then those of yours, from its heading to the next.
 
 # %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
 import math
@@ -76,8 +77,8 @@ assert elbo < log_px.mean() - 0.3, "the bound lies below"
 # %% [markdown]
 # ## 1 Twenty stencils
 #
-# The chapter's mixture is made of Gaussians. But only its M step knows that: any distribution that you can fit with
-# weights will do. Let a component be a **stencil**: for each pixel $d$ a probability $p_{kd}$ of ink, independently.
+# The chapter's mixture is made of Gaussians. But its E step needs only $\log p(x \mid k)$, whatever the distribution, and
+# its M step one that can be fitted with weights: any such distribution will do. Let a component be a **stencil**: for each pixel $d$ a probability $p_{kd}$ of ink, independently.
 # Then
 #
 # $$ p(x) = \sum_k \pi_k \prod_d p_{kd}^{x_d} (1 - p_{kd})^{1 - x_d} $$
@@ -118,7 +119,7 @@ def em_step(x, log_pi, p, smoothing):
 
 # %% [markdown]
 # The example. Then two pixels and three stencils of unequal weight, where every number can still be done by hand: each
-# image fits two of the three stencils only.
+# image fits one of the three stencils only.
 
 # %% nbgrader={"grade": true, "grade_id": "exercise1_visible", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 from course_lib.check import assert_close, assert_shape
@@ -238,7 +239,8 @@ def kl_to_each(mu, log_var, room_mu, room_log_var):
 
     mu, log_var (B, Z): a Gaussian for each of B images, independent dimensions; room_mu, room_log_var (K, Z): one for
     each of K rooms. Logarithms of variances may be anything from −120 to 120.
-    -> (B, K) nats, ≥ 0: summed over the Z dimensions. Gradients reach all four arguments.
+    -> (B, K) nats, ≥ 0: summed over the Z dimensions; ∞ only where the KL itself is too large for a float. Gradients
+    reach all four arguments.
     Example: Z = 1, from N(0, 1) to N(1, 4): (1/4 + 1/4 − 1 + log 4)/2 = 0.443 nats; from N(1, 4) to N(0, 1):
     (4 + 1 − 1 − log 4)/2 = 1.307 nats.
     """
@@ -362,9 +364,9 @@ assert between.nan_to_num(math.inf).min() > 3, "and no two rooms are one"
 # %% [markdown]
 # ## 3 When may a bound be trusted?
 #
-# `log_prob_bound` draws $K$ codes from $q(z \mid x)$, weighs each with $w = p(x, z) / q(z \mid x)$, and takes the
-# logarithm of the mean weight. It rises with $K$ to $\log p(x)$, on average. To *see* it rise, do not draw again for
-# every $K$: draw $S$ weights once, cut them into groups of $k$, and average the bounds of the $S/k$ groups. If the
+# `log_prob_bound` draws $S$ codes from $q(z \mid x)$, weighs each with $w = p(x, z) / q(z \mid x)$, and takes the
+# logarithm of the mean weight. It rises with $S$ to $\log p(x)$, on average. To *see* it rise, do not draw again for
+# every $S$: draw all $S$ weights once, cut them into groups of $k$, and average the bounds of the $S/k$ groups. If the
 # smaller groups lie inside the larger ones, the curve cannot fall, not even by chance. (Jensen again. Where?)
 #
 # And has it arrived? A first answer is the **effective sample size** of assignment 4, now of all $S$ weights: how many
@@ -526,8 +528,8 @@ assert missing[ess > 50].max() > 0.3, "and not all of them were to be seen in th
 def fill_in(logits, log_prior, x, known):
     """Which codes explain the known pixels of an image, and how likely ink is in the others.
 
-    logits (S, C, H, W) float, any size, 1000 too: for each of S codes the decoder's logits, p(ink | code) = sigmoid.
-    log_prior (S,): log p(code), but for a constant. x (C, H, W) long, 0 paper or 1 ink, where the pixel is known;
+    logits (S, C, H, W) float, from −1000 to 1000: for each of S codes the decoder's, p(ink | code) = sigmoid(logit).
+    log_prior (S,): log p(code) plus some constant, so that its exp need not sum to 1. x (C, H, W) long, 0 paper or 1 ink, where the pixel is known;
     what stands in unknown pixels means nothing (it may be −1). known (C, H, W) bool: no pixel may be known, or all.
     -> (weights, p): weights (S,), p(code | known pixels), which sum to 1; p (C, H, W) float: the probability of ink in
     each unknown pixel given all known ones, and in the known pixels what x says, 0.0 or 1.0.

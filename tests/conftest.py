@@ -1,7 +1,9 @@
-"""The browser that tests of pages share. Nothing here is imported before a test asks for it."""
+"""What several tests share: a browser, and a server whose downloads go wrong. Nothing heavy is imported unasked."""
 
 import os
 import shutil
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -61,3 +63,51 @@ def open_offline(browser):
 def offline_page(open_offline):
     """A page of 1280 × 900 with the network cable out; see `open_offline` for `page.problems`."""
     return open_offline()
+
+
+class Server(ThreadingHTTPServer):
+    """Serves the bytes in `files`, {path: content}, in the manner that `mode` says, and counts the requests."""
+
+    mode = "right"
+    requests = 0
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Answer)
+        self.files = {}
+        self.together = threading.Barrier(2, timeout=100)  # "together" answers only when two ask at once
+
+
+class Answer(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.server.requests += 1
+        body, mode = self.server.files[self.path], self.server.mode
+        if mode == "404":
+            return self.send_error(404)
+        if mode == "changed":
+            body = body[:-1] + bytes([body[-1] ^ 1])
+        if mode == "together":
+            self.server.together.wait()
+        self.send_response(200)
+        if mode != "cut, no length":
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body[: len(body) // 2])
+        if mode == "together":
+            self.wfile.flush()
+            self.server.together.wait()  # both are now in the middle of their files
+        if not mode.startswith("cut"):
+            self.wfile.write(body[len(body) // 2 :])
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server():
+    """A `Server` on this machine, without files; a module that wants some overrides it by one of the same name."""
+    with Server() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()

@@ -11,14 +11,13 @@ import math
 import os
 import random
 import shutil
+import socket
 import subprocess
 import sys
-import threading
 import warnings
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -58,41 +57,10 @@ def content_hash(files):
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-class Server(ThreadingHTTPServer):
-    """Serves `archive`, in the manner that `mode` says."""
-
-    archive = pack(FILES)
-    mode = "right"
-    requests = 0
-    together = threading.Barrier(2, timeout=100)
-
-
-class Answer(BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.server.requests += 1
-        body, mode = self.server.archive, self.server.mode
-        if mode == "404":
-            return self.send_error(404)
-        self.send_response(200)
-        if mode != "cut, no length":
-            self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if mode == "together":
-            self.server.together.wait()
-        self.wfile.write(body[: len(body) // 2] if mode.startswith("cut") else body)
-
-    def log_message(self, *_):
-        pass
-
-
 @pytest.fixture
-def server():
-    with Server(("127.0.0.1", 0), Answer) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
+def server(server):
+    server.files = {"/fsdd.zip": pack(FILES)}
+    return server
 
 
 def registry(port, files=FILES):
@@ -128,7 +96,7 @@ def refusal():
 def assert_nothing_kept_and_next_works(folder, server):
     assert files_below(folder.parent) == {}, "also beside the store, nothing"
     assert not (folder / NAME).exists() and not list(folder.rglob(".download-*"))
-    server.mode, server.archive = "right", pack(FILES)
+    server.mode, server.files["/fsdd.zip"] = "right", pack(FILES)
     assert fetch(NAME) == (folder / NAME).resolve() and files_below(folder) == RIGHT
 
 
@@ -142,7 +110,7 @@ def test_a_missing_folder_is_downloaded_once(course, server):
 
 def test_the_container_may_change_when_the_content_does_not(course, server):
     turned = dict(reversed(FILES.items()))
-    server.archive = pack(turned, "other-name/recordings/", others=(), compression=zipfile.ZIP_DEFLATED)
+    server.files["/fsdd.zip"] = pack(turned, "other-name/recordings/", others=(), compression=zipfile.ZIP_DEFLATED)
     fetch(NAME)
     assert files_below(course) == RIGHT
 
@@ -190,7 +158,7 @@ def one_changed(files, by=1):
     ],
 )
 def test_other_content_is_refused(course, server, archive):
-    server.archive = archive
+    server.files["/fsdd.zip"] = archive
     message = refusal()
     assert f"is not {NAME} as the course knows it (SHA-256 expected {content_hash(FILES)[:12]}…" in message
     assert "nothing was kept" in message
@@ -204,9 +172,9 @@ def test_no_member_is_written_outside(course, server, evil, tmp_path):
     """A member that says it belongs elsewhere; its bytes are in the sum, so that only its name can be refused."""
     content = FILES["3_theo_0.wav"]
     files = {name: one for name, one in FILES.items() if one != content}
-    server.archive = pack(files, others=[(f"x/recordings/{evil}", content)])
+    server.files["/fsdd.zip"] = pack(files, others=[(f"x/recordings/{evil}", content)])
     assert "nothing was kept" in refusal()
-    (tmp_path / "arrived").write_bytes(server.archive)
+    (tmp_path / "arrived").write_bytes(server.files["/fsdd.zip"])
     store._unpack(store.REGISTRY[NAME], tmp_path / "arrived", tmp_path / "ready")
     written = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
     plain = {f"ready/{name}" for name in [*files, "evil.wav"]}  # flat and inside, it may lie: it is not kept
@@ -227,7 +195,7 @@ def test_an_archive_with_changed_bytes_is_never_the_disks_fault(course, server, 
 
 
 def test_an_archive_that_blows_up_is_not_unpacked(course, server, monkeypatch):
-    server.archive = pack({**FILES, "bomb.wav": bytes(10**7)}, compression=zipfile.ZIP_DEFLATED)
+    server.files["/fsdd.zip"] = pack({**FILES, "bomb.wav": bytes(10**7)}, compression=zipfile.ZIP_DEFLATED)
     with monkeypatch.context() as patch:
         patch.setattr("pathlib.Path.write_bytes", None)
         assert "nothing was kept" in refusal()
@@ -245,8 +213,9 @@ def test_a_download_that_fails_is_not_kept(course, server, mode, says):
 
 
 def test_no_network(course, server, monkeypatch):
-    with Server(("127.0.0.1", 0), Answer) as closed:
-        port = closed.server_port
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]  # nobody listens there once the block ends
     monkeypatch.setattr(store, "REGISTRY", registry(port))
     message = refusal()
     assert "(no connection" in message and f"put a folder with its recordings/*.wav at {course / NAME}, or" in message

@@ -8,12 +8,11 @@ import errno
 import gzip
 import hashlib
 import os
+import socket
 import subprocess
 import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pooch
@@ -28,48 +27,10 @@ PACKED = gzip.compress(CONTENT, mtime=0)
 NAMES = ["toy/plain", "toy/packed"]
 
 
-class Server(ThreadingHTTPServer):
-    """Serves CONTENT at /plain and PACKED at /packed, in the manner that `mode` says."""
-
-    mode = "right"
-    requests = 0
-    together = threading.Barrier(2, timeout=100)  # "together" answers only when two ask at once
-
-
-class Answer(BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.server.requests += 1
-        body = {"/plain": CONTENT, "/packed": PACKED}[self.path]
-        mode = self.server.mode
-        if mode == "404":
-            return self.send_error(404)
-        if mode == "changed":
-            body = body[:-1] + bytes([body[-1] ^ 1])
-        if mode == "together":
-            self.server.together.wait()
-        self.send_response(200)
-        if mode != "cut, no length":
-            self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body[: len(body) // 2])
-        if mode == "together":
-            self.wfile.flush()
-            self.server.together.wait()  # both are now in the middle of their files
-        if not mode.startswith("cut"):
-            self.wfile.write(body[len(body) // 2 :])
-
-    def log_message(self, *_):
-        pass
-
-
 @pytest.fixture
-def server():
-    with Server(("127.0.0.1", 0), Answer) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
+def server(server):
+    server.files = {"/plain": CONTENT, "/packed": PACKED}
+    return server
 
 
 def registry(port):
@@ -142,8 +103,9 @@ def test_a_file_that_is_there_needs_no_network_and_no_permission_to_write(course
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_network(course, server, monkeypatch, name):
-    with Server(("127.0.0.1", 0), Answer) as closed:
-        port = closed.server_port  # nobody listens there once the block ends
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]  # nobody listens there once the block ends
     monkeypatch.setattr(store, "REGISTRY", registry(port))
     message = refusal(name)
     assert f"could not download {name} from http://127.0.0.1:{port}/{name[4:]} (no connection" in message

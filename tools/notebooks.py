@@ -24,7 +24,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 
 ROOT = Path(__file__).resolve().parent.parent
 LARGEST = 1_500_000  # bytes of a stored notebook; GitHub stops showing notebooks not far above
-LONGEST_CELL = 600  # seconds; the budget of a whole chapter is 60
+LONGEST_CELL = 600  # seconds; the budget of a whole chapter is 60 to 90
 WIDGET = "application/vnd.jupyter.widget-view+json"
 BAR = re.compile(r"\d+%\||\d+it \[")  # tqdm, with and without a known end
 ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]{6,}")
