@@ -9,7 +9,7 @@
 # %% [markdown]
 # ## What you will get
 #
-# Ten words that nobody said. A network of this chapter's kind, trained for 28 minutes on real voices, was told
+# Ten words that nobody said. A network of this chapter's kind, trained for 60 minutes on real voices, was told
 # which digit, which of six people, and how far the word has got, and drew the rest: 8,000 numbers a second, each
 # given those before it. Nothing is picked: three, at 1.7 s, is a hiss, and two, before it, is hardly there (`python
 # benchmarks/spoken_digits.py`).
@@ -1189,8 +1189,8 @@ assert not exact or fewer > 0.3
 #
 # Set `source` at the top to `"spoken digits"`, and the same cells train on six real people, for half a minute. Of
 # them nobody has written down the phones, so `local` says which digit it is and how far it has got. The ten words
-# of the beginning are a larger network's: 16 layers that see 64 ms, 28 minutes on one core, 4.55 bits a sample
-# where the bigram costs 6.12. Are they words? We drew each digit in each voice. For 40 of 60 the nearest real
+# of the beginning are a larger network's: 16 layers that see 64 ms, after an hour on one core and on two: 4.33 bits
+# a sample, the bigram 6.12. Are they words? We drew each digit in each voice. For 42 of 60 the nearest real
 # recording is the same digit (chance: 6), for 42 the same person (chance: 10). Among real words it is 57 and 59.
 # Real voices are harder than our program's: rooms, noise, and no two people who say *seven* alike.
 
