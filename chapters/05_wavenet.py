@@ -1189,10 +1189,10 @@ assert not exact or fewer > 0.3
 #
 # Set `source` at the top to `"spoken digits"`, and the same cells train on six real people, for half a minute. Of
 # them nobody has written down the phones, so `local` says which digit it is and how far it has got. The ten words
-# of the beginning are a larger network's: 16 layers that see 64 ms, after an hour on one core and on two: 4.33 bits
-# a sample, the bigram 6.12. Are they words? We drew each digit in each voice. For 42 of 60 the nearest real
-# recording is the same digit (chance: 6), for 42 the same person (chance: 10). Among real words it is 57 and 59.
-# Real voices are harder than our program's: rooms, noise, and no two people who say *seven* alike.
+# of the beginning are a larger network's: 16 layers that see 64 ms, an hour of training, 4.33 bits a sample, the
+# bigram 6.12. Are they words? We drew each digit in each voice. For 42 of 60 the nearest real recording is the same
+# digit (chance: 6), for 42 the same person (chance: 10). Among real words it is 57 and 59. Real voices are harder
+# than our program's: rooms, noise, and no two people who say *seven* alike.
 
 # %% [markdown]
 # ## What we saw
