@@ -16,7 +16,7 @@ from course_lib.data import Corpus, PoemGrammar, Vocabulary, load_vowels
 from course_lib.device import make_generator
 from course_lib.explore import Exploration, explore
 
-# nbval runs seed 0; `make seeds` names two more, for which `make test` has not the time.
+# nbval runs seed 0; `make seeds` names another, for which `make test` has not the time.
 SEEDS = [int(seed) for seed in os.environ.get("COURSE_SEEDS", "1").split()]
 CHAPTERS = sorted((Path(__file__).parents[1] / "chapters").glob("[0-9][0-9]_*.py"))
 
