@@ -54,10 +54,10 @@ seeds: $(TOOLS) ## what the chapters claim, with seed 2 (make seeds SEEDS="2 3" 
 	COURSE_SEEDS="$(SEEDS)" $(BIN)/python -m pytest --numprocesses auto --dist worksteal tests/test_chapters.py -k claims
 
 release: $(TOOLS) ## write the students' notebooks
-	@$(BIN)/python coursework/grading.py release
+	@$(BIN)/python tools/grading/grading.py release
 
 grade: $(TOOLS) ## grade a folder of submissions: make grade SUBMISSIONS=folder
-	@$(BIN)/python coursework/grading.py grade "$(SUBMISSIONS)"
+	@$(BIN)/python tools/grading/grading.py grade "$(SUBMISSIONS)"
 
 bench: $(TOOLS) ## print the numbers that the course promises
 	@$(BIN)/python benchmarks/run.py

@@ -10,10 +10,10 @@ import torch
 from tqdm.auto import tqdm
 
 from course_lib.device import make_generator
-from course_lib.models.pixel_cnn import GatedPixelCNN, PixelCNN
-from course_lib.models.pixel_rnn import DiagonalBiLSTM, GridLSTM, RasterLSTM, RowLSTM
+from course_lib.models.pixel.convolutional import GatedPixelCNN, PixelCNN
+from course_lib.models.pixel.model import PixelConfig
+from course_lib.models.pixel.recurrent import DiagonalBiLSTM, GridLSTM, RasterLSTM, RowLSTM
 from course_lib.models.vae import VAE, VAEConfig
-from course_lib.pixels import PixelConfig
 
 PIXEL_RNN = "van den Oord, Kalchbrenner and Kavukcuoglu (2016), Pixel recurrent neural networks, table 4"
 IWAE = "Burda, Grosse and Salakhutdinov (2016), Importance weighted autoencoders"

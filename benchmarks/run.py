@@ -22,16 +22,16 @@ from sklearn import mixture
 from course_lib.data import load_digits, load_mnist
 from course_lib.decode import draw
 from course_lib.device import make_generator, pick_device
-from course_lib.diagonals import lstm
+from course_lib.fast.diagonals import lstm
+from course_lib.fast.queues import eager
 from course_lib.models.autoencoder import Autoencoder, AutoencoderConfig
 from course_lib.models.char_rnn import CharRNN, CharRNNConfig
-from course_lib.models.gmm import GaussianMixture
-from course_lib.models.pixel_cnn import GatedPixelCNN, PixelCNN
-from course_lib.models.pixel_rnn import DiagonalLayer, GridLSTM
+from course_lib.models.gaussian_mixture import GaussianMixture
+from course_lib.models.pixel.convolutional import GatedPixelCNN, PixelCNN
+from course_lib.models.pixel.model import PixelConfig
+from course_lib.models.pixel.recurrent import DiagonalLayer, GridLSTM
 from course_lib.models.wavenet import WaveNet, WaveNetConfig
-from course_lib.pixels import PixelConfig
 from course_lib.prob import categorical_log_prob
-from course_lib.queues import eager
 from course_lib.train import fit
 
 ROOT = Path(__file__).parents[1]
@@ -149,7 +149,7 @@ def from_chapter(name, *functions):
     """Functions as a chapter's page shows them: what is timed there is what is read there."""
     import jupytext
 
-    cells = jupytext.read(ROOT / "chapters" / f"{name}.py").cells
+    cells = jupytext.read(ROOT / "chapters" / "sources" / f"{name}.py").cells
     found = {"torch": torch, "F": F, "product": product, "lstm": lstm, "draw": draw, "device": pick_device()}
     for cell in cells:
         if cell.cell_type == "code":

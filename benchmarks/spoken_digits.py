@@ -1,7 +1,7 @@
 """A WaveNet on real voices, the spoken digits: `python benchmarks/spoken_digits.py --minutes 25`.
 
 Trains by the clock or for `--steps`, writes what came out to `results/spoken_digits.json`, and lets the model say the
-ten digits, which become `chapters/sounds/spoken_digits.wav`. The model is told the speaker, and frame by frame which
+ten digits, which become `data/samples/spoken_digits.wav`. The model is told the speaker, and frame by frame which
 digit it is and where in the word; all else, the pitch too, it draws. Ctrl-C loses nothing, and no crash more than the
 last few seconds: the same command again goes on from `checkpoints/spoken_digits.pt`, or, where that run is complete,
 measures and speaks again; `--fresh` starts anew. On a GPU, e.g. `--batch-size 64 --precision bf16-mixed`.
@@ -22,14 +22,15 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from course_lib.audio import mu_law_decode, mu_law_encode, sound
 from course_lib.checkpoint import History, load
 from course_lib.data.clips import FRAME
 from course_lib.data.spoken_digits import SPEAKERS, load_spoken_digits
 from course_lib.data.store import StoreError
+from course_lib.data.waveforms import mu_law_decode, mu_law_encode
 from course_lib.device import make_generator, pick_device
 from course_lib.models.wavenet import WaveNet, WaveNetConfig
 from course_lib.prob import categorical_log_prob
+from course_lib.show.sounds import sound
 from course_lib.train import NotFinite, fit
 
 ROOT = Path(__file__).parents[1]
@@ -72,7 +73,7 @@ class Words:
         frame = first[:, None] + torch.arange(self.window, device=first.device)  # (B, W)
         x = self.levels.unflatten(1, (-1, FRAME))[clip[:, None], frame].flatten(1)  # (B, W * FRAME)
         logits = model(x, self.speaker[clip], self.local[clip[:, None], frame])
-        each = F.cross_entropy(logits.transpose(1, 2), x, reduction="none")
+        each = F.cross_entropy(logits, x, reduction="none")
         heard = (frame < self.frames[clip, None]).repeat_interleave(FRAME, 1)
         return (each * heard).sum(1) / heard.sum(1)
 
@@ -87,7 +88,7 @@ class Words:
         for n in which:
             x, frames = self.heard(n)[None], self.frames[n]
             logits = model(x, self.speaker[n : n + 1], self.local[n : n + 1, :frames])
-            nats -= categorical_log_prob(logits.transpose(1, 2), x).item()
+            nats -= categorical_log_prob(logits, x).item()
             samples += x.numel()
         return nats / samples / math.log(2)
 
@@ -310,7 +311,7 @@ def main(argv=None, config=CONFIG, load_clips=load_spoken_digits, folder=ROOT / 
     if arguments.fresh:
         for suffix in ("pt", "json"):
             (folder / "checkpoints" / f"spoken_digits.{suffix}").unlink(missing_ok=True)
-    wav = wav or ROOT / "chapters" / "sounds" / "spoken_digits.wav"
+    wav = wav or ROOT / "data" / "samples" / "spoken_digits.wav"
     try:
         clips, held_out = load_clips("train"), load_clips("test")
         row = run(wanted, arguments.minutes, config, clips, held_out, folder, wav, progress)

@@ -1,19 +1,24 @@
 """Chapter 4's painter, trained for minutes instead of seconds: `python benchmarks/sprites.py --minutes 5`.
 
-Prints held-out bits/dim, and the first twelve creatures it paints, each as 256 hexadecimal digits, one a pixel: those
-are the creatures at the top of the chapter.
+Prints held-out bits/dim, and stores the first twelve creatures it paints in `data/samples/painted_creatures.png`, side
+by side: those are the creatures at the top of the chapter.
 """
 
 import argparse
+from pathlib import Path
 
 import torch
+from PIL import Image
 
 from course_lib.data import load_sprites
+from course_lib.data.sprites import PALETTE, RGB_LEVELS
 from course_lib.device import make_generator, pick_device
-from course_lib.models.pixel_cnn import GatedPixelCNN
-from course_lib.pixels import PixelConfig
+from course_lib.models.pixel.convolutional import GatedPixelCNN
+from course_lib.models.pixel.model import PixelConfig
 from course_lib.prob import bits_per_dim
 from course_lib.train import fit
+
+ROOT = Path(__file__).parents[1]
 
 
 def nll(model, x):
@@ -41,8 +46,10 @@ def main():
         nats = torch.cat([nll(model, batch.to(device)) for batch in x[:1000].split(100)]).mean().item()
     bits = bits_per_dim(nats, x[0].numel())
     print(f"{bits:.3f} bits/dim, held out, after {steps} steps in {history.seconds / 60:.1f} minutes")
-    for sprite in model.sample(12, generator=generator).flatten(1).tolist():
-        print("".join(f"{colour:x}" for colour in sprite))
+    strip = torch.cat(list(model.sample(12, generator=generator)[:, 0].cpu()), 1)  # (16, 12 · 16)
+    picture = Image.fromarray(strip.numpy().astype("uint8"), "P")
+    picture.putpalette((PALETTE * 255 / (RGB_LEVELS - 1)).round().int().flatten().tolist())
+    picture.save(ROOT / "data" / "samples" / "painted_creatures.png", bits=4, optimize=True)
 
 
 if __name__ == "__main__":

@@ -9,15 +9,15 @@ from .expect import expect_floats, expect_levels, expect_tensor
 
 
 def categorical_log_prob(logits: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """log p(x) under independent categoricals: logits (B, V, …), x (B, …) long in 0 … V − 1 -> (B,) nats.
+    """log p(x) under independent categoricals: logits (B, …, V), x (B, …) long in 0 … V − 1 -> (B,) nats.
 
     The components (pixels, channels) are independent *given the logits*, so their log-probabilities add up.
     Raises TypeError and ValueError as `expect_levels` does.
     """
     expect_tensor("x", x)
-    expect_floats("logits", logits, ("B", "V", *x.shape[1:]))
-    expect_levels("x", x, (logits.shape[0], *logits.shape[2:]), levels=logits.shape[1])
-    return -F.cross_entropy(_in_full(logits), x, reduction="none").flatten(1).sum(1)
+    expect_floats("logits", logits, ("B", *x.shape[1:], "V"))
+    expect_levels("x", x, tuple(logits.shape[:-1]), levels=logits.shape[-1])
+    return -F.cross_entropy(_in_full(logits).movedim(-1, 1), x, reduction="none").flatten(1).sum(1)
 
 
 def bernoulli_log_prob(logits: torch.Tensor, x: torch.Tensor) -> torch.Tensor:

@@ -25,7 +25,7 @@ import torch
 
 from course_lib.data import load_digits
 from course_lib.device import make_generator
-from course_lib.judge import DigitJudge
+from course_lib.measure.judge import DigitJudge
 from course_lib.models.autoencoder import Autoencoder, AutoencoderConfig
 from course_lib.prob import categorical_log_prob
 from course_lib.train import fit

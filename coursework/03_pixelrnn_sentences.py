@@ -31,8 +31,8 @@ from course_lib.data.text import Vocabulary
 from course_lib.decode import draw, keep_top_k
 from course_lib.device import make_generator
 from course_lib.models.char_rnn import CharRNN, CharRNNConfig
+from course_lib.show.typeset import show_gloss, show_table, show_texts, side_by_side
 from course_lib.train import fit
-from course_lib.typeset import show_gloss, show_table, show_texts, side_by_side
 
 generator = make_generator(0)
 grammar = PoemGrammar(lines=2)  # couplets: two lines of five characters

@@ -31,8 +31,8 @@ from course_lib.data import load_digits
 from course_lib.data.sprites import PALETTE, RGB_LEVELS, load_sprites, to_rgb
 from course_lib.device import make_generator
 from course_lib.layers import MaskedConv2d
-from course_lib.models.pixel_cnn import GatedPixelCNN, PixelCNN
-from course_lib.pixels import PixelConfig
+from course_lib.models.pixel.convolutional import GatedPixelCNN, PixelCNN
+from course_lib.models.pixel.model import PixelConfig
 from course_lib.train import fit
 
 generator = make_generator(0)

@@ -31,14 +31,15 @@ import matplotlib.pyplot as plt
 import torch
 import torch.nn.functional as F
 
-from course_lib.audio import mu_law_decode, mu_law_encode, show_sounds
 from course_lib.data import load_vowels
 from course_lib.data.clips import FRAME
 from course_lib.data.voices import PHONES, SPEAKERS, VOWELS
+from course_lib.data.waveforms import mu_law_decode, mu_law_encode
 from course_lib.device import make_generator, pick_device
+from course_lib.fast.queues import Queues
 from course_lib.layers import CausalConv1d, gate
 from course_lib.models.wavenet import WaveNet, WaveNetConfig
-from course_lib.queues import Queues
+from course_lib.show.sounds import show_sounds
 from course_lib.train import fit
 
 generator = make_generator(0)

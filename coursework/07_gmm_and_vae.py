@@ -30,7 +30,7 @@ import torch
 
 from course_lib.data import load_digits
 from course_lib.device import make_generator, pick_device
-from course_lib.judge import DigitJudge
+from course_lib.measure.judge import DigitJudge
 from course_lib.models.vae import VAE, VAEConfig, rsample
 from course_lib.prob import gaussian_log_prob
 from course_lib.train import fit

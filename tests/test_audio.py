@@ -12,10 +12,11 @@ import torch
 from numpy.random import default_rng
 from scipy.signal import lfilter
 
-from course_lib.audio import mu_law_decode, mu_law_encode, read_wav, show_sounds, snr, sound
+from course_lib.data.waveforms import mu_law_decode, mu_law_encode, read_wav
 from course_lib.device import make_generator
-from course_lib.player import render
-from course_lib.speech import formants, lpc
+from course_lib.measure.speech import formants, lpc, snr
+from course_lib.show.player import render
+from course_lib.show.sounds import show_sounds, sound
 
 RATE = 8000
 

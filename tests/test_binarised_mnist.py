@@ -17,7 +17,7 @@ from scipy.io import savemat
 from course_lib.data import load_binarised_mnist, load_mnist, mnist, store
 from course_lib.data.store import StoreError
 from course_lib.device import make_generator
-from course_lib.models.pixel_cnn import PixelCNN
+from course_lib.models.pixel.convolutional import PixelCNN
 from course_lib.models.vae import VAE
 
 ROOT = Path(__file__).parents[1]
@@ -414,7 +414,7 @@ def test_every_stored_row_is_of_a_named_size(bench):
 
 
 def test_chapter_4s_table_says_what_the_runs_wrote():
-    text = (ROOT / "chapters" / "04_pixelrnn_images.py").read_text("utf-8")
+    text = (ROOT / "chapters" / "sources" / "04_pixelrnn_images.py").read_text("utf-8")
     rows = re.findall(r"^# \| (\w+) \| ([\d,]+) \| (\d+) \| \*\*([\d.]+)\*\* \| ([\d.]+) \|$", text, re.M)
     assert [model for model, *_ in rows] == ["DiagonalBiLSTM", "PixelCNN"]
     for (model, weights, minutes, nats, published), run in zip(
@@ -427,7 +427,9 @@ def test_chapter_4s_table_says_what_the_runs_wrote():
 
 
 def test_chapter_7_says_what_the_run_wrote():
-    text = " ".join((ROOT / "chapters" / "07_gmm_and_vae.py").read_text("utf-8").replace("\n# ", " ").split())
+    text = " ".join(
+        (ROOT / "chapters" / "sources" / "07_gmm_and_vae.py").read_text("utf-8").replace("\n# ", " ").split()
+    )
     kept = json.loads((ROOT / "benchmarks" / "results" / "binarised_mnist_vae_dynamic.json").read_text("utf-8"))
     said = re.search(
         r"after (\d+) minutes on one core, costs at most \*\*([\d.]+)\*\* nats.* report ([\d.]+)\. The",

@@ -227,7 +227,7 @@ def test_first_page_has_a_card_for_each_chapter(open_page):
 
 
 def test_page_order_is_the_chapters_order():
-    on_disk = sorted(path.stem for path in (ROOT / "chapters").glob("[0-9][0-9]_*.py"))
+    on_disk = sorted(path.stem for path in (ROOT / "chapters" / "sources").glob("[0-9][0-9]_*.py"))
     assert on_disk == CHAPTERS, "each chapter has one line in _toc.yml, in the order of the numbers"
 
 

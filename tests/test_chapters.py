@@ -14,11 +14,11 @@ from matplotlib.figure import Figure
 
 from course_lib.data import Corpus, PoemGrammar, Vocabulary, load_vowels
 from course_lib.device import make_generator
-from course_lib.explore import Exploration, explore
+from course_lib.show.explore import Exploration, explore
 
 # nbval runs seed 0; `make seeds` names another, for which `make test` has not the time.
 SEEDS = [int(seed) for seed in os.environ.get("COURSE_SEEDS", "1").split()]
-CHAPTERS = sorted((Path(__file__).parents[1] / "chapters").glob("[0-9][0-9]_*.py"))
+CHAPTERS = sorted((Path(__file__).parents[1] / "chapters" / "sources").glob("[0-9][0-9]_*.py"))
 
 
 def run(source, seed, knobs=()):
@@ -50,7 +50,7 @@ def run(source, seed, knobs=()):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_claims_hold_for_other_seeds_and_sliders_at_every_position(source, seed, monkeypatch):
     monkeypatch.setenv("TQDM_DISABLE", "1")
-    monkeypatch.chdir(source.parent)  # where a notebook runs, too
+    monkeypatch.chdir(source.parents[1])  # where a notebook runs, too
     explored = [shown for shown in run(source, seed) if isinstance(shown, Exploration)]
     assert explored, f"{source.name}: a chapter has something to play with"
     if seed == 1:  # once is enough: the functions are the same
@@ -93,7 +93,7 @@ def test_chapter_5_runs_on_real_voices_by_one_argument(monkeypatch):
     monkeypatch.setenv("TQDM_DISABLE", "1")
     monkeypatch.setattr("course_lib.data.load_spoken_digits", strangers)
     source = next(path for path in CHAPTERS if path.stem == "05_wavenet")
-    monkeypatch.chdir(source.parent)
+    monkeypatch.chdir(source.parents[1])
     knobs = [('source = "voices"', 'source = "spoken digits"'), ("steps = 1250", "steps = 30")]
     for shown in run(source, 1, knobs):
         if isinstance(shown, Exploration):

@@ -10,7 +10,7 @@ ROW = re.compile(r"^# \| (\w+) \| \*\*([\d.]+)\*\* \| ([\d.]+) \| ([\d.]+) \| (\
 
 def test_the_table_has_every_kept_run_and_its_numbers():
     kept = json.loads((ROOT / "benchmarks" / "char_rnn.json").read_text("utf-8"))
-    rows = ROW.findall((ROOT / "chapters" / "03_pixelrnn_sentences.py").read_text("utf-8"))
+    rows = ROW.findall((ROOT / "chapters" / "sources" / "03_pixelrnn_sentences.py").read_text("utf-8"))
     assert [name for name, *_ in rows] == ["poems", "tang", "names", "shakespeare"]
     assert kept.keys() == {name for name, *_ in rows}
     for name, nats, uniform, minutes, levels, weights in rows:

@@ -10,9 +10,9 @@ from course_lib.check import assert_causal, assert_close, assert_shape
 from course_lib.device import make_generator
 from course_lib.layers import MaskedConv2d, initialised_by
 from course_lib.models.char_rnn import CharRNN, CharRNNConfig
-from course_lib.models.pixel_cnn import GatedPixelCNN
-from course_lib.models.pixel_rnn import DiagonalBiLSTM
-from course_lib.pixels import PixelConfig
+from course_lib.models.pixel.convolutional import GatedPixelCNN
+from course_lib.models.pixel.model import PixelConfig
+from course_lib.models.pixel.recurrent import DiagonalBiLSTM
 
 
 @pytest.mark.parametrize("shape", [(3, 4), ("B", 4), ("B", "Z"), (3, "Z")])

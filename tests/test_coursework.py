@@ -155,7 +155,7 @@ def test_no_answer_stands_ready_in_the_library(source, exercise):
 
 def grading(course, *arguments, sources=None):
     """Run the command line, as a teacher would."""
-    command = [sys.executable, str(ROOT / "coursework" / "grading.py"), "--course", str(course)]
+    command = [sys.executable, str(ROOT / "tools" / "grading" / "grading.py"), "--course", str(course)]
     command += ["--sources", str(sources)] * (sources is not None)
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(
@@ -341,7 +341,7 @@ def test_ctrl_c_keeps_what_was_graded(tmp_path):
     tiny = released(course, "01_tiny")
     hand_in(folder, "a/01_tiny.ipynb", answered(tiny, {"exercise2_solution": HALF}))
     hand_in(folder, "b/01_tiny.ipynb", answered(tiny, {"exercise1_solution": "while True: pass"}))
-    script = ROOT / "coursework" / "grading.py"
+    script = ROOT / "tools" / "grading" / "grading.py"
     command = [sys.executable, "-u", script, "--course", course, "--sources", sources, "grade", folder]
     with subprocess.Popen([*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert "a, 01_tiny: 2 of 5" in process.stdout.readline()
@@ -362,7 +362,7 @@ def test_a_ctrl_c_that_somebody_swallows_comes_again():
         "try:\n    os.kill(os.getpid(), signal.SIGINT)\nexcept KeyboardInterrupt:\n    print('swallowed')\n"
         "try:\n    time.sleep(40)\nexcept KeyboardInterrupt:\n    print('heard')\n"
     )
-    command = [sys.executable, "-c", script, str(ROOT / "coursework")]
+    command = [sys.executable, "-c", script, str(ROOT / "tools" / "grading")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.stdout.split() == ["swallowed", "heard"], done.stderr
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from course_lib.device import make_generator
-from course_lib.diagonals import FORGET_BIAS, diagonals, lstm, scan
+from course_lib.fast.diagonals import FORGET_BIAS, diagonals, lstm, scan
 
 SIZES = [(1, 1), (1, 5), (5, 1), (2, 3), (4, 3), (3, 3)]
 each_size = pytest.mark.parametrize(("H", "W"), SIZES)

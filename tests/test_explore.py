@@ -12,9 +12,9 @@ from IPython.display import HTML, Audio
 from matplotlib.figure import Figure
 from PIL import Image
 
-from course_lib import player as player_module
-from course_lib.explore import Exploration, explore
-from course_lib.player import Frame, player, render
+from course_lib.show import player as player_module
+from course_lib.show.explore import Exploration, explore
+from course_lib.show.player import Frame, player, render
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 

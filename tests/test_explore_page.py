@@ -9,8 +9,8 @@ import pytest
 from IPython.display import HTML, Audio
 from PIL import Image
 
-from course_lib.explore import explore
-from course_lib.player import render
+from course_lib.show.explore import explore
+from course_lib.show.player import render
 
 X = np.linspace(-2, 2, 9)
 

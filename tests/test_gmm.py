@@ -16,11 +16,11 @@ from sklearn.exceptions import ConvergenceWarning
 from torch.distributions import Categorical, Independent, MixtureSameFamily, MultivariateNormal, Normal
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from course_lib import em
 from course_lib.checkpoint import load, save
 from course_lib.device import make_generator
-from course_lib.models import gmm
-from course_lib.models.gmm import GaussianMixture
+from course_lib.fast import em
+from course_lib.models import gaussian_mixture as gmm
+from course_lib.models.gaussian_mixture import GaussianMixture
 
 KINDS = ("full", "diagonal", "spherical")
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]

@@ -7,10 +7,10 @@ import pytest
 import torch
 from sklearn.svm import SVC
 
-from course_lib import judge as module
 from course_lib.data import load_digits
 from course_lib.device import make_generator
-from course_lib.judge import DigitJudge, spoil
+from course_lib.measure import judge as module
+from course_lib.measure.judge import DigitJudge, spoil
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ LONGEST_RUN = 240  # seconds, on a machine that does other things too
 # Here one of them stands for all, whose sliders change pictures; and a small notebook for what else a slider changes.
 CHAPTER = CHAPTERS[0]
 KINDS = """
-from course_lib.explore import explore
+from course_lib.show.explore import explore
 
 def line(letter, times):
     return letter * times
@@ -30,7 +30,7 @@ def line(letter, times):
 explore(line, letter=["a", "b", "c"], times=[1, 2, 3, 4])
 ===
 import torch
-from course_lib.audio import sound
+from course_lib.show.sounds import sound
 
 def tone(hertz):
     return sound((hertz * torch.arange(800) / 8000 * 6.28).sin() / 2)

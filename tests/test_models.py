@@ -12,11 +12,11 @@ from course_lib.device import make_generator
 from course_lib.layers import MLP, initialised_by
 from course_lib.models.autoencoder import Autoencoder, AutoencoderConfig
 from course_lib.models.char_rnn import CharRNN, CharRNNConfig
-from course_lib.models.pixel_cnn import GatedPixelCNN, PixelCNN
-from course_lib.models.pixel_rnn import DiagonalBiLSTM, GridLSTM, RasterLSTM, RowLSTM
+from course_lib.models.pixel.convolutional import GatedPixelCNN, PixelCNN
+from course_lib.models.pixel.model import PixelConfig
+from course_lib.models.pixel.recurrent import DiagonalBiLSTM, GridLSTM, RasterLSTM, RowLSTM
 from course_lib.models.vae import VAE, VAEConfig
 from course_lib.models.wavenet import WaveNet, WaveNetConfig
-from course_lib.pixels import PixelConfig
 from course_lib.prob import categorical_log_prob, gaussian_kl
 from course_lib.train import fit
 

@@ -27,7 +27,7 @@ every_chapter = pytest.mark.parametrize("source", SOURCES, ids=lambda source: so
 
 
 def stored(source):
-    path = source.with_suffix(".ipynb")
+    path = notebooks.notebook_of(source)
     assert path.is_file(), f"{source.stem} has no stored notebook: run `make notebooks`"
     return nbformat.read(path, as_version=4)
 
@@ -37,7 +37,7 @@ def outputs(notebook):
 
 
 def test_there_are_chapters():
-    assert SOURCES, "no chapters/NN_name.py found"
+    assert SOURCES, "no chapters/sources/NN_name.py found"
 
 
 # What is stored
@@ -61,7 +61,7 @@ def test_stored_notebook_is_current(source):
 
 @every_chapter
 def test_stored_notebook_is_clean(source):
-    path, notebook = source.with_suffix(".ipynb"), stored(source)
+    path, notebook = notebooks.notebook_of(source), stored(source)
     text = path.read_text(encoding="utf8")
     size = path.stat().st_size
     assert size <= notebooks.LARGEST, f"{source.stem} is {size / 1e6:.2f} MB; {notebooks.LARGEST / 1e6} are allowed"
@@ -187,7 +187,7 @@ print(os.environ["COURSE_PUBLISH"])
 @pytest.fixture
 def course(tmp_path):
     """A course in a temporary folder: one chapter, and a library of one constant."""
-    for name, text in {"chapters/01_small.py": CHAPTER, "course_lib/small.py": "three = 3\n"}.items():
+    for name, text in {"chapters/sources/01_small.py": CHAPTER, "course_lib/small.py": "three = 3\n"}.items():
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf8")

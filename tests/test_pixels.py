@@ -12,9 +12,9 @@ from course_lib.check import assert_causal
 from course_lib.decode import draw
 from course_lib.device import make_generator
 from course_lib.layers import MaskedConv2d
-from course_lib.models.pixel_cnn import GatedPixelCNN, PixelCNN
-from course_lib.models.pixel_rnn import DiagonalBiLSTM, GridLSTM, RasterLSTM, RowLSTM
-from course_lib.pixels import PixelConfig
+from course_lib.models.pixel.convolutional import GatedPixelCNN, PixelCNN
+from course_lib.models.pixel.model import PixelConfig
+from course_lib.models.pixel.recurrent import DiagonalBiLSTM, GridLSTM, RasterLSTM, RowLSTM
 
 KINDS = [RasterLSTM, RowLSTM, DiagonalBiLSTM, GridLSTM, PixelCNN, GatedPixelCNN]
 each_kind = pytest.mark.parametrize("kind", KINDS)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from matplotlib.colors import to_rgb
 
-from course_lib.plots import DIGIT_COLOURS, show_code_plane, show_curves, show_fields, show_images, show_plane
+from course_lib.show.plots import DIGIT_COLOURS, show_code_plane, show_curves, show_fields, show_images, show_plane
 
 
 def codes(n=50):

@@ -23,12 +23,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from course_lib.audio import read_wav, sound
 from course_lib.data import store
 from course_lib.data.clips import FRAME, Clips
 from course_lib.data.spoken_digits import HATS, SPEAKERS, load_spoken_digits
 from course_lib.data.store import Download, StoreError, fetch
+from course_lib.data.waveforms import read_wav
 from course_lib.device import make_generator
+from course_lib.show.sounds import sound
 
 ROOT = Path(__file__).parents[1]
 NAME = "fsdd/recordings/"

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from course_lib.audio import mu_law_encode, read_wav
 from course_lib.data.clips import FRAME, Clips
 from course_lib.data.store import StoreError
+from course_lib.data.waveforms import mu_law_encode, read_wav
 from course_lib.device import make_generator
 from course_lib.models.wavenet import WaveNet, WaveNetConfig
 
@@ -197,13 +197,13 @@ def test_the_stored_row_is_of_the_command_and_its_words_are_stored(bench):
     row = json.loads((ROOT / "benchmarks" / "results" / "spoken_digits.json").read_text("utf-8"))
     assert row["config"] == {**vars(bench.CONFIG)} and row["clips"] == {"train": 2640, "valid": 60, "test": 300}
     assert row["test_bits_per_sample"] < row["bigram_test_bits_per_sample"] < row["uniform_bits_per_sample"] == 8
-    said = read_wav(ROOT / "chapters" / "sounds" / "spoken_digits.wav")
+    said = read_wav(ROOT / "data" / "samples" / "spoken_digits.wav")
     assert 4 * 8000 < len(said) < 7 * 8000 and 0.8 < said.abs().max() < 1
 
 
 def test_the_chapter_says_what_the_row_says():
     row = json.loads((ROOT / "benchmarks" / "results" / "spoken_digits.json").read_text("utf-8"))
-    text = " ".join((ROOT / "chapters" / "05_wavenet.py").read_text("utf-8").replace("\n#", " ").split())
+    text = " ".join((ROOT / "chapters" / "sources" / "05_wavenet.py").read_text("utf-8").replace("\n#", " ").split())
     said = f"{row['test_bits_per_sample']:.2f} bits a sample, the bigram {row['bigram_test_bits_per_sample']:.2f}"
     assert f"trained for {row['seconds'] / 60:.0f} minutes" in text and said in text
     assert f"{row['nearest_real_word_is_of_the_same']['digit']} of {row['drawn_words']}" in text

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from course_lib.data import load_sprites
-from course_lib.data.sketch import SOURCE
+from course_lib.data.sprite_drawing import SOURCE
 from course_lib.data.sprites import PALETTE, RGB_LEVELS, to_rgb
 from course_lib.device import make_generator
 

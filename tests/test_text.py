@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from course_lib.data import Attested, Vocabulary, load_names, load_shakespeare, load_tang, store, windows
+from course_lib.data import Vocabulary, load_names, load_shakespeare, load_tang, store, windows
+from course_lib.measure.attested import Attested
 
 ABC = Vocabulary("cab\n")
 

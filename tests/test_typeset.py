@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 from IPython.display import HTML
 
-from course_lib.typeset import COLOURS, MARKS, show_bars, show_gloss, show_table, show_texts, side_by_side
+from course_lib.show.typeset import COLOURS, MARKS, show_bars, show_gloss, show_table, show_texts, side_by_side
 
 NASTY = "<script>alert('&amp;')</script>&\"\n<b>"
 

@@ -15,15 +15,15 @@ import pytest
 import torch
 from torch import nn
 
-from course_lib import queues as queues_
 from course_lib.check import assert_causal
 from course_lib.checkpoint import load, save
 from course_lib.decode import invert_cdf
 from course_lib.device import make_generator
+from course_lib.fast import queues as queues_
+from course_lib.fast.queues import BLOCK, WORTH_A_CORE, Queues, compiled, eager
 from course_lib.layers import gate
 from course_lib.models import wavenet
 from course_lib.models.wavenet import WaveNet, WaveNetConfig
-from course_lib.queues import BLOCK, WORTH_A_CORE, Queues, compiled, eager
 
 NARROW = {"levels": 20, "residual": 8, "skip": 6}
 CONFIGS = {
@@ -619,7 +619,7 @@ def test_ctrl_c_is_heard_before_the_end(way, ctrl_c, monkeypatch):
 @pytest.fixture
 def no_numba(monkeypatch):
     monkeypatch.setitem(sys.modules, "numba", None)
-    monkeypatch.delitem(sys.modules, "course_lib.queues_compiled", raising=False)
+    monkeypatch.delitem(sys.modules, "course_lib.fast.compiled_loop", raising=False)
     queues_._loop.cache_clear()
     yield
     queues_._loop.cache_clear()
@@ -649,7 +649,7 @@ def test_with_numba_nothing_is_said_and_nothing_slow_is_done(monkeypatch):
 
 
 def test_tanh_is_within_its_bound():
-    from course_lib.queues_compiled import _tanh
+    from course_lib.fast.compiled_loop import _tanh
 
     x = torch.cat([torch.linspace(-12, 12, 40_001), torch.tensor([0.0, 1e-30, -1e-6, 100, -1e30])])
     above, below = np.array([_tanh(one) for one in x.numpy()], np.float32).T
@@ -660,7 +660,7 @@ def test_tanh_is_within_its_bound():
 
 
 def test_exp_is_within_its_bound():
-    from course_lib.queues_compiled import _exp
+    from course_lib.fast.compiled_loop import _exp
 
     x = torch.cat([torch.linspace(-100, 0, 40_001), torch.tensor([-1e-30, -1e4, -1e30])])
     got, expected = torch.tensor([_exp(one) for one in x.numpy()], dtype=torch.float64), x.double().exp()

@@ -1,7 +1,7 @@
 """Execute the chapters whose source, or the library they use, changed: `make notebooks`.
 
-A chapter is written in `chapters/NN_name.py` (jupytext, py:percent). Its notebook, outputs included, is made from
-it here and nowhere else, so that what is reviewed and what is shown cannot drift apart. What is stored is the
+A chapter is written in `chapters/sources/NN_name.py` (jupytext, py:percent). Its notebook, outputs included, is made
+from it here and nowhere else, so that what is reviewed and what is shown cannot drift apart. What is stored is the
 same on every run and every machine: no widget state (a stored widget without its kernel shows an error), no
 timings, no memory addresses, no folders of the machine that ran it.
 """
@@ -41,7 +41,12 @@ class ChapterError(Exception):
 
 def chapters(root=ROOT):
     """The sources of all chapters, in the order of their numbers."""
-    return sorted((root / "chapters").glob("[0-9][0-9]_*.py"))
+    return sorted((root / "chapters" / "sources").glob("[0-9][0-9]_*.py"))
+
+
+def notebook_of(source):
+    """Where a chapter's notebook is stored: one folder up, where a learner looks for it."""
+    return source.parents[1] / f"{source.stem}.ipynb"
 
 
 def digest(*paths):
@@ -54,15 +59,22 @@ def digest(*paths):
 
 
 def library_of(source):
-    """The files of `course_lib` that a chapter reaches: its imports, their imports, and all data of the package."""
-    root = source.parent.parent
+    """The files that a chapter reaches: its imports from `course_lib`, theirs, and what any of them says is shipped.
+
+    Whoever reads a file of `data/` calls `shipped("name")`, and whoever reads one beside a module `with_name("name")`.
+    """
+    root = source.parents[2]
     package = root / "course_lib"
-    files = {path for path in package.rglob("*") if path.is_file() and path.suffix != ".py"}
-    files = {path for path in files if "__pycache__" not in path.parts}  # Python's, and what numba has compiled
+    files = set()
     todo = [source]
     while todo:
         path = todo.pop()
         for node in ast.walk(ast.parse(path.read_text(encoding="utf8"))):
+            if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+                asks = getattr(node.func, "id", getattr(node.func, "attr", None))
+                folder = {"shipped": root / "data", "with_name": path.parent}.get(asks)
+                if folder and (folder / str(node.args[0].value)).is_file():
+                    files.add(folder / str(node.args[0].value))
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
             if isinstance(node, ast.ImportFrom):
                 above = (package, *path.parents)[node.level] if node.level else root
@@ -102,7 +114,7 @@ def read_source(source):
 
 def is_current(source):
     """Whether the notebook beside the source was made from it, and from the library as it is now."""
-    stored = source.with_suffix(".ipynb")
+    stored = notebook_of(source)
     if not stored.is_file():
         return False
     return nbformat.read(stored, as_version=4).metadata.get("course") == fingerprint(source)
@@ -117,12 +129,12 @@ def place(source, notebook, number):
 def execute(source):
     """Run the chapter in a fresh kernel and return it with its outputs."""
     notebook = read_source(source)
-    path = os.pathsep.join(filter(None, [str(source.parent.parent), os.environ.get("PYTHONPATH")]))
+    path = os.pathsep.join(filter(None, [str(source.parents[2]), os.environ.get("PYTHONPATH")]))
     client = NotebookClient(
         notebook,
         timeout=LONGEST_CELL,
         kernel_name="python3",
-        resources={"metadata": {"path": str(source.parent)}},
+        resources={"metadata": {"path": str(source.parents[1])}},
         store_widget_state=True,  # without it ipywidgets' Output breaks; what it stores is stripped below
         coalesce_streams=True,  # where a stream is cut in pieces differs from run to run
         record_timing=False,
@@ -143,7 +155,7 @@ def execute(source):
 
 def strip(source, notebook):
     """Remove what a kernel leaves and a reader cannot use; refuse what nobody meant to show."""
-    home = {str(Path.home()), str(source.parent.parent), tempfile.gettempdir()} - {"/"}
+    home = {str(Path.home()), str(source.parents[2]), tempfile.gettempdir()} - {"/"}
     for number, cell in enumerate(notebook.cells):
         if cell.cell_type != "code":
             continue
@@ -196,9 +208,9 @@ def store(source, largest=LARGEST):
         )
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     picture = next((o.data["image/png"] for o in outputs if "image/png" in o.get("data", {})), None)
-    write(source.with_suffix(".ipynb"), content)
+    write(notebook_of(source), content)
     if picture:
-        write(source.parent / "images" / f"{source.stem}.png", b64decode(picture))
+        write(source.parents[1] / "images" / f"{source.stem}.png", b64decode(picture))
     return len(content)
 
 

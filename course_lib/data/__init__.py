@@ -3,7 +3,6 @@
 `store` finds, downloads and verifies what is fetched.
 """
 
-from .attested import Attested
 from .clips import Clips
 from .digits import load_digits
 from .mnist import load_binarised_mnist, load_mnist
@@ -15,7 +14,6 @@ from .text import Corpus, Vocabulary, load_names, load_shakespeare, load_tang, w
 from .voices import load_notes, load_vowels, load_words, speak
 
 __all__ = [
-    "Attested",
     "Clips",
     "Corpus",
     "PoemGrammar",

@@ -3,10 +3,11 @@
 import math
 import tomllib
 from itertools import pairwise
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
+
+from .shipped import shipped
 
 WIDTH = 5  # characters in a line
 
@@ -56,7 +57,7 @@ class PoemGrammar:
             raise ValueError(f"lines: expected an even number of lines, 2 or more, got {lines}")
         self.lines, self.length = lines, lines * WIDTH
         if source is None:
-            source = tomllib.loads(Path(__file__).with_name("poems.toml").read_text("utf-8"))
+            source = tomllib.loads(shipped("poems.toml").read_text("utf-8"))
         self._couplets, self._tone = source["couplets"], {c: t for t, cs in source["tones"].items() for c in cs}
         self._words = {category: _read(words) for category, words in source["words"].items()}
         for category, rhymes in source["rhymed"].items():

@@ -5,9 +5,9 @@ import re
 
 import torch
 
-from ..audio import read_wav
 from .clips import FRAME, Clips
 from .store import fetch
+from .waveforms import read_wav
 
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
 SPLITS = ("train", "test")

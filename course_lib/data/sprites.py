@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from ..expect import expect_count, expect_generator, expect_levels, expect_tensor
-from .sketch import SOURCE, Sketch
+from .sprite_drawing import SOURCE, Sketch
 
 PALETTE = torch.tensor(list(SOURCE["palette"].values()))  # (16, 3) levels of red, green, blue; the first is background
 RGB_LEVELS = 8  # a channel's levels, 0 to 7: few enough to be words, and every colour of the palette is made of them
@@ -22,7 +22,7 @@ def load_sprites(n: int, generator: torch.Generator, colour: Literal["palette", 
     of many are those of a few. A creature is of one of 16 species (cat, bat, mushroom, robot, …), which decides the
     outline of its body, its size, and what ears, arms, feet, tails, eyes, mouths and patterns it may have. Its body is
     mirrored about its axis; the light (from the upper left), tails, winks and the place in the picture are not. The
-    drawings are our own: `sprites.toml` has the parts, `sketch.py` puts them together. 5,000 take 0.3 s on one core.
+    drawings are our own: `sprites.toml` has the parts, `sprite_drawing.py` puts them together. 5,000 take 0.3 s.
 
     Raises TypeError for an `n` that is no int and a `generator` that is none, ValueError for n < 1, another `colour`
     and a generator that is not on the CPU: there, a seed gives the same creatures on every machine.

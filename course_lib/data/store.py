@@ -1,7 +1,6 @@
 """The store finds a data file, downloads it if it is missing, and never hands out one it has not verified.
 
-It is a folder, `$COURSE_DATA` or else the user's cache folder; `registry.toml` beside this module lists what
-can lie in it. (It is in the package, not in the repository's `data/`, so that an installed course has it.)
+It is a folder, `$COURSE_DATA` or else the user's cache folder; `data/registry.toml` lists what can lie in it.
 """
 
 import errno
@@ -18,6 +17,8 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+
+from .shipped import shipped
 
 
 class StoreError(RuntimeError):
@@ -50,7 +51,7 @@ def _read_registry(toml: str) -> dict[str, Download]:
     return registry
 
 
-REGISTRY = _read_registry(Path(__file__).with_name("registry.toml").read_text("utf-8"))
+REGISTRY = _read_registry(shipped("registry.toml").read_text("utf-8"))
 
 
 def store_folder() -> Path:

@@ -7,8 +7,8 @@ import torch
 
 from ..expect import expect_count, expect_generator
 from .clips import FRAME, Clips
-from .formants import FORMANTS as FORMANTS  # for those who measure vowels
-from .formants import PHONES, RATE, VOICED, VOWELS, soft_ends, utter
+from .voice_synthesis import FORMANTS as FORMANTS  # for those who measure vowels
+from .voice_synthesis import PHONES, RATE, VOICED, VOWELS, soft_ends, utter
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def load_vowels(n: int, generator: torch.Generator, *, frames: int = 40) -> Clip
     voice has the same `local`. `pitch` is in Hz; both pitches are 0 where no vocal cords sound.
 
     The seed of `generator` decides everything: the first of many clips are those of a few. 400 take 1 s on one core.
-    The loudest sample of a clip is 0.55 to 0.85. `formants.py` has the synthesis, which follows Klatt (1980).
+    The loudest sample of a clip is 0.55 to 0.85. `voice_synthesis.py` has the synthesis, which follows Klatt (1980).
 
     Raises TypeError for an `n` or `frames` that is no int and a `generator` that is none, ValueError for n < 1, too
     few frames, and a generator that is not on the CPU: there, a seed gives the same sounds on every machine.

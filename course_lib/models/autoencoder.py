@@ -23,7 +23,7 @@ class AutoencoderConfig:
 
 
 class Autoencoder(nn.Module):
-    """x (B, C, H, W) long -> z (B, Z) -> logits (B, V, C, H, W); after Hinton and Salakhutdinov (2006).
+    """x (B, C, H, W) long -> z (B, Z) -> logits (B, C, H, W, V); after Hinton and Salakhutdinov (2006).
 
     `encoder` and `decoder` are plain networks. There is no `log_prob`, for z is not integrated out, and no
     `sample`, for no distribution of z was ever named: there is nothing to draw a code from (chapter 2).
@@ -46,11 +46,11 @@ class Autoencoder(nn.Module):
         return self.encoder_net(2 * ink - 1)  # −1 … 1, where a network starts best
 
     def decoder(self, z: torch.Tensor) -> torch.Tensor:
-        """z (B, Z) -> logits (B, V, C, H, W). Raises TypeError or ValueError for other codes."""
+        """z (B, Z) -> logits (B, C, H, W, V). Raises TypeError or ValueError for other codes."""
         c = self.config
         expect_floats("z", z, ("B", c.latent))
-        return self.decoder_net(z).view(-1, c.levels, c.channels, c.height, c.width)
+        return self.decoder_net(z).view(-1, c.levels, c.channels, c.height, c.width).movedim(1, -1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """x (B, C, H, W) long -> logits (B, V, C, H, W) of the image it makes of x."""
+        """x (B, C, H, W) long -> logits (B, C, H, W, V) of the image it makes of x."""
         return self.decoder(self.encoder(x))

@@ -59,7 +59,7 @@ class CharRNN(nn.Module):
 
     def log_prob(self, x: torch.Tensor) -> torch.Tensor:
         """log p(x) = Σ_t log p(x_t | x_<t), exactly: x (B, T) long -> (B,) nats."""
-        return categorical_log_prob(self(x).transpose(1, 2), x)
+        return categorical_log_prob(self(x), x)
 
     def step(self, previous: torch.Tensor | None, state: State | None, *, n: int = 1) -> tuple[torch.Tensor, State]:
         """One character on: `previous` (B,) long and the state after those before it -> logits (B, V) and new state.

@@ -9,9 +9,9 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from ..expect import expect_count, expect_floats, expect_generator, expect_levels
+from ..fast.queues import walk
 from ..layers import CausalConv1d, gate, initialised_by
 from ..prob import categorical_log_prob
-from ..queues import walk
 
 SMOOTH = 16  # waves in the curves that the levels begin on; without them a short training stays behind
 
@@ -109,7 +109,7 @@ class WaveNet(nn.Module):
         self, x: torch.Tensor, global_: torch.Tensor | None = None, local: torch.Tensor | None = None
     ) -> torch.Tensor:
         """log p(x) = Σ_t log p(x_t | x_<t), exactly: x (B, T) long -> (B,) nats; conditions as in `forward`."""
-        return categorical_log_prob(self(x, global_, local).transpose(1, 2), x)
+        return categorical_log_prob(self(x, global_, local), x)
 
     def told(
         self, B: int, T: int, global_: torch.Tensor | None = None, local: torch.Tensor | None = None

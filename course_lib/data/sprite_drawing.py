@@ -1,12 +1,13 @@
 """How a sprite is drawn: all creatures at once, in arrays whose first axis counts them."""
 
 import tomllib
-from pathlib import Path
 
 import numpy as np
 
+from .shipped import shipped
+
 SIZE = 16  # pixels, a sprite's height and width
-SOURCE = tomllib.loads(Path(__file__).with_name("sprites.toml").read_text("utf-8"))
+SOURCE = tomllib.loads(shipped("sprites.toml").read_text("utf-8"))
 
 _COLOURS = list(SOURCE["palette"])
 _CANVAS = 32  # pixels: a creature is drawn in the middle of a large canvas, and cut out when its size is known

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
-from .. import em
 from ..checkpoint import History
 from ..expect import expect_count, expect_floats
+from ..fast import em
 
 BLOCK = 2**20  # numbers at once in an E step: they stay in the processor's cache
 SHAPES = {"full": ("K", "D", "D"), "diagonal": ("K", "D"), "spherical": ("K",)}

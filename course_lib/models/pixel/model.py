@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from torch import nn
 from tqdm.auto import tqdm
 
-from .decode import draw
-from .expect import expect_bools, expect_count, expect_levels, expect_tensor
-from .layers import MaskedConv2d, initialised_by
-from .prob import categorical_log_prob
+from ...decode import draw
+from ...expect import expect_bools, expect_count, expect_levels, expect_tensor
+from ...layers import MaskedConv2d, initialised_by
+from ...prob import categorical_log_prob
 
 Walk = Generator[torch.Tensor, torch.Tensor, None]  # yields contexts (n, F), is sent words (n, C·V)
 
@@ -91,7 +91,7 @@ class PixelModel(nn.Module):
 
     def log_prob(self, x: torch.Tensor) -> torch.Tensor:
         """log p(x) = Σ log p(x_i | x_<i), exactly: x (B, C, H, W) long -> (B,) nats."""
-        return categorical_log_prob(self(x), x)
+        return categorical_log_prob(self(x).movedim(1, -1), x)
 
     @torch.no_grad()
     def sample(

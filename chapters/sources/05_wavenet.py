@@ -15,11 +15,13 @@
 # benchmarks/spoken_digits.py`).
 
 # %% tags=["hide-input"]
-from course_lib.audio import read_wav, show_sounds
-from course_lib.plots import DIGIT_COLOURS, show_curves
-from course_lib.plots import show_spectrograms, show_waves
+from course_lib.data.shipped import shipped
+from course_lib.data.waveforms import read_wav
+from course_lib.show.sounds import show_sounds
+from course_lib.show.plots import DIGIT_COLOURS, show_curves
+from course_lib.show.plots import show_spectrograms, show_waves
 
-drawn = read_wav("sounds/spoken_digits.wav")
+drawn = read_wav(shipped("samples/spoken_digits.wav"))
 show_sounds({"zero to nine, drawn by a WaveNet": drawn})
 
 # %% tags=["hide-input"]
@@ -45,7 +47,7 @@ import torch
 import torch.nn.functional as F
 from course_lib.check import assert_causal, assert_close
 from course_lib.device import make_generator, pick_device
-from course_lib.explore import explore
+from course_lib.show.explore import explore
 from torch import nn
 
 seed = 0
@@ -162,7 +164,7 @@ assert jump > 10 * step
 # keeps ten coefficients, the loudness and the pitch of every frame, and throws the buzz away for plain pulses.
 
 # %%
-from course_lib.speech import lpc
+from course_lib.measure.speech import lpc
 from scipy.signal import lfilter
 
 
@@ -281,7 +283,9 @@ explore(show_stretch, ms=[10, 100, 900])
 # even again.
 
 # %%
-from course_lib.audio import mu_law_decode, mu_law_encode, snr, sound
+from course_lib.data.waveforms import mu_law_decode, mu_law_encode
+from course_lib.measure.speech import snr
+from course_lib.show.sounds import sound
 
 
 def linear_encode(x, levels=256):
@@ -635,7 +639,7 @@ def naive(model, who, what, u):  # uniform numbers u (T, n) -> x (n, T)
 from collections import deque
 
 
-# %% tags=["twin:course_lib.queues.Queues"]
+# %% tags=["twin:course_lib.fast.queues.Queues"]
 class Queues:
     def __init__(self, model, n):
         self.model = model
@@ -815,7 +819,7 @@ players if exact else None
 # and speakers, lie within it?
 
 # %%
-from course_lib.speech import formants
+from course_lib.measure.speech import formants
 
 
 def measure(clips):  # (n, 2): log F1 and F2

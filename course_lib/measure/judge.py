@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from sklearn.svm import SVC
 
-from .expect import expect_levels
+from ..expect import expect_levels
 
 GAMMA = 0.2  # how fast the likeness of two images fades with their squared distance, ink from 0 to 1
 

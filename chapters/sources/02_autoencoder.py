@@ -17,9 +17,9 @@
 import torch
 from course_lib.data import load_digits
 from course_lib.device import make_generator, pick_device
-from course_lib.judge import DigitJudge
+from course_lib.measure.judge import DigitJudge
 from course_lib.models.autoencoder import Autoencoder, AutoencoderConfig
-from course_lib.plots import show_images
+from course_lib.show.plots import show_images
 from course_lib.prob import categorical_log_prob
 from course_lib.train import fit
 
@@ -73,7 +73,7 @@ x_test, y_test = load_digits("test", device=device)
 x_train.shape, x_train.dtype, x_train.max().item()
 
 # %%
-from course_lib.plots import show_images
+from course_lib.show.plots import show_images
 
 show_images(x_train[:20])
 
@@ -157,7 +157,7 @@ def encode(x):  # (B, 1, 8, 8) -> (B, 2)
 
 
 # %%
-from course_lib.plots import show_code_plane
+from course_lib.show.plots import show_code_plane
 
 with torch.no_grad():
     z = encode(x_train)
@@ -234,7 +234,7 @@ for _ in range(steps):
     losses.append(loss.item())
 
 # %%
-from course_lib.plots import show_curves
+from course_lib.show.plots import show_curves
 from course_lib.prob import bits_per_dim
 
 with torch.no_grad():
@@ -319,7 +319,7 @@ def show_digit_at(z1, z2):
 show_digit_at(low[0], high[1])
 
 # %%
-from course_lib.explore import explore
+from course_lib.show.explore import explore
 
 explore(
     show_digit_at,
@@ -345,7 +345,7 @@ explore(
 # quarters shuffled. `DigitJudge` trains its classifiers, which are support vector machines, with exactly this.
 
 
-# %% tags=["twin:course_lib.judge.spoil"]
+# %% tags=["twin:course_lib.measure.judge.spoil"]
 def spoil(x, y, generator):
     N, chance = len(x), {"device": x.device, "generator": generator}
     ink = torch.randint(17, x.shape, **chance)
@@ -375,7 +375,7 @@ show_images(spoil(x_test[:10], y_test[:10], generator))
 # itself, on digits it has not met; the last of the ruins is of a kind that it was never shown.
 
 # %%
-from course_lib.judge import DigitJudge
+from course_lib.measure.judge import DigitJudge
 
 train_set, valid_set = (x_train, y_train), (x_valid, y_valid)
 judge = DigitJudge(train_set, valid_set, generator=generator)

@@ -14,7 +14,7 @@
 
 # %% tags=["hide-input"]
 from course_lib.data import PoemGrammar
-from course_lib.typeset import show_gloss, side_by_side
+from course_lib.show.typeset import show_gloss, side_by_side
 
 written = {
     "by moonlight": "夜半花影落江城雁声寒一夜乡梦远孤灯客梦闲",
@@ -62,9 +62,10 @@ generator = make_generator(seed, device)
 # ask the grammar what is true, for of real text nobody knows.
 
 # %%
-from course_lib.data import Attested, Vocabulary
+from course_lib.data import Vocabulary
+from course_lib.measure.attested import Attested
 from course_lib.data import load_names, load_shakespeare, load_tang
-from course_lib.typeset import show_texts
+from course_lib.show.typeset import show_texts
 
 source = "poems"  # or "tang", "names", "shakespeare": downloaded once
 real = {
@@ -199,8 +200,8 @@ walked = tables[0]
 # character was drawn, and at the next step the bars are those of its row.
 
 # %%
-from course_lib.explore import explore
-from course_lib.typeset import show_bars
+from course_lib.show.explore import explore
+from course_lib.show.typeset import show_bars
 
 
 def named(p):  # (V,) probabilities with their characters
@@ -333,7 +334,7 @@ assert_close(-train_on(by_hand, x), model.log_prob(x), name="the loop")
 # the network made up:
 
 # %%
-from course_lib.typeset import show_table
+from course_lib.show.typeset import show_table
 
 true, blue = test[0], read(write_with(by_hand, 1))[0]
 steps_shown = range(min(5, len(true), len(blue)))
@@ -366,7 +367,7 @@ lr = 8e-3  # large, for the cosine schedule takes it down to 0
 # learnt everything there is to learn.
 
 # %%
-from course_lib.plots import show_curves
+from course_lib.show.plots import show_curves
 from course_lib.train import fit
 
 

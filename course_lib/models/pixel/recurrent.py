@@ -4,9 +4,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..diagonals import diagonals, lstm, scan
-from ..layers import MaskedConv2d
-from ..pixels import PixelModel, Walk, at_pixel
+from ...fast.diagonals import diagonals, lstm, scan
+from ...layers import MaskedConv2d
+from .model import PixelModel, Walk, at_pixel
 
 FIRST = 7  # the size of the first layer's kernel; van den Oord et al. (2016), table 1
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import ipywidgets
 
-from course_lib.player import Frame, player, render
+from course_lib.show.player import Frame, player, render
 
 
 def explore(

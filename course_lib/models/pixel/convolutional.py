@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..layers import MaskedConv2d, gate
-from ..pixels import PixelModel, Walk, at_pixel
+from ...layers import MaskedConv2d, gate
+from .model import PixelModel, Walk, at_pixel
 
 FIRST = 7  # the size of the first layer's kernel; van den Oord et al. (2016), table 1
 

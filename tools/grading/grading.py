@@ -19,12 +19,12 @@ import time
 import warnings
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-COURSE = HERE.parent / "_build" / "coursework"
-
 import nbformat
 from course import Course, release, replace
 from submissions import NotGradable, find, mend
+
+ROOT = Path(__file__).resolve().parents[2]
+COURSE = ROOT / "_build" / "coursework"
 
 
 def grade_one(course, submission, student, released):
@@ -146,7 +146,9 @@ def keep_quiet(root, verbose):
 def main(arguments=None):
     """The command line. Returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--sources", type=Path, default=HERE, help="where the assignments' sources NN_name.py are")
+    parser.add_argument(
+        "--sources", type=Path, default=ROOT / "coursework", help="where the assignments' sources NN_name.py are"
+    )
     parser.add_argument("--course", type=Path, default=COURSE, help="where everything made goes (default: _build/…)")
     parser.add_argument("--verbose", action="store_true", help="show what nbgrader says")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -165,7 +167,7 @@ def main(arguments=None):
         parser.error(f"{options.sources} holds no assignment NN_name.py")
     course = Course(options.course, getattr(options, "timeout", 60))
     keep_quiet(course.root, options.verbose)
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")]))
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     os.environ["PYTHONWARNINGS"] = "ignore"  # nbgrader gives 0 points to a check that writes to stderr
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # small networks are faster so, and never fight over the cores
     try:

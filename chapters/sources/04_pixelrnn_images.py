@@ -13,31 +13,16 @@
 # (`python benchmarks/sprites.py`), from the upper left to the lower right, one pixel after another, and could never take one back:
 
 # %% tags=["hide-input"]
-import base64
-import zlib
-
+import numpy as np
 import torch
+from course_lib.data.shipped import shipped
 from course_lib.data.sprites import to_rgb
-from course_lib.plots import show_images
+from course_lib.show.plots import show_images
+from PIL import Image
 
-PAINTED = (
-    "c-oCry>8S%5Z-x%9Uo^ye(vOrbdex{a(;q5f{Qx}XpD3l2@ukzxaBn{Qyz5gu7Dz@Iocqkq@"
-    "ajoq@#}`r$xfd?3xfF0vTEQv}1ebn{ReTh^vNV4EkkNNdcNoicssp(?LdO)nYu>aVp7=VHRd"
-    "E9;?A5%lJb*O8JAyXe22>7KR)T((WzE@g;!xr%Cq+s1a)>(liYr=teh7!uY%&^SP<}xa9Y1p"
-    "HT7-tA`6XV#Ili#p=SJ4_!bZQT*S)QxFkxe|-soba7#v9^|(+qBLObbkCu&5&O|tmj*0mUQi"
-    "eA`h4hFh1R<7f=!25TVq(Z7DpB7O#XhkwMF@%IvG#8j6pi#7d`dlU6wKy#exF#z8~as4u6W3"
-    "qn%?eJ)LV*kWNKvSmt;`(|A-YKP7&69!qvp14#FNQ&R^d)XfiS5MfngMUiE{seHn-YU%#3PC"
-    "e?d)dS=;LU;_d=TVj1MbWFuublU|EY*<!I6f}#momb#UzR5_ntsW!%q4Y0t8zvvPPKkE6H!D"
-    "SLICPl>H>zoF40X>pHKdk2f9Z<fmm?ff{gLQ;RVj=TETpfWhC(W$9wt(`PYN3_Z%N?=XplwK"
-    "&fCS_NZdlW(cH@4_E5;Jh~&t3mz8*IvMoy0|{;ba~T9JDmJ9)SgL^f0cXAH+k+*m`nlD;>h*"
-    "l1mmcA0-6xR$9=x_MU?b!1p|UM*8g~tLt*cLA?EOK|zE`es9V(P-8*XeUMZ}UM88Xh>`e#XJ"
-    "n-j>Z{g-||AcolAw;=xG9z3#Mm(&=~)9`>GjI5zGvyUl;lxBawYx#!&?e0|a*!n#N;)eEX?d"
-    "<UL8$~<zqLU=<z3L3N`51TNm?TY-4UAz4vz52QyK7X-O8%y^xU?^BxNcUdhQ%ekST|O=eGsY"
-    "5J?0b9nz=(a*P$_Brj|C3ac9H3>J@5aA!yETu<w2XZmR6B"
-)
-colours = zlib.decompress(base64.b85decode(PAINTED)).hex()  # 256 a creature
-painted = torch.tensor([int(colour, 16) for colour in colours])
-show_images(to_rgb(painted.view(12, 1, 16, 16)), columns=6)
+strip = np.array(Image.open(shipped("samples/painted_creatures.png")))
+painted = torch.tensor(strip).long().view(16, 12, 16).transpose(0, 1)
+show_images(to_rgb(painted[:, None]), columns=6)
 
 # %% [markdown]
 # ## Setup
@@ -151,8 +136,8 @@ assert table.mean() < of_left - 0.3, "and not the same thing"
 
 # %%
 from course_lib.check import assert_causal, assert_close
-from course_lib.models.pixel_rnn import RasterLSTM
-from course_lib.pixels import PixelConfig
+from course_lib.models.pixel.recurrent import RasterLSTM
+from course_lib.models.pixel.model import PixelConfig
 
 
 def raster_loop(model, x):  # (B, V, C, H, W)
@@ -290,7 +275,7 @@ def show_completions(model, x, share):  # whole, given, four completions
 
 
 # %%
-from course_lib.explore import explore
+from course_lib.show.explore import explore
 
 
 def show_raster(covered):
@@ -384,7 +369,7 @@ print(f"left counts {ratio:.0f} times as much as above")
 assert ratio > 5
 
 # %%
-from course_lib.plots import show_fields
+from course_lib.show.plots import show_fields
 
 
 def show_look(row, column):
@@ -454,7 +439,7 @@ class MaskedConv2d(nn.Conv2d):
 
 
 # %%
-from course_lib.typeset import show_table, side_by_side
+from course_lib.show.typeset import show_table, side_by_side
 
 
 def mask_table(kind):
@@ -479,10 +464,10 @@ side_by_side({f"mask {kind}": mask_table(kind) for kind in "AB"})
 
 
 # %%
-from course_lib.diagonals import FORGET_BIAS
+from course_lib.fast.diagonals import FORGET_BIAS
 
 
-# %% tags=["twin:course_lib.diagonals.lstm"]
+# %% tags=["twin:course_lib.fast.diagonals.lstm"]
 def lstm(
     gates: torch.Tensor, cell: torch.Tensor, dim: int = 1
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -522,7 +507,7 @@ def grid_loop(model, x):  # features (B, F, H, W), one layer -> (B, F, H, W)
 # output is not zero.
 
 # %%
-from course_lib.models.pixel_rnn import GridLSTM
+from course_lib.models.pixel.recurrent import GridLSTM
 
 import matplotlib.pyplot as plt
 
@@ -631,7 +616,11 @@ assert min(slow) > 3 * min(fast)
 # even its latest pixel is one row above.
 
 # %%
-from course_lib.models.pixel_rnn import DiagonalBiLSTM, DiagonalLayer, RowLSTM
+from course_lib.models.pixel.recurrent import (
+    DiagonalBiLSTM,
+    DiagonalLayer,
+    RowLSTM,
+)
 
 
 def diagonal_loop(layer, x, shift=1):  # (B, F, H, W) -> (B, F, H, W)
@@ -712,7 +701,7 @@ show_fields(fields, at=at)
 # further it sees. How far?
 
 # %%
-from course_lib.models.pixel_cnn import GatedPixelCNN, PixelCNN
+from course_lib.models.pixel.convolutional import GatedPixelCNN, PixelCNN
 
 at, fields = (12, 4), {}
 for blocks in (1, 4, 12):
@@ -746,7 +735,7 @@ def gate(x: torch.Tensor) -> torch.Tensor:
     return what.tanh() * how_much.sigmoid()
 
 
-# %% tags=["twin:course_lib.models.pixel_cnn.GatedBlock"]
+# %% tags=["twin:course_lib.models.pixel.convolutional.GatedBlock"]
 class GatedBlock(nn.Module):
     def __init__(self, features):
         super().__init__()
@@ -814,7 +803,7 @@ for name, model in models.items():
 show_table(["", "weights", "bits/pixel", "a step", "a sample"], rows)
 
 # %%
-from course_lib.plots import show_curves
+from course_lib.show.plots import show_curves
 
 
 def smooth(loss):  # nats an image -> bits/pixel, means of 20 steps
@@ -1039,7 +1028,7 @@ show_curves({"valid": (at, curve)}, xlabel="step", ylabel="nats an image")
 # the autoencoder's draws?
 
 # %%
-from course_lib.judge import DigitJudge
+from course_lib.measure.judge import DigitJudge
 
 pairs = [load_digits(part, device) for part in ("train", "valid")]
 judge = DigitJudge(*pairs, generator=generator)

@@ -1,10 +1,8 @@
-"""Sound as numbers: 256 levels and back, files, something to listen to, and how much louder it is than its noise.
+"""Sound as numbers: 256 levels and back, and files of it.
 
 A waveform is a tensor (T,) of floats in [-1, 1], `rate` samples a second.
 """
 
-import base64
-import html
 import io
 import math
 import wave
@@ -12,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from .expect import expect_count, expect_levels, expect_tensor
+from ..expect import expect_count, expect_levels, expect_tensor
 
 _FORMATS = {"2": "ADPCM", "3": "floating point", "6": "A-law", "7": "mu-law", "17": "ADPCM", "85": "MP3"}
 _CONVERT = "`ffmpeg -i old.wav -c:a pcm_s16le -ac 1 -ar {} new.wav` makes a file that can be read"
@@ -102,54 +100,6 @@ def _from_pcm(frames, width):
         padded[:, 1:] = torch.frombuffer(frames, dtype=torch.uint8).view(-1, 3)
         return (padded.view(torch.int32)[:, 0].double() / 2**31).float()
     return (torch.frombuffer(frames, dtype=torch.int32).double() / 2**31).float()
-
-
-def sound(x: torch.Tensor, rate: int = 8000):
-    """Make a waveform (T,) in [-1, 1] an `IPython.display.Audio`, to listen to in a notebook or on a page.
-
-    Its `data` are the bytes of a WAV file, 16-bit PCM, self-contained. Nothing is normalised: of two clips, the
-    quieter one sounds quieter. Raises TypeError for what is no float tensor, ValueError for samples outside [-1, 1] or
-    not finite, no samples, more than one channel and a rate that is none.
-    """
-    from IPython.display import Audio  # here, so that who only trains needs no IPython
-
-    expect_waveform("x", x)
-    expect_count("rate", rate)
-    pcm = (x.detach().to("cpu", torch.float64) * 2**15).round().clamp(max=2**15 - 1).to(torch.int16)
-    file = io.BytesIO()
-    with wave.open(file, "wb") as written:
-        written.setnchannels(1), written.setsampwidth(2), written.setframerate(rate)
-        written.writeframes(pcm.numpy().astype("<i2").tobytes())
-    return Audio(data=file.getvalue())
-
-
-def show_sounds(waves: dict[str, torch.Tensor], rate: int = 8000):
-    """Players of several waveforms {title: (T,)} below each other, to compare by ear: HTML. Raises as `sound` does."""
-    from IPython.display import HTML
-
-    rows = []
-    for title, x in waves.items():
-        words, data = html.escape(title), base64.b64encode(sound(x, rate).data).decode()
-        player = f'<audio controls preload="metadata" aria-label="{words}" src="data:audio/wav;base64,{data}"></audio>'
-        rows.append(f'<figure style="margin: 0 0 0.5rem"><figcaption>{words}</figcaption>{player}</figure>')
-    return HTML("".join(rows))
-
-
-def snr(clean: torch.Tensor, noisy: torch.Tensor) -> float:
-    """Compare two waveforms (T,): the signal-to-noise ratio in dB, 10 log10(Σ clean² / Σ (noisy - clean)²).
-
-    It is inf where the two are equal. `noisy` may leave [-1, 1]. Raises TypeError and ValueError as `sound`, and
-    ValueError for different lengths and a `clean` that is silence.
-    """
-    expect_waveform("clean", clean)
-    expect_waveform("noisy", noisy, loudest=math.inf)
-    if clean.shape != noisy.shape:
-        raise ValueError(f"noisy: expected the {len(clean)} samples of clean, got {len(noisy)}; cut the longer one")
-    signal = clean.double().square().sum().item()
-    noise = (noisy.double() - clean.double()).square().sum().item()
-    if signal == 0:
-        raise ValueError("clean: silence has no signal-to-noise ratio; give a clip with sound in it")
-    return 10 * math.log10(signal / noise) if noise else math.inf
 
 
 def expect_waveform(name: str, x: torch.Tensor, *, any_shape: bool = False, loudest: float = 1.0) -> None:

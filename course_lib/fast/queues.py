@@ -9,8 +9,8 @@ from functools import cache
 import torch
 import torch.nn.functional as F
 
-from .decode import COLDEST, apply_temperature, invert_cdf
-from .layers import gate
+from ..decode import COLDEST, apply_temperature, invert_cdf
+from ..layers import gate
 
 BLOCK = 800  # steps between two looks up from the loop: a few hundredths of a second, so that Ctrl-C is heard
 WORTH_A_CORE = 8  # sounds; with fewer, two cores wait more for each other than they help
@@ -127,7 +127,7 @@ def _packed(model, temperature):
 def _loop():
     """The compiled loop, or None where numba is missing, which is said once."""
     try:
-        from .queues_compiled import run
+        from .compiled_loop import run
     except ImportError:
         warnings.warn(SLOWER, RuntimeWarning, stacklevel=5)  # over `sample` and its no_grad, to who called it
         return None

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from .audio import expect_waveform
+from ..data.waveforms import expect_waveform
 
 _WINDOW, _HOP = 0.030, 0.010  # seconds; three periods of a low voice, within which a mouth hardly moves
 _PRE_EMPHASIS = 0.97  # takes out that a voice has less and less of high frequencies, which is no resonance
@@ -85,3 +85,20 @@ def _companion(a):
 
 def _floats(x):
     return x.detach().to("cpu", torch.float64)
+
+
+def snr(clean: torch.Tensor, noisy: torch.Tensor) -> float:
+    """Compare two waveforms (T,): the signal-to-noise ratio in dB, 10 log10(Σ clean² / Σ (noisy - clean)²).
+
+    It is inf where the two are equal. `noisy` may leave [-1, 1]. Raises TypeError and ValueError as `sound`, and
+    ValueError for different lengths and a `clean` that is silence.
+    """
+    expect_waveform("clean", clean)
+    expect_waveform("noisy", noisy, loudest=math.inf)
+    if clean.shape != noisy.shape:
+        raise ValueError(f"noisy: expected the {len(clean)} samples of clean, got {len(noisy)}; cut the longer one")
+    signal = clean.double().square().sum().item()
+    noise = (noisy.double() - clean.double()).square().sum().item()
+    if signal == 0:
+        raise ValueError("clean: silence has no signal-to-noise ratio; give a clip with sound in it")
+    return 10 * math.log10(signal / noise) if noise else math.inf

@@ -17,10 +17,10 @@
 import torch
 from course_lib.data import load_digits
 from course_lib.device import make_generator, pick_device
-from course_lib.judge import DigitJudge
+from course_lib.measure.judge import DigitJudge
 from course_lib.models.autoencoder import Autoencoder, AutoencoderConfig
 from course_lib.models.vae import VAE, VAEConfig
-from course_lib.plots import show_images
+from course_lib.show.plots import show_images
 from course_lib.prob import categorical_log_prob
 from course_lib.train import fit
 
@@ -68,7 +68,7 @@ generator = make_generator(seed, device)
 
 # %%
 from course_lib.data import load_digits, load_plane
-from course_lib.judge import DigitJudge
+from course_lib.measure.judge import DigitJudge
 
 x_train, y_train = load_digits("train", device=device)
 x_valid, y_valid = load_digits("valid", device=device)
@@ -88,7 +88,7 @@ reality = judge.invalid_share(x_test)
 
 # %%
 from course_lib.models.autoencoder import Autoencoder, AutoencoderConfig
-from course_lib.plots import show_images
+from course_lib.show.plots import show_images
 from course_lib.train import fit
 
 
@@ -154,7 +154,7 @@ for share in (refused, half_way):
 # Walk from one digit to another and see the ditch close:
 
 # %%
-from course_lib.explore import explore
+from course_lib.show.explore import explore
 
 one_of_each = [int((y_test == digit).nonzero()[0, 0]) for digit in range(10)]
 
@@ -201,7 +201,7 @@ noise = torch.randn(600, 2, 1, generator=dice, dtype=torch.float64)
 points = mean[k] + (root[k] @ noise)[..., 0]  # draw
 
 # %%
-from course_lib.plots import show_plane
+from course_lib.show.plots import show_plane
 
 show_plane(points, shares=F.one_hot(k, 3).double(), title="drawn, k known")
 
@@ -344,7 +344,7 @@ explore(
 
 # %%
 from course_lib.check import assert_close
-from course_lib.models.gmm import GaussianMixture
+from course_lib.models.gaussian_mixture import GaussianMixture
 
 mixture = GaussianMixture(3)
 history = mixture.fit(
@@ -438,7 +438,7 @@ show_plane(few, ellipses=(m.mean, m.covariance_), title="least width 0.0001")
 # shared out over the N points.
 
 # %%
-from course_lib.plots import show_curves
+from course_lib.show.plots import show_curves
 
 spiral = load_plane("spiral")
 known, unknown = draw_points(spiral, 1000), draw_points(spiral, 5000)
@@ -839,7 +839,7 @@ assert abs(gaps[1]) < 1e-9, "with the true posterior it touches"
 
 # %%
 import numpy as np
-from course_lib.plots import show_code_plane
+from course_lib.show.plots import show_code_plane
 
 plane, _ = train(x_train, latent=2)
 with torch.no_grad():
@@ -937,7 +937,7 @@ leashed = {b: train(x_train, kl_weight=b, steps=500)[0] for b in betas}
 found = {b: measures(m) for b, m in leashed.items()}
 
 # %%
-from course_lib.typeset import show_table
+from course_lib.show.typeset import show_table
 
 names = ["β", "−ELBO", "KL", "active", "knows", "refused", "digits"]
 formats = ["{:.1f}", "{:.1f}", "{}", "{:.1f}", "{:.1%}", "{:.1f}"]

@@ -1,0 +1,1 @@
+"""The six models that paint an image pixel by pixel: `model` is what they share."""
