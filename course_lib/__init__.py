@@ -7,7 +7,7 @@ Floors, from the ground up; an import only points down, or stays in its room:
 2  `data`                                   what the models learn from: `load_*`, one file a data set
 2  `fast`                                   what the chapters show simply, done fast
 3  `models`                                 one file a family: a config and the model
-4  `train`                                  `fit`
+4  `train`                                  `fit`, and the `Session` below it
 4  `measure`                                what a draw is worth
 4  `show`                                   arrays in; figures, texts, sounds and sliders out
 5  `check`                                  assertions with messages for students

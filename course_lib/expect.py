@@ -14,6 +14,19 @@ def expect_floats(name: str, x: torch.Tensor, shape: tuple) -> None:
     _expect_shape(name, x, shape)
 
 
+def expect_losses(name: str, loss: torch.Tensor, size: int | None) -> None:
+    """`loss` must be (B,), one number for each observation of a batch of `size`, if that is known.
+
+    Raises TypeError for what is no tensor, ValueError for another shape, a mean among them.
+    """
+    expect_tensor(name, loss)
+    if loss.ndim != 1 or len(loss) == 0 or size not in (None, len(loss)):
+        raise ValueError(
+            f"{name}: expected shape ({'B' if size is None else size},), the nats of each observation, got "
+            f"{tuple(loss.shape)}; sum over all other axes, and leave the mean over the batch to `fit`"
+        )
+
+
 def expect_levels(name: str, x: torch.Tensor, shape: tuple, levels: int) -> None:
     """`x` must hold integer levels 0 … `levels` − 1 (dtype long) in `shape`, as in `expect_floats`.
 
