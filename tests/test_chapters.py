@@ -60,7 +60,7 @@ def test_claims_hold_for_other_seeds_and_sliders_at_every_position(source, seed,
 
 def made_up(name, length=None):
     """A corpus like the real one of that name, which CI has not got: quatrains, words of 3 to 11, or windows."""
-    poems = PoemGrammar().sample(400, make_generator(0))
+    poems = PoemGrammar().sample(400, generator=make_generator(0))
     if name == "names":
         poems = [poem[: 3 + n % 9] for n, poem in enumerate(poems)]
     if length:

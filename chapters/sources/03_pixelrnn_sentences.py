@@ -77,7 +77,8 @@ exact = source not in real
 line = 5 if source in ("poems", "tang") else None  # characters in a line
 if exact:
     language = PoemGrammar()
-    train, test = (language.sample(n, generator) for n in (60_000, 2000))
+    train = language.sample(60_000, generator=generator)
+    test = language.sample(2000, generator=generator)
     vocabulary = Vocabulary(language.characters)
 else:
     corpus = real[source]()
@@ -855,7 +856,7 @@ explore(
 picture = None  # a longer kind of real text is not at hand
 if exact:
     longer = PoemGrammar(lines=16)
-    poems = longer.sample(200, generator)
+    poems = longer.sample(200, generator=generator)
     x_long = vocabulary.encode_all(poems).to(device)
     with torch.no_grad():
         logits = model(x_long).flatten(0, 1)

@@ -51,7 +51,7 @@ generator = make_generator(seed, device)
 # %%
 from course_lib.data import load_sprites
 
-sprites = load_sprites(4500, make_generator(seed))
+sprites = load_sprites(4500, generator=make_generator(seed))
 x_train, x_test = sprites[:4000], sprites[4000:]
 N, C, H, W = x_train.shape
 V = 16  # colours
@@ -936,7 +936,8 @@ show_table(["mask A: to predict", "sees R", "sees G", "sees B"], rows)
 # %%
 from course_lib.data.sprites import PALETTE, RGB_LEVELS
 
-rgb = load_sprites(4500, make_generator(seed), colour="rgb")  # the same
+same = make_generator(seed)  # and so the same creatures
+rgb = load_sprites(4500, generator=same, colour="rgb")
 in_rgb, _ = train(GatedPixelCNN, rgb[:4000], levels=RGB_LEVELS)
 with torch.no_grad():
     x = rgb[4000:].to(device)

@@ -72,8 +72,8 @@ from course_lib.data.voices import PHONES, SPEAKERS, VOWELS
 source = "voices"  # or "spoken digits": real ones, downloaded once
 exact = source == "voices"
 if exact:
-    clips = load_words(500, make_generator(seed))
-    test = load_words(60, make_generator(seed + 1000))
+    clips = load_words(500, generator=make_generator(seed))
+    test = load_words(60, generator=make_generator(seed + 1000))
     names = PHONES
 else:
     clips, test = map(load_spoken_digits, ("train", "test"))
@@ -117,7 +117,7 @@ show_spectrograms({"the same word": clips.x[0]}, rate, **small)
 from course_lib.data.voices import speak
 
 ADAM, word = 1, "samito"
-stock = load_words(240, make_generator(seed + 2000))
+stock = load_words(240, generator=make_generator(seed + 2000))
 stock = stock[stock.speaker == ADAM]
 
 
@@ -540,7 +540,8 @@ def windows(clips):  # pieces of `window` frames, those without a sound left out
 
 data = windows(clips)
 if exact:  # and long vowels, so that it learns to hold one
-    vowels = windows(load_vowels(400, make_generator(seed + 4000), frames=60))
+    chance = make_generator(seed + 4000)
+    vowels = windows(load_vowels(400, generator=chance, frames=60))
     data = tuple(torch.cat(both) for both in zip(data, vowels, strict=True))
 model = WaveNet(config, generator=generator).to(device)
 settings = {
@@ -828,8 +829,8 @@ def measure(clips):  # (n, 2): log F1 and F2
 
 
 if exact:
-    real = load_vowels(400, make_generator(seed + 5000))
-    asked = load_vowels(150, make_generator(seed + 6000))
+    real = load_vowels(400, generator=make_generator(seed + 5000))
+    asked = load_vowels(150, generator=make_generator(seed + 6000))
     vowel_draws = say(model, asked, generator)
     kind = lambda clips: clips.speaker * 5 + clips.label[:, 20] - 1
     at, drawn_at = measure(real), measure(vowel_draws)
@@ -847,7 +848,7 @@ def inside(at, kind):  # within the ellipse that holds 95 % of a Gaussian?
 
 # %%
 if exact:
-    more = load_vowels(100, make_generator(seed + 7000))
+    more = load_vowels(100, generator=make_generator(seed + 7000))
     at, k = measure(more), kind(more)
     shares = {
         "said": inside(at, k),
@@ -1026,13 +1027,14 @@ assert 0.45 < closed < 0.55
 from course_lib.data import load_notes
 from course_lib.data.voices import NOTES
 
-notes = load_notes(400, make_generator(seed + 10), frames=48)  # of 0.48 s
+# 0.48 s each
+notes = load_notes(400, generator=make_generator(seed + 10), frames=48)
 band = dataclasses.replace(
     config, local_features=len(NOTES), layers=8, stacks=1
 )
 music = WaveNet(band, generator=generator).to(device)
 fit(music, windows(notes), steps=350, schedule="cosine", **settings)
-asked = load_notes(60, make_generator(seed + 11), frames=48)
+asked = load_notes(60, generator=make_generator(seed + 11), frames=48)
 drawn_notes = say(music, asked, generator)
 
 
