@@ -157,11 +157,11 @@ def encode(x):  # (B, 1, 8, 8) -> (B, 2)
 
 
 # %%
-from course_lib.show.plots import show_code_plane
+from course_lib.show.planes import show_codes
 
 with torch.no_grad():
     z = encode(x_train)
-show_code_plane(z, y_train)
+show_codes(z, y_train)
 
 # %% [markdown]
 # Every dot is an image, at the place where the untrained encoder puts it. Already some colours keep together:
@@ -302,6 +302,7 @@ show_images(torch.cat([x_test[:10], rebuilt[:10], x_test[10:20], rebuilt[10:]]))
 
 # %%
 import numpy as np
+from course_lib.show.planes import show_decoded
 
 with torch.no_grad():
     z_train = model.encoder(x_train)
@@ -312,8 +313,7 @@ low, high = np.quantile(z_train.cpu(), [0.01, 0.99], axis=0).tolist()
 def show_digit_at(z1, z2):
     with torch.no_grad():
         logits = model.decoder(torch.tensor([[z1, z2]], device=device))
-    plane = {"mark": (z1, z2), "image": picture(logits)[0, 0]}
-    return show_code_plane(z_train, y_train, title="decoded there", **plane)
+    return show_decoded(z_train, y_train, picture(logits)[0, 0], at=(z1, z2))
 
 
 show_digit_at(low[0], high[1])

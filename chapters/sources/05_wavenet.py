@@ -19,7 +19,7 @@ from course_lib.data.shipped import shipped
 from course_lib.data.waveforms import read_wav
 from course_lib.show.sounds import show_sounds
 from course_lib.show.plots import DIGIT_COLOURS, show_curves
-from course_lib.show.plots import show_spectrograms, show_waves
+from course_lib.show.waves import show_spectrograms, show_waves
 
 drawn = read_wav(shipped("samples/spoken_digits.wav"))
 show_sounds({"zero to nine, drawn by a WaveNet": drawn})

@@ -201,9 +201,9 @@ noise = torch.randn(600, 2, 1, generator=dice, dtype=torch.float64)
 points = mean[k] + (root[k] @ noise)[..., 0]  # draw
 
 # %%
-from course_lib.show.plots import show_plane
+from course_lib.show.planes import show_points
 
-show_plane(points, shares=F.one_hot(k, 3).double(), title="drawn, k known")
+show_points(points, shares=F.one_hot(k, 3).double(), title="drawn, k known")
 
 # %% [markdown]
 # Many observations, few numbers: 600 points, and a model of 17 (two free weights, six for the means, nine for the
@@ -306,24 +306,18 @@ assert gap[1::2].max() < 1e-9, "after an E step it touches"
 assert gap[2:20:2].min() > 1e-4, "after an M step it does not"
 
 # %%
+from course_lib.show.planes import show_em_step
+
 steps_shown = range(27)
+climb = {"log-likelihood": above[:27], "bound": below[:27]}
 
 
 def show_em(half_step):
     q, (_, mean, covariance_) = record[half_step]
+    few = slice(300)  # half of the points are enough to see
     what = ["M: parameters", "E: responsibilities"][half_step % 2]
-    xs = range(len(steps_shown))
-    ys = {"log-likelihood": above, "bound": below}
-    return show_plane(
-        points[:300],  # half is enough to see
-        shares=q[:300],
-        ellipses=(mean, covariance_),
-        title=what if half_step else "start",
-        curves={name: (xs, y[: len(xs)]) for name, y in ys.items()},
-        at=half_step,
-        xlabel="half steps",
-        ylabel="nats per point",
-    )
+    at = {"half_step": half_step, "title": what if half_step else "start"}
+    return show_em_step(points[few], q[few], (mean, covariance_), climb, **at)
 
 
 explore(
@@ -395,7 +389,7 @@ assert ends["k-means++"].median() < ends["points"].median() - 0.05
 assert likeliest < ends["k-means++"].median()
 worst = fits[ends["k-means++"].argmax()]
 title = "the worst of twenty"
-show_plane(crowd, ellipses=(worst.mean, worst.covariance_), title=title)
+show_points(crowd, ellipses=(worst.mean, worst.covariance_), title=title)
 
 # %% [markdown]
 # The starts that lie apart end nearer to the truth (these are nats per *new* point, so that a low number is not
@@ -422,7 +416,7 @@ seen = [these for these, _ in nats.values()]
 assert seen == sorted(seen, reverse=True), "ever likelier"
 for width in (0.01, 0.0001):
     assert nats[width][1] > nats[0.3][1] + 3, "and far worse on new ones"
-show_plane(few, ellipses=(m.mean, m.covariance_), title="least width 0.0001")
+show_points(few, ellipses=(m.mean, m.covariance_), title="least width 0.0001")
 
 # %% [markdown]
 # The narrower a component may get, the better it looks on its own points. On new ones it soon costs several times
@@ -469,12 +463,15 @@ show_curves(
 
 
 # %%
+from course_lib.show.planes import show_density
+
+
 def show_mixture(K):
     m = mixtures[K]
     nats = -m.log_prob(unknown).mean().item()
     ellipses = m.mean, m.covariance_
     title = f"held-out {nats:.2f} nats (truth {spiral_nats:.2f})"
-    return show_plane(ellipses=ellipses, log_prob=m.log_prob, title=title)
+    return show_density(m.log_prob, ellipses=ellipses, title=title)
 
 
 explore(
@@ -514,7 +511,7 @@ def arc_mixture(K):
 
 
 def show_arc(K):
-    return show_plane(log_prob=arc_mixture(K).log_prob, title=f"{K} labels z")
+    return show_density(arc_mixture(K).log_prob, title=f"{K} labels z")
 
 
 explore(
@@ -839,7 +836,7 @@ assert abs(gaps[1]) < 1e-9, "with the true posterior it touches"
 
 # %%
 import numpy as np
-from course_lib.show.plots import show_code_plane
+from course_lib.show.planes import show_decoded
 
 plane, _ = train(x_train, latent=2)
 with torch.no_grad():
@@ -849,8 +846,7 @@ with torch.no_grad():
 def show_digit_at(z1, z2):
     code = torch.tensor([[z1, z2]], device=device)
     image = plane.observe(code)[0, 0]
-    drawn = {"mark": (z1, z2), "image": image, "title": "decoded there"}
-    return show_code_plane(z_plane, y_train, **drawn)
+    return show_decoded(z_plane, y_train, image, at=(z1, z2))
 
 
 explore(
