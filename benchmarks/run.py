@@ -203,7 +203,7 @@ def _plainly(model, n, pixels=28):
     model(x)
     start = time.perf_counter()
     for j in range(pixels):
-        x[:, 0, 0, j] = draw(model(x)[:, :, 0, 0, j].cpu(), generator=generator).to(x.device)
+        x[:, 0, 0, j] = draw(model(x)[:, 0, 0, j].cpu(), generator=generator).to(x.device)
     return (time.perf_counter() - start) * c.height * c.width / pixels
 
 

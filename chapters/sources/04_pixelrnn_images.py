@@ -80,7 +80,7 @@ print(*(" ".join(f"{c:x}" for c in row) for row in x_train[0, 0]), sep="\n")
 # |---|---|---|
 # | $x$ | `x` | (B, C, H, W), colours 0 … V−1; here C = 1 |
 # | $x_{ij}$ | `x[:, :, i, j]` | (B, C) |
-# | $\log p(\cdot \mid \text{before})$, up to a constant | `logits[..., i, j]` | (B, V, C) |
+# | $\log p(\cdot \mid \text{before})$, up to a constant | `logits[:, :, i, j]` | (B, C, V) |
 # | $\log p(x)$ | `log_prob` | (B,), nats |
 #
 # The equation does not care how the pixels lie. Images do.
@@ -140,7 +140,7 @@ from course_lib.models.pixel.recurrent import RasterLSTM
 from course_lib.models.pixel.model import PixelConfig
 
 
-def raster_loop(model, x):  # (B, V, C, H, W)
+def raster_loop(model, x):  # (B, C, H, W, V)
     words = model.words(x)  # (B, V, H, W)
     previous, state, h = torch.zeros_like(words[..., 0, 0]), None, []
     for i, j in product(range(x.shape[2]), range(x.shape[3])):
@@ -174,7 +174,7 @@ def paint(model, n, generator):  # the simple way
     x = x.to(device)
     for i, j in product(range(c.height), range(c.width)):
         for k in range(c.channels):
-            logits = model(x)[:, :, k, i, j]
+            logits = model(x)[:, k, i, j]  # (B, V)
             x[:, k, i, j] = draw(logits, generator=generator)
     return x
 
@@ -309,6 +309,7 @@ explore(
 @torch.no_grad()
 def bits_each(model, x):  # (B, H, W) bits for each pixel
     logits = model(x.to(device))
+    logits = logits.movedim(-1, 1)  # where torch wants the levels
     nats = F.cross_entropy(logits, x.to(device), reduction="none")
     return (nats.sum(1) / math.log(2)).cpu()
 
@@ -347,8 +348,8 @@ assert abs(edges["RasterLSTM"][1] - edges["table"][1]) < 0.2
 def looks(model, x, i, j):  # (H, W): how strongly pixel (i, j) depends on each
     words = model.words(x.to(device)).requires_grad_()
     logits = model.head(model.context(words), words.detach())
-    log_p = logits.log_softmax(1)[..., i, j]  # (B, V, C)
-    price = log_p.gather(1, x[:, None, :, i, j].to(device)).sum()
+    log_p = logits.log_softmax(-1)[:, :, i, j]  # (B, C, V)
+    price = log_p.gather(-1, x[:, :, i, j, None].to(device)).sum()
     (gradient,) = torch.autograd.grad(price, words)
     return gradient.norm(dim=1).mean(0).cpu()
 
@@ -411,29 +412,40 @@ assert field[i, j - 1] > 5 * field[i - 1, j]
 
 # %% tags=["twin:course_lib.layers.MaskedConv2d"]
 class MaskedConv2d(nn.Conv2d):
-    def __init__(self, wide_in, wide_out, kernel_size, mask_type, colours=1):
+    def __init__(
+        self, in_channels, out_channels, kernel_size, mask_type, colours=1
+    ):
         one = isinstance(kernel_size, int)
         rows, columns = (kernel_size, kernel_size) if one else kernel_size
         i, j = rows // 2, columns // 2  # the middle
         odd = rows % 2 and columns % 2  # or there is none
-        split = wide_in % colours == wide_out % colours == 0
+        split = in_channels % colours == out_channels % colours == 0
         if not odd or not split or mask_type not in ("A", "B"):
             raise ValueError(
                 "expected odd kernel sizes, mask 'A' or 'B', and widths "
                 f"that {colours} colours divide, got {rows} × {columns}, "
-                f"{mask_type!r}, {wide_in} and {wide_out}"
+                f"{mask_type!r}, {in_channels} and {out_channels}"
             )
-        super().__init__(wide_in, wide_out, (rows, columns), padding=(i, j))
-        groups = colours, wide_out // colours, colours, wide_in // colours
+        super().__init__(
+            in_channels, out_channels, (rows, columns), padding=(i, j)
+        )
+        groups = (
+            colours,
+            out_channels // colours,
+            colours,
+            in_channels // colours,
+        )
         mask = torch.zeros(*groups, rows, columns)
         mask[..., :i, :] = 1  # the rows above
         mask[..., i, :j] = 1  # to the left
         for k in range(colours):  # the pixel itself: the colours before this
             mask[k, :, : k + (mask_type == "B"), :, i, j] = 1
-        mask = mask.flatten(2, 3).flatten(0, 1)  # (wide_out, wide_in, …)
+        mask = mask.flatten(2, 3).flatten(
+            0, 1
+        )  # (out_channels, in_channels, …)
         self.register_buffer("mask", mask, persistent=False)
 
-    def forward(self, x):  # (B, wide_in, H, W) -> (B, wide_out, H, W)
+    def forward(self, x):  # (B, in_channels, H, W) -> (B, out_channels, H, W)
         weight = self.weight * self.mask
         return F.conv2d(x, weight, self.bias, padding=self.padding)
 
@@ -460,7 +472,7 @@ side_by_side({f"mask {kind}": mask_table(kind) for kind in "AB"})
 # into a cell of a **Grid LSTM** {cite:p}`kalchbrenner2015grid`, which passes information on along three dimensions: to the next
 # cell in its row, to the cell in the next row, and *through*, to the layer above it, where in the end the colour is chosen.
 # For each dimension there is one LSTM with a memory of its own, and each of the three reads all that arrives. This is a step of
-# an LSTM, written out; like chapter 3's, it begins with its keeping gate open, which is what `FORGET_BIAS` is for:
+# an LSTM, written out; like chapter 3's, it begins with its forget gate open, which is what `FORGET_BIAS` is for:
 
 
 # %%
@@ -471,9 +483,11 @@ from course_lib.fast.diagonals import FORGET_BIAS
 def lstm(
     gates: torch.Tensor, cell: torch.Tensor, dim: int = 1
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    keep, write, show, new = gates.chunk(4, dim)
-    cell = (keep + FORGET_BIAS).sigmoid() * cell + write.sigmoid() * new.tanh()
-    return show.sigmoid() * cell.tanh(), cell
+    forget, input, output, candidate = gates.chunk(4, dim)
+    cell = (
+        forget + FORGET_BIAS
+    ).sigmoid() * cell + input.sigmoid() * candidate.tanh()
+    return output.sigmoid() * cell.tanh(), cell
 
 
 # %%
@@ -941,7 +955,8 @@ rgb = load_sprites(4500, generator=same, colour="rgb")
 in_rgb, _ = train(GatedPixelCNN, rgb[:4000], levels=RGB_LEVELS)
 with torch.no_grad():
     x = rgb[4000:].to(device)
-    nats = F.cross_entropy(in_rgb(x), x, reduction="none").mean((0, 2, 3))
+    logits = in_rgb(x).movedim(-1, 1)
+    nats = F.cross_entropy(logits, x, reduction="none").mean((0, 2, 3))
 each = (nats / math.log(2)).tolist()
 print(f"red {each[0]:.2f}, green {each[1]:.2f}, blue {each[2]:.2f}")
 print(f"together {sum(each):.2f} bits/pixel (uniform 9)")

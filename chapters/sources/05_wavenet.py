@@ -341,8 +341,10 @@ explore(play_quantised, law=list(laws), bits=[4, 8])
 
 # %% tags=["twin:course_lib.layers.CausalConv1d"]
 class CausalConv1d(nn.Conv1d):
-    def __init__(self, wide_in, wide_out, kernel_size, dilation=1):
-        super().__init__(wide_in, wide_out, kernel_size, dilation=dilation)
+    def __init__(self, in_channels, out_channels, kernel_size, dilation=1):
+        super().__init__(
+            in_channels, out_channels, kernel_size, dilation=dilation
+        )
 
     def forward(self, x):
         past = (self.kernel_size[0] - 1) * self.dilation[0]
