@@ -142,8 +142,8 @@ class Elsewhere(torch.Generator):
         ({"generator": None}, TypeError, "generator: expected a torch.Generator, got NoneType; make_generator(seed)"),
         ({"generator": 0}, TypeError, "generator: expected a torch.Generator, got int; make_generator(seed) makes one"),
         ({"generator": Elsewhere()}, ValueError, "generator: expected one on the CPU, got one on cuda:0; make_gen"),
-        ({"colour": "grey"}, ValueError, "colour: expected 'palette' or 'rgb', got 'grey'"),
-        ({"colour": None}, ValueError, "colour: expected 'palette' or 'rgb', got None"),
+        ({"colour": "grey"}, ValueError, "colour: expected one of 'palette', 'rgb', got 'grey'"),
+        ({"colour": None}, ValueError, "colour: expected one of 'palette', 'rgb', got None"),
     ],
 )
 def test_what_cannot_be_drawn_is_told(change, error, says):

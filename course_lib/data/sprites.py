@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from ..expect import expect_count, expect_generator, expect_levels, expect_tensor
+from ..expect import expect_count, expect_generator, expect_levels, expect_one_of, expect_tensor
 from .sprite_drawing import SOURCE, Sketch
 
 PALETTE = torch.tensor(list(SOURCE["palette"].values()))  # (16, 3) levels of red, green, blue; the first is background
@@ -29,8 +29,7 @@ def load_sprites(n: int, generator: torch.Generator, colour: Literal["palette", 
     """
     expect_count("n", n)
     expect_generator(generator, on_cpu=True)
-    if colour not in ("palette", "rgb"):
-        raise ValueError(f"colour: expected 'palette' or 'rgb', got {colour!r}")
+    expect_one_of("colour", colour, ("palette", "rgb"))
     # A row of chances for each creature, drawn row by row, so that many creatures begin with those of a few.
     table = torch.rand(n, 64, dtype=torch.float64, generator=generator).numpy()
     blocks = np.split(table, range(_BLOCK, n, _BLOCK))

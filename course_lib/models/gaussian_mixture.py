@@ -9,7 +9,7 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from ..checkpoint import History
-from ..expect import expect_count, expect_floats
+from ..expect import expect_count, expect_floats, expect_one_of
 from ..fast import em
 
 BLOCK = 2**20  # numbers at once in an E step: they stay in the processor's cache
@@ -26,8 +26,7 @@ class GaussianMixtureConfig:
 
     def __post_init__(self):
         expect_count("n_components", self.n_components)
-        if self.covariance not in SHAPES:
-            raise ValueError(f"covariance: expected one of {', '.join(map(repr, SHAPES))}, got {self.covariance!r}")
+        expect_one_of("covariance", self.covariance, SHAPES)
 
 
 class GaussianMixture(nn.Module):
@@ -178,8 +177,8 @@ class GaussianMixture(nn.Module):
         expect_count("restarts", restarts)
         if not tolerance >= 0 or not 1e-4 <= floor < 1:
             raise ValueError(f"expected tolerance ≥ 0 and floor from 1e-4 to 1, got {tolerance} and {floor}")
-        if isinstance(init, str) and init not in STARTS:
-            raise ValueError(f"init: expected {', '.join(map(repr, STARTS))} or parameters, got {init!r}")
+        if isinstance(init, str):  # otherwise they are parameters
+            expect_one_of("init", init, STARTS)
         if not isinstance(init, str) and restarts > 1:
             raise ValueError("restarts: expected 1, for from the same parameters every start ends the same")
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..decode import draw
-from ..expect import expect_count, expect_floats, expect_levels
+from ..expect import expect_count, expect_floats, expect_levels, expect_one_of
 from ..layers import ResidualMLP, initialised_by
 from ..prob import bernoulli_log_prob, categorical_log_prob, gaussian_kl, gaussian_log_prob, log_mean_exp
 
@@ -38,8 +38,7 @@ class VAEConfig:
     classes: int = 0
 
     def __post_init__(self):
-        if self.likelihood not in LIKELIHOODS:
-            raise ValueError(f"likelihood: expected {', '.join(map(repr, LIKELIHOODS))}, got {self.likelihood!r}")
+        expect_one_of("likelihood", self.likelihood, LIKELIHOODS)
         if min(*self.shape, self.latent, self.features) < 1 or min(self.depth, self.tones, self.classes) < 0:
             raise ValueError(f"expected sizes ≥ 1, and depth, tones and classes ≥ 0, got {self}")
         if not 0 <= self.dropout < 1 or self.levels < 2:
