@@ -29,8 +29,8 @@ class MLP(nn.Sequential):
 
     def __init__(self, sizes: list[int]):
         layers = []
-        for wide_in, wide_out in pairwise(sizes):
-            layers += [nn.Linear(wide_in, wide_out), nn.SiLU()]
+        for in_features, out_features in pairwise(sizes):
+            layers += [nn.Linear(in_features, out_features), nn.SiLU()]
         super().__init__(*layers[:-1])  # the last layer's output is free to be any number
 
 
@@ -49,15 +49,15 @@ class Residual(nn.Module):
 
 
 class ResidualMLP(nn.Sequential):
-    """(B, wide_in) -> (B, wide_out) through `depth` hidden layers, all but the first residual; depth 0 is linear."""
+    """(B, in_features) -> (B, out_features) by `depth` hidden layers, all but the first residual; depth 0 is linear."""
 
-    def __init__(self, wide_in: int, features: int, depth: int, wide_out: int, dropout: float = 0.0):
+    def __init__(self, in_features: int, out_features: int, *, features: int, depth: int, dropout: float = 0.0):
         if depth == 0:
-            super().__init__(nn.Linear(wide_in, wide_out))
+            super().__init__(nn.Linear(in_features, out_features))
             return
-        first = [nn.Linear(wide_in, features), nn.SiLU(), nn.Dropout(dropout)]
+        first = [nn.Linear(in_features, features), nn.SiLU(), nn.Dropout(dropout)]
         more = [Residual(features, dropout) for _ in range(depth - 1)]
-        super().__init__(*first, *more, nn.Linear(features, wide_out))
+        super().__init__(*first, *more, nn.Linear(features, out_features))
 
 
 def gate(x: torch.Tensor) -> torch.Tensor:
