@@ -36,7 +36,7 @@ with torch.no_grad():
     low, high = z.min(0).values, z.max(0).values
     anywhere = torch.rand(20, 16, device=device, generator=generator)
     drawn = low + (high - low) * anywhere
-    images = teaser.decoder(torch.cat([z[:10], drawn])).argmax(1)
+    images = teaser.decoder(torch.cat([z[:10], drawn])).argmax(-1)
 judge = DigitJudge(
     (x, y), load_digits("valid", device=device), generator=generator
 )
@@ -114,7 +114,7 @@ show_images(x_train[:20])
 # |---|---|---|
 # | $x$ | `x` | (B, 1, 8, 8) |
 # | $z$ | `z` | (B, Z) |
-# | $\log p_i(v \mid z)$, up to a constant | `logits` | (B, 17, 1, 8, 8) |
+# | $\log p_i(v \mid z)$, up to a constant | `logits` | (B, 1, 8, 8, 17) |
 # | $\mathrm{nll}(x)$ | `nll` | (B,) |
 #
 # The pixels are independent *given the code*: all that one pixel can know of another, it knows through $z$. And this is
@@ -142,8 +142,9 @@ steps = 1000  # by then the curve is nearly flat
 from course_lib.layers import initialised_by
 
 
-def bent(wide_in, wide_out):  # two linear layers with a bend between them
-    first, last = nn.Linear(wide_in, features), nn.Linear(features, wide_out)
+def bent(in_features, out_features):  # two linear layers, a bend between
+    first = nn.Linear(in_features, features)
+    last = nn.Linear(features, out_features)
     return nn.Sequential(first, nn.SiLU(), last).to(device)
 
 
@@ -172,12 +173,12 @@ show_codes(z, y_train)
 
 
 # %%
-def decode(z):  # (B, 2) -> logits (B, 17, 1, 8, 8)
-    return decoder(z).view(-1, 17, 1, 8, 8)
+def decode(z):  # (B, 2) -> logits (B, 1, 8, 8, 17), the levels last
+    return decoder(z).view(-1, 17, 1, 8, 8).movedim(1, -1)
 
 
 def picture(logits):  # the most likely level of each pixel: (B, 1, 8, 8)
-    return logits.argmax(1)
+    return logits.argmax(-1)
 
 
 with torch.no_grad():
@@ -193,7 +194,8 @@ show_images(torch.cat([x_train[:10], untrained]))
 
 # %%
 def nll(logits, x):  # (B,) nats per image: 64 pixels, added up
-    return F.cross_entropy(logits, x, reduction="none").flatten(1).sum(1)
+    per_pixel = F.cross_entropy(logits.movedim(-1, 1), x, reduction="none")
+    return per_pixel.flatten(1).sum(1)
 
 
 with torch.no_grad():
@@ -202,9 +204,9 @@ with torch.no_grad():
 # how often was this pixel this dark? (1, 8, 8, 17), smoothed by half a count
 counts = F.one_hot(x_train, 17).sum(0) + 0.5
 log_share = (counts / counts.sum(-1, keepdim=True)).log()
-always_the_same = log_share.movedim(-1, 0).expand(447, -1, -1, -1, -1)
+always_the_same = log_share.expand(447, -1, -1, -1, -1)
 no_code = nll(always_the_same, x_test).mean().item()
-clueless = torch.zeros(447, 17, 1, 8, 8, device=device)
+clueless = torch.zeros(447, 1, 8, 8, 17, device=device)
 uniform = nll(clueless, x_test).mean().item()
 print(f"untrained        {before:6.1f} nats per image")
 print(f"uniform          {uniform:6.1f}   (64 ln 17)")
@@ -346,7 +348,7 @@ explore(
 
 
 # %% tags=["twin:course_lib.measure.judge.spoil"]
-def spoil(x, y, generator):
+def spoil(x, y, *, generator):
     N, chance = len(x), {"device": x.device, "generator": generator}
     ink = torch.randint(17, x.shape, **chance)
     strength = 0.3 + 0.7 * torch.rand(N, 1, 1, 1, **chance)
@@ -366,7 +368,7 @@ def spoil(x, y, generator):
 
 
 # %%
-show_images(spoil(x_test[:10], y_test[:10], generator))
+show_images(spoil(x_test[:10], y_test[:10], generator=generator))
 
 # %% [markdown]
 # One row for each way. (One shuffle in 24 puts every quarter back in its place, so the last row can never be all ruins.)
@@ -380,7 +382,7 @@ from course_lib.measure.judge import DigitJudge
 train_set, valid_set = (x_train, y_train), (x_valid, y_valid)
 judge = DigitJudge(train_set, valid_set, generator=generator)
 
-ruins = spoil(x_test, y_test, generator).chunk(4)
+ruins = spoil(x_test, y_test, generator=generator).chunk(4)
 noise = torch.randint(17, (1000, 1, 8, 8), **chance)
 order = torch.randperm(64, **chance)
 scattered = x_test.flatten(1)[:, order].view_as(x_test)
@@ -412,7 +414,7 @@ assert reality < 0.10 and min(refused.values()) > 0.80, "it can judge"
 
 
 # %%
-def draw_codes(z, n, generator):  # training codes (N, Z) -> {place: (n, Z)}
+def draw_codes(z, n, *, generator):  # training codes (N, Z) -> {place: (n, Z)}
     Z, chance = z.shape[1], {"device": device, "generator": generator}
     low, high, mean = z.min(0).values, z.max(0).values, z.mean(0)
     box = low + (high - low) * torch.rand(n, Z, **chance)
@@ -426,7 +428,7 @@ def draw_codes(z, n, generator):  # training codes (N, Z) -> {place: (n, Z)}
 @torch.no_grad()
 def invalid_shares(model, n=2000):
     codes = {"held-out": model.encoder(x_test)}
-    codes |= draw_codes(model.encoder(x_train), n, generator)
+    codes |= draw_codes(model.encoder(x_train), n, generator=generator)
     images = {place: picture(model.decoder(z)) for place, z in codes.items()}
     return {place: judge.invalid_share(images[place]) for place in images}
 
@@ -454,7 +456,7 @@ def verdicts(images):
     return [str(n) if n >= 0 else "none" for n in judge.label(images).tolist()]
 
 
-codes = draw_codes(z_train, 20, generator)["Gaussian"]
+codes = draw_codes(z_train, 20, generator=generator)["Gaussian"]
 with torch.no_grad():
     images = picture(model.decoder(codes))
 show_images(images, titles=verdicts(images))
@@ -526,7 +528,7 @@ away = {place: [] for place in ("held-out", "Gaussian", "box", "far")}
 for Z in models:
     with torch.no_grad():
         z, z_test = models[Z].encoder(x_train), models[Z].encoder(x_test)
-    codes = {"held-out": z_test} | draw_codes(z, 2000, generator)
+    codes = {"held-out": z_test} | draw_codes(z, 2000, generator=generator)
     for place, there in codes.items():
         away[place].append(strides(z, there)[0].item())
 for place, row in away.items():
@@ -706,9 +708,10 @@ for Z in shares:
     print(f"Z = {Z:2d}  {error[Z]:.2f} levels     {gaussian:4.0%} no digit")
 
 # %%
-codes = draw_codes(wide.encoder(x_train).detach(), 10, generator)["Gaussian"]
 with torch.no_grad():
-    copied, drawn = picture(wide(x_test[:10])), picture(wide.decoder(codes))
+    codes = draw_codes(wide.encoder(x_train), 10, generator=generator)
+    copied = picture(wide(x_test[:10]))
+    drawn = picture(wide.decoder(codes["Gaussian"]))
 at = shares[64]
 assert error[2] > error[8] > error[16] > error[64], (
     "more numbers, better copies"

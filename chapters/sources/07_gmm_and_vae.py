@@ -31,7 +31,7 @@ plain = Autoencoder(sizes, generator=generator).to(device)
 teaser = VAE(VAEConfig(depth=1), generator=generator).to(device)
 losses = {
     plain: lambda model, x: -categorical_log_prob(model(x), x),
-    teaser: lambda model, x: -model.elbo(x, generator),
+    teaser: lambda model, x: -model.elbo(x, generator=generator),
 }
 for m, loss in losses.items():
     knobs = {"steps": 400, "batch_size": 100, "generator": generator}
@@ -40,7 +40,7 @@ with torch.no_grad():
     z = plain.encoder(x)
     low, high = z.min(0).values, z.max(0).values
     anywhere = torch.rand(12, 16, device=device, generator=generator)
-    drawn = plain.decoder(low + (high - low) * anywhere).argmax(1)
+    drawn = plain.decoder(low + (high - low) * anywhere).argmax(-1)
 images = torch.cat([drawn, teaser.sample(12, generator=generator, mean=True)])
 judge = DigitJudge((x, y), valid, generator=generator)
 show_images(images, crossed=judge.label(images) < 0, columns=12, size=0.7)
@@ -123,7 +123,7 @@ def gaussian_codes(z, n):  # from a Gaussian with the codes' mean, covariance
 @torch.no_grad()
 def between(model, start, end, t):  # the images t of the way between two
     a, b = model.encoder(start), model.encoder(end)
-    return model.decoder((1 - t) * a + t * b).argmax(1)
+    return model.decoder((1 - t) * a + t * b).argmax(-1)
 
 
 # %%
@@ -135,7 +135,7 @@ print("                 of codes drawn  half-way")
 for name, m in wide.items():
     with torch.no_grad():
         z = m.encoder(x_train)
-        drawn = m.decoder(gaussian_codes(z, 2000)).argmax(1)
+        drawn = m.decoder(gaussian_codes(z, 2000)).argmax(-1)
     spread[name], refused[name] = z.std(0).mean(), judge.invalid_share(drawn)
     middle = between(m, x_test[a], x_test[b], 0.5)
     half_way[name] = judge.invalid_share(middle)
@@ -338,9 +338,12 @@ explore(
 
 # %%
 from course_lib.check import assert_close
-from course_lib.models.gaussian_mixture import GaussianMixture
+from course_lib.models.gaussian_mixture import (
+    GaussianMixture,
+    GaussianMixtureConfig,
+)
 
-mixture = GaussianMixture(3)
+mixture = GaussianMixture(GaussianMixtureConfig(n_components=3))
 history = mixture.fit(
     points, init=theta0, max_steps=40, tolerance=0, generator=dice
 )
@@ -375,11 +378,11 @@ crowd, more = draw_points(grid, 2000), draw_points(grid, 5000)
 grid_nats = -grid.log_prob(more).mean().item()
 ends = {}
 for init in ("points", "k-means++"):
-    fits = [GaussianMixture(25) for _ in range(20)]
+    fits = [GaussianMixture(GaussianMixtureConfig(25)) for _ in range(20)]
     for m in fits:
         m.fit(crowd, generator=dice, init=init)
     ends[init] = torch.tensor([-m.log_prob(more).mean() for m in fits])
-chosen = GaussianMixture(25)
+chosen = GaussianMixture(GaussianMixtureConfig(25))
 chosen.fit(crowd, generator=dice, restarts=20)
 likeliest = -chosen.log_prob(more).mean().item()
 for init, nats in ends.items():
@@ -407,7 +410,7 @@ nats = {}
 print("20 components on 60 points, nats")
 print("least width    these   new ones")
 for width in (0.3, 0.1, 0.01, 0.0001):
-    m = GaussianMixture(20)
+    m = GaussianMixture(GaussianMixtureConfig(20))
     m.fit(few, generator=dice, restarts=20, floor=width)
     both = [-m.log_prob(x).mean().item() for x in (few, new)]
     nats[width] = both
@@ -437,7 +440,7 @@ from course_lib.show.plots import show_curves
 spiral = load_plane("spiral")
 known, unknown = draw_points(spiral, 1000), draw_points(spiral, 5000)
 Ks = [1, 2, 4, 8, 12, 16, 24, 32, 48]
-mixtures = {K: GaussianMixture(K) for K in Ks}
+mixtures = {K: GaussianMixture(GaussianMixtureConfig(K)) for K in Ks}
 curves = {"training points": [], "held-out points": [], "BIC / 2N": []}
 for K, m in mixtures.items():
     m.fit(known, generator=dice, restarts=5)
@@ -553,7 +556,7 @@ explore(
 # | symbol | in the code | shape |
 # |---|---|---|
 # | $\mu(x)$, $\log \sigma^2(x)$ | `mu, log_var` | (B, Z) each |
-# | $z \sim q(z \mid x)$ | `z = rsample(mu, log_var, generator)` | (B, Z) |
+# | $z \sim q(z \mid x)$ | `z = rsample(mu, log_var, generator=generator)` | (B, Z) |
 # | $\log p(x \mid z)$ | `categorical_log_prob(logits, x)` | (B,) nats |
 # | $\mathrm{KL}(q \Vert p)$ | `gaussian_kl(mu, log_var)` | (B,) nats |
 
@@ -620,7 +623,7 @@ assert (kl > 0).all() and error < 0.3, "the closed form is right"
 
 
 # %% tags=["twin:course_lib.models.vae.rsample"]
-def rsample(mu, log_var, generator):
+def rsample(mu, log_var, *, generator):
     noise = torch.empty_like(mu).normal_(generator=generator)
     return mu + (log_var / 2).exp() * noise
 
@@ -632,10 +635,11 @@ def rsample(mu, log_var, generator):
 
 
 # %%
-def decode(z):  # (B, Z) -> logits (B, V, 1, 8, 8)
+def decode(z):  # (B, Z) -> logits (B, 1, 8, 8, V)
     amounts = vae.decoder_net(z).unflatten(1, (3, 64))  # (B, T, D)
-    logits = torch.einsum("btd,tv->bvd", amounts, vae.tone)
-    return logits.unflatten(2, (1, 8, 8)) + vae.base
+    logits = torch.einsum("btd,tv->bvd", amounts, vae.likelihood.tone)
+    logits = logits.unflatten(2, (1, 8, 8)) + vae.likelihood.base
+    return logits.movedim(1, -1)
 
 
 # %% [markdown]
@@ -648,7 +652,7 @@ def decode(z):  # (B, Z) -> logits (B, V, 1, 8, 8)
 # %%
 x = x_test[:1].expand(4000, -1, -1, -1)
 one_mu, one_log_var = (t[:1].expand(4000, -1) for t in (mu, log_var))
-z = rsample(one_mu, one_log_var, generator).requires_grad_()
+z = rsample(one_mu, one_log_var, generator=generator).requires_grad_()
 f = categorical_log_prob(decode(z), x)  # (4000,) log p(x | z)
 (through,) = torch.autograd.grad(f.sum(), z)  # df/dmu = df/dz
 score = (z - one_mu) / one_log_var.exp()  # the gradient of log q
@@ -680,14 +684,15 @@ assert less > 8 * through and raw > 2e4 * through
 
 
 # %%
-def elbo(x, generator):  # (B,) nats
+def elbo(x, *, generator):  # (B,) nats
     mu, log_var = encode(x)
-    z = rsample(mu, log_var, generator)
+    z = rsample(mu, log_var, generator=generator)
     return categorical_log_prob(decode(z), x) - gaussian_kl(mu, log_var)
 
 
-ours = elbo(x_test, make_generator(1, device))
-assert_close(vae.elbo(x_test, make_generator(1, device)), ours)
+ours = elbo(x_test, generator=make_generator(1, device))
+theirs = vae.elbo(x_test, generator=make_generator(1, device))
+assert_close(theirs, ours)
 
 # %% [markdown]
 # That is all of it. The library's `vae.elbo` is the same, and it is what we train.
@@ -700,7 +705,7 @@ def train(x, *more, kl_weight=1.0, steps=steps, **sizes):
     model = VAE(VAEConfig(**settings), generator=chance).to(device)
 
     def loss(model, x, y=None):  # kl_weight 1: minus the ELBO
-        log_px, kl = model.bound_terms(x, chance, y)
+        log_px, kl = model.bound_terms(x, y, generator=chance)
         return kl_weight * kl - log_px
 
     knobs = {"steps": steps, "batch_size": min(len(x), batch_size), "lr": lr}
@@ -711,7 +716,9 @@ def train(x, *more, kl_weight=1.0, steps=steps, **sizes):
 
 @torch.no_grad()
 def cost(model, x, *y, draws=20):  # -ELBO in nats an image
-    elbos = [model.elbo(x, generator, *y).mean() for _ in range(draws)]
+    elbos = [
+        model.elbo(x, *y, generator=generator).mean() for _ in range(draws)
+    ]
     return -sum(elbos).item() / draws
 
 
@@ -750,8 +757,9 @@ show_curves(
 # there are a thousand images. Here they are, as they were learnt:
 
 # %%
+tones = enumerate(vae.likelihood.tone)
 show_curves(
-    {f"tone {n + 1}": (range(17), tone) for n, tone in enumerate(vae.tone)},
+    {f"tone {n + 1}": (range(17), tone) for n, tone in tones},
     xlabel="level of ink",
     ylabel="added to the logits",
 )
@@ -774,7 +782,10 @@ show_curves(
 # %%
 counts = [1, 10, 100, 1000]
 with torch.no_grad():
-    bounds = [-vae.log_prob_bound(x_test, K, generator) for K in counts]
+    bounds = [
+        -vae.log_prob_bound(x_test, samples=K, generator=generator)
+        for K in counts
+    ]
 bounds = [nats.mean().item() for nats in bounds]
 print("draws   nats per image, at most")
 for K, nats in zip(counts, bounds, strict=True):
@@ -801,7 +812,7 @@ def gap_of(stretch):  # exact log p(x) less the ELBO, q this much too wide
     decoder, encoder = linear.decoder_net[0], linear.encoder_net[0]
     decoder.weight.copy_(W)
     decoder.bias.zero_()
-    linear.log_var.fill_(math.log(noise_var))
+    linear.likelihood.log_var.fill_(math.log(noise_var))
     encoder.weight.zero_()
     encoder.weight[0] = W[:, 0] * posterior_var / noise_var
     encoder.bias[0] = 0
@@ -809,7 +820,8 @@ def gap_of(stretch):  # exact log p(x) less the ELBO, q this much too wide
     x = linear.sample(40_000, generator=dice)
     covariance_ = W @ W.T + noise_var * torch.eye(2).to(W)
     p = MultivariateNormal(torch.zeros(2).to(W), covariance_)
-    bound = linear.log_prob_bound(x, 1, dice)  # one draw: the ELBO
+    # one draw: the ELBO
+    bound = linear.log_prob_bound(x, samples=1, generator=dice)
     return (p.log_prob(x) - bound).mean().item()
 
 
@@ -880,12 +892,12 @@ with torch.no_grad():
     low, high = z.min(0).values, z.max(0).values
     box = low + (high - low) * torch.rand_like(z.repeat(2, 1))
     codes = {"box": box, "Gaussian": gaussian_codes(z, 2000)}
-    drawn = {k: wide["plain"].decoder(c).argmax(1) for k, c in codes.items()}
+    drawn = {k: wide["plain"].decoder(c).argmax(-1) for k, c in codes.items()}
 sets = {"real digits": x_test}
 sets |= {f"autoencoder, {k}": images for k, images in drawn.items()}
 with torch.no_grad():
     logits = wide["noise and leash"].decoder(normal(2000, 16))
-sets["noise, leash, prior"] = logits.argmax(1)
+sets["noise, leash, prior"] = logits.argmax(-1)
 sets["VAE, prior"] = vae.sample(2000, generator=generator, mean=True)
 results = {name: verdict(images) for name, images in sets.items()}
 print("                       refused  digits")
@@ -914,7 +926,7 @@ assert results["VAE, prior"][1] > 8, "and not always the same"
 @torch.no_grad()
 def knows(model):  # mutual information of z and the test image, nats
     mu, log_var = model.encoder(x_test)
-    z = rsample(mu, log_var, generator)
+    z = rsample(mu, log_var, generator=generator)
     q = Normal(mu, (log_var / 2).exp())
     each = q.log_prob(z[:, None]).sum(2)  # (447, 447): z of one, q of all
     return (each.diagonal() - each.logsumexp(1) + math.log(447)).mean().item()
@@ -922,7 +934,7 @@ def knows(model):  # mutual information of z and the test image, nats
 
 @torch.no_grad()
 def measures(model):
-    kl = model.bound_terms(x_test, generator)[1].mean().item()
+    kl = model.bound_terms(x_test, generator=generator)[1].mean().item()
     active = (model.encoder(x_train)[0].var(0) > 0.01).sum().item()
     images = model.sample(2000, generator=generator, mean=True)
     return (cost(model, x_test), kl, active, knows(model), *verdict(images))
@@ -954,7 +966,7 @@ show_table(names, rows)
 def show_weight(beta):
     model, chance = leashed[beta], make_generator(seed, device)
     with torch.no_grad():
-        rebuilt = model(x_test[:10]).argmax(1)
+        rebuilt = model(x_test[:10]).argmax(-1)
     drawn = model.sample(20, generator=chance, mean=True)
     crossed = judge.label(torch.cat([x_test[:10], rebuilt, drawn])) < 0
     images = torch.cat([x_test[:10], rebuilt, drawn])
@@ -1036,7 +1048,7 @@ for n, features in product(amounts, widths):
     model, _ = train(known, steps=400, features=features, dropout=0)
     with torch.no_grad():
         again = known.repeat(1000 // n, 1, 1, 1)
-        z = rsample(*model.encoder(again), generator)
+        z = rsample(*model.encoder(again), generator=generator)
     drawn = model.sample(1000, generator=generator, mean=True)
     copies = copied(drawn, known), copied(model.observe(z), known)
     costs = cost(model, known), cost(model, x_test)
@@ -1073,7 +1085,8 @@ show_table(header, rows)
 model, known = models[50, 256], x_train[:10]
 drawn = model.sample(10, generator=generator, mean=True)
 with torch.no_grad():
-    copies = model.observe(rsample(*model.encoder(known), generator))
+    around = rsample(*model.encoder(known), generator=generator)
+    copies = model.observe(around)
 images = torch.cat([drawn, copies, known])
 show_images(images, crossed=judge.label(images) < 0)
 
@@ -1095,12 +1108,12 @@ show_images(images, crossed=judge.label(images) < 0)
 # %%
 with torch.no_grad():
     real = x_test[judge.label(x_test) == y_test]
-    logits = vae(real)  # (n, V, 1, 8, 8): what it expects, given the code
-    nats = -logits.log_softmax(1).flatten(2)  # (n, V, 64)
+    logits = vae(real)  # (n, 1, 8, 8, V): what it expects, given the code
+    nats = -logits.log_softmax(-1).flatten(1, 3)  # (n, 64, V)
 n = len(real)
 flipped = torch.where(real > 8, 0, 16).flatten(1)  # the pixel's other extreme
 before, after = (
-    nats.gather(1, t[:, None])[:, 0] for t in (real.flatten(1), flipped)
+    nats.gather(2, t[..., None])[..., 0] for t in (real.flatten(1), flipped)
 )
 change = after - before  # (n, 64) nats that one pixel adds
 pixel = torch.eye(64, device=device, dtype=torch.bool)
@@ -1158,14 +1171,14 @@ show_images(images, crossed=judge.label(images) < 0)
 
 
 # %%
-ink = torch.arange(17.0, device=device)[:, None, None, None]
+ink = torch.arange(17.0, device=device)  # of each level
 
 
 @torch.no_grad()
 def residual_correlation(model, x, z):  # of vertical neighbours
-    p = model.decoder(z).softmax(1)
-    mean = (p * ink).sum(1)
-    var = (p * ink.square()).sum(1) - mean.square()
+    p = model.decoder(z).softmax(-1)
+    mean = (p * ink).sum(-1)
+    var = (p * ink.square()).sum(-1) - mean.square()
     left = ((x - mean) / var.clamp(min=1e-3).sqrt())[:, 0]
     pairs = left[:, :-1].flatten(), left[:, 1:].flatten()
     return torch.corrcoef(torch.stack(pairs))[0, 1].item()
@@ -1173,7 +1186,7 @@ def residual_correlation(model, x, z):  # of vertical neighbours
 
 def structure(model):  # correlation in data, in draws; draws refused
     with torch.no_grad():
-        z = rsample(*model.encoder(x_test), generator)
+        z = rsample(*model.encoder(x_test), generator=generator)
     drawn = model.observe(z, generator=generator)
     here = [residual_correlation(model, x, z) for x in (x_test, drawn)]
     free = model.sample(2000, generator=generator)
@@ -1286,7 +1299,7 @@ broken = VAE(VAEConfig(latent=latent), generator=generator).to(device)
 
 def cut(model, x):
     mu, log_var = model.encoder(x)
-    z = rsample(mu, log_var, generator).detach()  # the word
+    z = rsample(mu, log_var, generator=generator).detach()  # the word
     return gaussian_kl(mu, log_var) - model.log_likelihood(x, z)
 
 
@@ -1328,7 +1341,7 @@ assert abs(nats - no_code) < 2 and knowledge < 0.1 and digits < 4
 #
 # 1. In the EM slider, find the half step at which the three components part. Is it an E or an M step? What do the
 #    curves do there?
-# 2. `GaussianMixture(K, covariance="spherical")` on the spiral: how many components does it need for the same held-out
+# 2. `GaussianMixtureConfig(K, covariance="spherical")` on the spiral: how many components does it need for the same held-out
 #    nats, and how many numbers is that?
 # 3. In the code plane, which digits are neighbours? Compare with your own plane from chapter 2.
 # 4. Train with `tones=1` and `tones=8`. Where does the validation column turn?
