@@ -24,8 +24,8 @@ if find_spec("course_lib") is None:  # the library behind the chapters is not he
     at = re.search(r"(https://github\.com/[\w.-]+/[\w.-]+)/blob/([\w.-]+)", session)
     if at is None:
         raise ModuleNotFoundError(
-            "course_lib is not installed: run `pip install -e .` in a copy of the course, "
-            "and choose its Python for this notebook"
+            "course_lib is not installed: run `pip install -e .` in a copy of the course "
+            "and choose that Python for this notebook"
         )
     pip = [sys.executable, "-m", "pip", "install", "--quiet"]
     subprocess.run([*pip, f"git+{at[1]}@{at[2]}"], check=True)
