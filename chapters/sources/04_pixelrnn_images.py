@@ -1,10 +1,34 @@
 # %% [markdown]
-# # What changes when the sequence is really a plane?
+# # 4 · PixelRNN for images: what changes when the sequence is really a plane?
 #
 # **You will build six machines that paint one pixel at a time, see which pixels each of them can see, find a hole in one's
 # field of view, and close it.**
 #
-# *Laptop: a minute and a half. You need: chapter 3, and what a convolution does.*
+# *Laptop: under 90 seconds. You need: chapter 3, and what a convolution does.*
+
+# %% tags=["setup"]
+from importlib.util import find_spec
+
+if find_spec("course_lib") is None:  # the library behind the chapters is not here
+    import re
+    import socket
+    import subprocess
+    import sys
+    from urllib.parse import unquote
+    from urllib.request import urlopen
+
+    session = ""
+    if "google.colab" in sys.modules:  # where a session knows its notebook's address
+        with urlopen(f"http://{socket.gethostname()}:9000/api/sessions") as answer:
+            session = unquote(answer.read().decode())
+    at = re.search(r"(https://github\.com/[\w.-]+/[\w.-]+)/blob/([\w.-]+)", session)
+    if at is None:
+        raise ModuleNotFoundError(
+            "course_lib is not installed: run `pip install -e .` in a copy of the course "
+            "and choose that Python for this notebook"
+        )
+    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+    subprocess.run([*pip, f"git+{at[1]}@{at[2]}"], check=True)
 
 # %% [markdown]
 # ## What you will get
@@ -469,7 +493,7 @@ side_by_side({f"mask {kind}": mask_table(kind) for kind in "AB"})
 # ## The Grid LSTM
 #
 # The lecture's way to make the plane count. A filter stands in a corner and looks at what is painted around it. What it finds goes
-# into a cell of a **Grid LSTM** {cite:p}`kalchbrenner2015grid`, which passes information on along three dimensions: to the next
+# into a cell of a **Grid LSTM** ([Kalchbrenner et al., 2015](references.md#kalchbrenner2015)), which passes information on along three dimensions: to the next
 # cell in its row, to the cell in the next row, and *through*, to the layer above it, where in the end the colour is chosen.
 # For each dimension there is one LSTM with a memory of its own, and each of the three reads all that arrives. This is a step of
 # an LSTM, written out; like chapter 3's, it begins with its forget gate open, which is what `FORGET_BIAS` is for:
@@ -620,7 +644,7 @@ assert min(slow) > 3 * min(fast)
 # %% [markdown]
 # ## Two more ways to walk
 #
-# The **Row LSTM** {cite:p}`oord2016pixel` computes a whole row at once. Its memory comes straight down from the
+# The **Row LSTM** ([van den Oord et al., 2016](references.md#oord2016pixel)) computes a whole row at once. Its memory comes straight down from the
 # pixel above, and its gates read the hidden vectors of three pixels there, so that what a pixel knows is a triangle that
 # opens upwards. In its own row it sees as far as its masked convolutions reach.
 #
@@ -737,7 +761,7 @@ assert torch.equal(blind, wedge)
 # filter of 3×3 gains one column (the first, of 7×7, three, but once). No depth helps. The wedge that this argument predicts
 # is, pixel for pixel, the one that the gradient finds.
 #
-# The **Gated PixelCNN** {cite:p}`oord2016conditional` repairs it with two stacks. The *vertical* one, `v`, sees the rows above, all
+# The **Gated PixelCNN** ([van den Oord et al., 2016](references.md#oord2016conditional)) repairs it with two stacks. The *vertical* one, `v`, sees the rows above, all
 # of them to both sides, and nothing of its own row: there it needs no mask, and without a mask there is no wedge. The *horizontal*
 # one, `h`, sees its own row to the left, and is told `across` by the vertical one what is above. Each is shifted once before the
 # first layer, `v` by a row and `h` by a pixel. The other half of the name: instead of a ReLU it has a **gate**.
@@ -1147,5 +1171,7 @@ except AssertionError as message:
 # Then the graded assignment: `coursework/04_pixelrnn_images`, in which you ask a model whether it knows how little it knows, walk
 # out the blind spot without a single weight, hand an RGB model the palette, and let the bottom of an image have its say.
 #
-# Further reading: {cite:t}`oord2016pixel` has the Row LSTM, the Diagonal BiLSTM and the PixelCNN; {cite:t}`oord2016conditional` finds and closes the blind
-# spot; {cite:t}`kalchbrenner2015grid` is the Grid LSTM; {cite:t}`salimans2017pixelcnn` is what became of them.
+# Further reading: [van den Oord et al. (2016)](references.md#oord2016pixel) has the Row LSTM, the Diagonal BiLSTM and
+# the PixelCNN; [van den Oord et al. (2016)](references.md#oord2016conditional) finds and closes the blind spot;
+# [Kalchbrenner et al. (2015)](references.md#kalchbrenner2015) is the Grid LSTM;
+# [Salimans et al. (2017)](references.md#salimans2017) is what became of them.
