@@ -37,7 +37,7 @@ if find_spec("course_lib") is None:  # the library behind the chapters is not he
 # range of its codes. Below, the model of this chapter, with numbers from the distribution that it was trained for.
 # Chapter 2's judge strikes out what it does not take for a digit.
 
-# %% tags=["hide-input"]
+# %% tags=["drawing"]
 import torch
 from course_lib.data import load_digits
 from course_lib.device import make_generator, pick_device
@@ -102,6 +102,10 @@ judge = DigitJudge(train_set, valid_set, generator=generator)
 reality = judge.invalid_share(x_test)
 
 # %% [markdown]
+# A thousand digits train, 350 set thresholds, and all measurements are made on the 447 that nobody has seen.
+
+
+# %% [markdown]
 # ## From chapter 2: a wish
 #
 # Chapter 2 ended with two wishes. A decoder needs a **prior** $p(z)$ to draw codes from, and a training that makes
@@ -112,7 +116,6 @@ reality = judge.invalid_share(x_test)
 
 # %%
 from course_lib.models.autoencoder import Autoencoder, AutoencoderConfig
-from course_lib.show.plots import show_images
 from course_lib.train import fit
 
 
@@ -134,11 +137,20 @@ def train_autoencoder(noise, leash):
     return model
 
 
+# %% [markdown]
+# `noise` is how wide the noise is, and `leash` the price of moving away from the origin, to which we come in a moment.
+# Three trainings, one change each:
+
 # %%
 ways = {"plain": (0, 0), "noise": (1, 0), "noise and leash": (1, 1)}
 wide = {name: train_autoencoder(*way) for name, way in ways.items()}
 
+# %% [markdown]
+# Three decoders, and for each the same three questions. How far apart do its codes lie? If we draw a code from a Gaussian
+# fitted to them, how often is the image no digit? And how often is it none half-way between the codes of two digits?
 
+
+# %% tags=["checking"]
 def gaussian_codes(z, n):  # from a Gaussian with the codes' mean, covariance
     root = torch.linalg.cholesky(torch.cov(z.T) + 1e-4 * torch.eye(16).to(z))
     return z.mean(0) + normal(n, 16) @ root.T
@@ -150,7 +162,7 @@ def between(model, start, end, t):  # the images t of the way between two
     return model.decoder((1 - t) * a + t * b).argmax(-1)
 
 
-# %%
+# %% tags=["checking"]
 a, b = torch.randint(447, (2, 2000), device=device, generator=generator)
 a, b = a[y_test[a] != y_test[b]], b[y_test[a] != y_test[b]]
 spread, refused, half_way = {}, {}, {}
@@ -177,8 +189,9 @@ for share in (refused, half_way):
 # noise reaches the neighbours, and of what is drawn, or lies half-way between two digits, nearly all are digits.
 # Walk from one digit to another and see the ditch close:
 
-# %%
+# %% tags=["drawing"]
 from course_lib.show.explore import explore
+from course_lib.show.plots import show_images
 
 one_of_each = [int((y_test == digit).nonzero()[0, 0]) for digit in range(10)]
 
@@ -224,7 +237,7 @@ k = torch.multinomial(log_pi.exp(), 600, True, generator=dice)  # choose
 noise = torch.randn(600, 2, 1, generator=dice, dtype=torch.float64)
 points = mean[k] + (root[k] @ noise)[..., 0]  # draw
 
-# %%
+# %% tags=["drawing"]
 from course_lib.show.planes import show_points
 
 show_points(points, shares=F.one_hot(k, 3).double(), title="drawn, k known")
@@ -286,6 +299,12 @@ def e_step(x, theta):  # the responsibilities, by Bayes' rule
     return log_joint(x, *theta).softmax(1)
 
 
+# %% [markdown]
+# The E step is one line: a softmax over the components turns joint log-probabilities into shares. The M step is three
+# weighted averages, in which a point counts for a component as much as that component has a share in it.
+
+
+# %%
 def m_step(x, q):  # weighted averages
     n = q.sum(0)  # (K,) how many points a component has
     mean = q.T @ x / n[:, None]
@@ -294,6 +313,11 @@ def m_step(x, q):  # weighted averages
     return (n / len(x)).log(), mean, square / n[:, None, None]
 
 
+# %% [markdown]
+# Those are all of EM. To watch it climb we need the two quantities of the equation: the bound, and what it bounds.
+
+
+# %%
 def bound(x, q, theta):  # nats a point; -q log q is entr(q), also at 0
     expected = (q * log_joint(x, *theta)).sum(1)
     return (expected + torch.special.entr(q).sum(1)).mean().item()
@@ -320,7 +344,7 @@ for _ in range(40):
 below = [bound(points, q, theta) for q, theta in record]
 above = [log_likelihood(points, theta) for _, theta in record]
 
-# %%
+# %% tags=["checking"]
 rise = torch.tensor(above[2::2]) - torch.tensor(above[:-2:2])
 gap = torch.tensor(above) - torch.tensor(below)
 assert (rise > -1e-12).all(), "EM never goes down"
@@ -329,7 +353,7 @@ assert (torch.tensor(below).diff() > -1e-12).all(), "and rises at each half"
 assert gap[1::2].max() < 1e-9, "after an E step it touches"
 assert gap[2:20:2].min() > 1e-4, "after an M step it does not"
 
-# %%
+# %% tags=["drawing"]
 from course_lib.show.planes import show_em_step
 
 steps_shown = range(27)
@@ -361,7 +385,6 @@ explore(
 # product.
 
 # %%
-from course_lib.check import assert_close
 from course_lib.models.gaussian_mixture import (
     GaussianMixture,
     GaussianMixtureConfig,
@@ -371,6 +394,10 @@ mixture = GaussianMixture(GaussianMixtureConfig(n_components=3))
 history = mixture.fit(
     points, init=theta0, max_steps=40, tolerance=0, generator=dice
 )
+
+# %% tags=["checking"]
+from course_lib.check import assert_close
+
 assert_close(mixture.mean, theta[1], tolerance=1e-6, name="the means")
 assert_close(mixture.covariance_, theta[2], tolerance=1e-6)
 exact = GaussianMixture.of(log_pi, mean, root @ root.mT)
@@ -399,21 +426,25 @@ def draw_points(density, n):
 
 
 crowd, more = draw_points(grid, 2000), draw_points(grid, 5000)
-grid_nats = -grid.log_prob(more).mean().item()
 ends = {}
 for init in ("points", "k-means++"):
     fits = [GaussianMixture(GaussianMixtureConfig(25)) for _ in range(20)]
     for m in fits:
         m.fit(crowd, generator=dice, init=init)
     ends[init] = torch.tensor([-m.log_prob(more).mean() for m in fits])
+
+# %% tags=["checking"]
 chosen = GaussianMixture(GaussianMixtureConfig(25))
 chosen.fit(crowd, generator=dice, restarts=20)
 likeliest = -chosen.log_prob(more).mean().item()
+grid_nats = -grid.log_prob(more).mean().item()
 for init, nats in ends.items():
     print(f"{init:10s} {nats.median():.3f} nats, {nats.std():.3f} apart")
 print(f"best of 20 {likeliest:.3f}   (truth: {grid_nats:.3f})")
 assert ends["k-means++"].median() < ends["points"].median() - 0.05
 assert likeliest < ends["k-means++"].median()
+
+# %% tags=["drawing"]
 worst = fits[ends["k-means++"].argmax()]
 title = "the worst of twenty"
 show_points(crowd, ellipses=(worst.mean, worst.covariance_), title=title)
@@ -431,18 +462,22 @@ show_points(crowd, ellipses=(worst.mean, worst.covariance_), title=title)
 pinwheel = load_plane("pinwheel")
 few, new = draw_points(pinwheel, 60), draw_points(pinwheel, 5000)
 nats = {}
-print("20 components on 60 points, nats")
-print("least width    these   new ones")
 for width in (0.3, 0.1, 0.01, 0.0001):
     m = GaussianMixture(GaussianMixtureConfig(20))
     m.fit(few, generator=dice, restarts=20, floor=width)
-    both = [-m.log_prob(x).mean().item() for x in (few, new)]
-    nats[width] = both
-    print(f"{width:10g}   {both[0]:6.2f}    {both[1]:6.2f}")
+    nats[width] = [-m.log_prob(x).mean().item() for x in (few, new)]
+
+# %% tags=["checking"]
+print("20 components on 60 points, nats")
+print("least width    these   new ones")
+for width, (these, others) in nats.items():
+    print(f"{width:10g}   {these:6.2f}    {others:6.2f}")
 seen = [these for these, _ in nats.values()]
 assert seen == sorted(seen, reverse=True), "ever likelier"
 for width in (0.01, 0.0001):
     assert nats[width][1] > nats[0.3][1] + 3, "and far worse on new ones"
+
+# %% tags=["drawing"]
 show_points(few, ellipses=(m.mean, m.covariance_), title="least width 0.0001")
 
 # %% [markdown]
@@ -459,8 +494,6 @@ show_points(few, ellipses=(m.mean, m.covariance_), title="least width 0.0001")
 # shared out over the N points.
 
 # %%
-from course_lib.show.plots import show_curves
-
 spiral = load_plane("spiral")
 known, unknown = draw_points(spiral, 1000), draw_points(spiral, 5000)
 Ks = [1, 2, 4, 8, 12, 16, 24, 32, 48]
@@ -472,6 +505,8 @@ for K, m in mixtures.items():
     size = (6 * K - 1) * math.log(1000) / 2 / 1000
     for name, n in zip(curves, (seen, held_out, seen + size), strict=True):
         curves[name].append(n)
+
+# %% tags=["checking"]
 spiral_nats = -spiral.log_prob(unknown).mean().item()
 lowest = {name: Ks[n.index(min(n))] for name, n in curves.items()}
 assert lowest["training points"] == 48, "the more the better, it thinks"
@@ -480,7 +515,9 @@ assert 12 <= lowest["held-out points"] <= 32
 assert 8 <= lowest["BIC / 2N"] <= lowest["held-out points"]
 assert curves["held-out points"][-1] > min(curves["held-out points"]) + 0.05
 
-# %%
+# %% tags=["drawing"]
+from course_lib.show.plots import show_curves
+
 show_curves(
     {name: (Ks, n) for name, n in curves.items()},
     xlabel="components K",
@@ -489,7 +526,7 @@ show_curves(
 )
 
 
-# %%
+# %% tags=["drawing"]
 from course_lib.show.planes import show_density
 
 
@@ -537,6 +574,7 @@ def arc_mixture(K):
     return GaussianMixture.of(*given, covariance="spherical")
 
 
+# %% tags=["drawing"]
 def show_arc(K):
     return show_density(arc_mixture(K).log_prob, title=f"{K} labels z")
 
@@ -612,6 +650,7 @@ def encode(x):  # (B, 1, 8, 8) -> mu, log_var (B, Z)
     return vae.encoder_net(ink).chunk(2, 1)
 
 
+# %% tags=["checking"]
 with torch.no_grad():
     mu, log_var = encode(x_test)
 wide_mu, width = mu.std(0).mean(), (log_var / 2).exp().mean()
@@ -627,7 +666,7 @@ def gaussian_kl(mu, log_var):
     return 0.5 * (mu.square() + log_var.exp() - 1 - log_var).sum(1)
 
 
-# %%
+# %% tags=["checking"]
 from torch.distributions import Normal
 
 q_z, p_z = Normal(mu, (log_var / 2).exp()), Normal(0.0, 1.0)
@@ -637,6 +676,10 @@ by_hand = (q_z.log_prob(z) - p_z.log_prob(z)).sum(2).mean(0)
 error = (by_hand - kl).abs().max().item()
 print(f"KL: {kl.mean():.2f} nats; by 4,000 draws {by_hand.mean():.2f}")
 assert (kl > 0).all() and error < 0.3, "the closed form is right"
+
+# %% [markdown]
+# Four thousand draws average to what the formula says, and the formula costs no draw at all.
+
 
 # %% [markdown]
 # ## Build the draw, and see why it is written so
@@ -686,6 +729,8 @@ estimates = {
     "score function": f * score.detach(),
     "less a baseline": (f - f.mean()) * score.detach(),
 }
+
+# %% tags=["checking"]
 print("gradient for mu    mean      one draw")
 for name, g in estimates.items():
     g = g[:, 0]  # of the first latent
@@ -714,6 +759,7 @@ def elbo(x, *, generator):  # (B,) nats
     return categorical_log_prob(decode(z), x) - gaussian_kl(mu, log_var)
 
 
+# %% tags=["checking"]
 ours = elbo(x_test, generator=make_generator(1, device))
 theirs = vae.elbo(x_test, generator=make_generator(1, device))
 assert_close(theirs, ours)
@@ -738,6 +784,12 @@ def train(x, *more, kl_weight=1.0, steps=steps, **sizes):
     return model, history
 
 
+# %% [markdown]
+# Every VAE of this chapter is trained by this one function. What it is worth is measured by −ELBO on images that it has not
+# seen, averaged over twenty draws of the codes. Here are two: one with chapter 2's 17 numbers for each pixel, one with tones.
+
+
+# %%
 @torch.no_grad()
 def cost(model, x, *y, draws=20):  # -ELBO in nats an image
     elbos = [
@@ -750,7 +802,7 @@ free, _ = train(x_train, tones=0)
 vae, history = train(x_train)
 seconds = history.seconds
 
-# %%
+# %% tags=["checking"]
 counts = F.one_hot(x_train, 17).sum(0) + 0.5  # (1, 8, 8, 17)
 log_share = (counts / counts.sum(-1, keepdim=True)).log()
 habit = -log_share.expand(447, -1, -1, -1, -1).gather(4, x_test[..., None])
@@ -765,7 +817,7 @@ print(f"uniform                        {64 * math.log(17):6.1f}")
 assert table["three tones"][0] < table["17 numbers a pixel"][0] - 2
 assert table["three tones"][1] < 95.0 < no_code and seconds < 40
 
-# %%
+# %% tags=["drawing"]
 smooth = torch.tensor(history.loss).unfold(0, 20, 5).mean(1)
 show_curves(
     {"training batches": (range(20, steps + 1, 5), smooth)},
@@ -780,7 +832,7 @@ show_curves(
 # harder ones, for both models), the three tones win: sharing what can be shared is worth more than freedom when
 # there are a thousand images. Here they are, as they were learnt:
 
-# %%
+# %% tags=["drawing"]
 tones = enumerate(vae.likelihood.tone)
 show_curves(
     {f"tone {n + 1}": (range(17), tone) for n, tone in tones},
@@ -811,6 +863,8 @@ with torch.no_grad():
         for K in counts
     ]
 bounds = [nats.mean().item() for nats in bounds]
+
+# %% tags=["checking"]
 print("draws   nats per image, at most")
 for K, nats in zip(counts, bounds, strict=True):
     print(f"{K:5d}   {nats:6.2f}")
@@ -849,6 +903,7 @@ def gap_of(stretch):  # exact log p(x) less the ELBO, q this much too wide
     return (p.log_prob(x) - bound).mean().item()
 
 
+# %% tags=["checking"]
 gaps = {stretch: gap_of(stretch) for stretch in (1, 1.5, 2)}
 for stretch, gap in gaps.items():
     by_theory = (stretch**2 - 1) / 2 - math.log(stretch)
@@ -871,12 +926,13 @@ assert abs(gaps[1]) < 1e-9, "with the true posterior it touches"
 # prior, and the sliders span where it has its weight.
 
 # %%
-import numpy as np
-from course_lib.show.planes import show_decoded
-
 plane, _ = train(x_train, latent=2)
 with torch.no_grad():
     z_plane = plane.encoder(x_train)[0]
+
+# %% tags=["drawing"]
+import numpy as np
+from course_lib.show.planes import show_decoded
 
 
 def show_digit_at(z1, z2):
@@ -910,7 +966,7 @@ def verdict(images):  # share refused, and how many different digits
     return (label < 0).float().mean().item(), digits
 
 
-# %%
+# %% tags=["checking"]
 with torch.no_grad():
     z = wide["plain"].encoder(x_train)
     low, high = z.min(0).values, z.max(0).values
@@ -956,6 +1012,16 @@ def knows(model):  # mutual information of z and the test image, nats
     return (each.diagonal() - each.logsumexp(1) + math.log(447)).mean().item()
 
 
+# %% [markdown]
+# With the density of every image's code under every image's $q$, it is one line of logarithms. Now five weights, and
+# nothing else changed:
+
+# %%
+betas = [0, 0.1, 1, 3, 10]
+leashed = {b: train(x_train, kl_weight=b, steps=500)[0] for b in betas}
+
+
+# %% tags=["checking"]
 @torch.no_grad()
 def measures(model):
     kl = model.bound_terms(x_test, generator=generator)[1].mean().item()
@@ -964,11 +1030,9 @@ def measures(model):
     return (cost(model, x_test), kl, active, knows(model), *verdict(images))
 
 
-betas = [0, 0.1, 1, 3, 10]
-leashed = {b: train(x_train, kl_weight=b, steps=500)[0] for b in betas}
 found = {b: measures(m) for b, m in leashed.items()}
 
-# %%
+# %% tags=["checking"]
 from course_lib.show.typeset import show_table
 
 names = ["β", "−ELBO", "KL", "active", "knows", "refused", "digits"]
@@ -986,7 +1050,7 @@ assert found[0][4] > 2 * found[1][4], "without it, the prior is a guess"
 show_table(names, rows)
 
 
-# %%
+# %% tags=["drawing"]
 def show_weight(beta):
     model, chance = leashed[beta], make_generator(seed, device)
     with torch.no_grad():
@@ -1026,6 +1090,8 @@ explore(
 conditional, _ = train(x_train, y_train, classes=10, steps=500)
 wanted = torch.arange(10, device=device).repeat_interleave(6)
 images = conditional.sample(60, generator=generator, mean=True, y=wanted)
+
+# %% tags=["checking"]
 many = torch.arange(10, device=device).repeat(200)
 drawn = conditional.sample(2000, generator=generator, mean=True, y=many)
 obeyed = (judge.label(drawn) == many).float().mean().item()
@@ -1033,6 +1099,8 @@ given_y = cost(conditional, x_test, y_test)
 print(f"{obeyed:.0%} as asked (chance: 10%)")
 print(f"-ELBO {given_y:.1f} nats, not told {found[1][0]:.1f}")
 assert obeyed > 0.9 and given_y < found[1][0]
+
+# %% tags=["drawing"]
 show_images(images.view(10, 6, 1, 8, 8).transpose(0, 1).flatten(0, 1))
 
 # %% [markdown]
@@ -1052,10 +1120,8 @@ show_images(images.view(10, 6, 1, 8, 8).transpose(0, 1).flatten(0, 1))
 # copies. Draw codes from the prior; and draw them around the codes of the training images, $z \sim q(z \mid x)$,
 # the places that the decoder knows.
 
+
 # %%
-widths, amounts = [16, 64, 256], [50, 200, 1000]
-
-
 def nearest(images, known):  # how far, in levels
     flat = [t.flatten(1).float() for t in (images, known)]
     return torch.cdist(*flat).min(1).values
@@ -1066,6 +1132,12 @@ def copied(images, known):  # the share nearer than new digits are
     return (nearest(images, known) < usual).float().mean().item()
 
 
+# %% [markdown]
+# A copy is defined by what new digits do, not by a threshold that we like. Nine trainings, three sizes of the network times
+# three numbers of images:
+
+# %% tags=["checking"]
+widths, amounts = [16, 64, 256], [50, 200, 1000]
 memory, models = {}, {}
 for n, features in product(amounts, widths):
     known = x_train[:n]
@@ -1079,7 +1151,7 @@ for n, features in product(amounts, widths):
     memory[n, features] = *copies, judge.invalid_share(drawn), *costs
     models[n, features] = model
 
-# %%
+# %% tags=["checking"]
 new = {n: copied(x_valid, x_train[:n]) for n in amounts}
 copies = {key: share for key, (share, *_) in memory.items()}
 learnt = {key: share for key, (_, share, *_) in memory.items()}
@@ -1105,7 +1177,7 @@ show_table(header, rows)
 # hundreds, and at home it draws nothing but copies. Here is what it draws from the prior; below that, at home; and
 # last, the image whose code that was:
 
-# %%
+# %% tags=["drawing"]
 model, known = models[50, 256], x_train[:10]
 drawn = model.sample(10, generator=generator, mean=True)
 with torch.no_grad():
@@ -1140,13 +1212,15 @@ before, after = (
     nats.gather(2, t[..., None])[..., 0] for t in (real.flatten(1), flipped)
 )
 change = after - before  # (n, 64) nats that one pixel adds
+
+# %% tags=["checking"]
 pixel = torch.eye(64, device=device, dtype=torch.bool)
 variants = torch.where(pixel, flipped[:, None], real.flatten(1)[:, None])
 claims = judge.loudness(variants.reshape(-1, 1, 8, 8))  # (64n, 10)
 loud = claims.amax(1).view(n, 64) - judge.threshold
 off = (flipped - real.flatten(1)).abs()  # (n, 64) levels
 
-# %%
+# %% tags=["checking"]
 same = (change[:, :, None] - change[:, None]).abs() < 0.1  # nats
 same &= off[:, :, None] == off[:, None]  # and just as many levels
 accepts = loud > 0
@@ -1163,6 +1237,8 @@ assert share > 0.1
 verdicts = judge.label(images).view(3, 5)
 assert (verdicts[1] >= 0).all() and (verdicts[2] < 0).all()
 assert (change[best, first] - change[best, second]).abs().max() < 0.1
+
+# %% tags=["drawing"]
 framed = [None] * 5 + [
     divmod(i, 8) for i in [*first.tolist(), *second.tolist()]
 ]
@@ -1208,6 +1284,7 @@ def residual_correlation(model, x, z):  # of vertical neighbours
     return torch.corrcoef(torch.stack(pairs))[0, 1].item()
 
 
+# %% tags=["checking"]
 def structure(model):  # correlation in data, in draws; draws refused
     with torch.no_grad():
         z = rsample(*model.encoder(x_test), generator=generator)
@@ -1243,7 +1320,7 @@ for depth in (1, 2, 4, 8):
     ms = 1000 * history.seconds / 400
     deep[depth] = (cost(model, x_test), *structure(model), ms)
 
-# %%
+# %% tags=["checking"]
 rows = [
     [depth, f"{nats:.1f}", f"{data:.2f}", f"{refused:.0%}", f"{ms:.1f}"]
     for depth, (nats, data, _, refused, ms) in deep.items()
@@ -1272,15 +1349,25 @@ from course_lib.layers import initialised_by
 from torch import nn
 
 
-def told_apart(mean):  # share of held-out images rightly told apart
-    def make(n):
-        return vae.sample(n, generator=generator, mean=mean)
-
+def discriminator():  # image (B, 1, 8, 8) -> how real it looks (B, 1)
     with initialised_by(generator):
         first, second = nn.Conv2d(1, 32, 3), nn.Conv2d(32, 32, 3)
         last = nn.Linear(32 * 4 * 4, 1)
     bend = nn.SiLU()
-    net = nn.Sequential(first, bend, second, bend, nn.Flatten(), last)
+    return nn.Sequential(first, bend, second, bend, nn.Flatten(), last)
+
+
+# %% [markdown]
+# Two convolutions see strokes, and one linear layer weighs them up: a positive number says *real*. It trains on a thousand
+# real digits and a thousand made ones, and is tested on as many of either as are held out.
+
+
+# %%
+def told_apart(mean):  # share of held-out images rightly told apart
+    def make(n):
+        return vae.sample(n, generator=generator, mean=mean)
+
+    net = discriminator()
     both = torch.cat([x_train, make(1000)]) / 8 - 1
     is_real = (torch.arange(2000, device=device) < 1000).float()
 
@@ -1298,7 +1385,7 @@ def told_apart(mean):  # share of held-out images rightly told apart
     return (real + 1 - made).item() / 2
 
 
-# %%
+# %% tags=["checking"]
 print("what          rightly told apart")
 for name, mean in (("draws", False), ("likeliest", True)):
     right = told_apart(mean)
@@ -1329,6 +1416,8 @@ def cut(model, x):
 
 knobs = {"steps": 500, "batch_size": 100, "lr": lr, "generator": generator}
 fit(broken, x_train, loss=cut, **knobs)
+
+# %% tags=["checking"]
 nats, knowledge = cost(broken, x_test), knows(broken)
 share, digits = verdict(broken.sample(2000, generator=generator, mean=True))
 print(f"-ELBO {nats:.1f} nats (no code: {no_code:.1f})")
