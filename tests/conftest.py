@@ -1,4 +1,4 @@
-"""What several tests share: patience, a browser, a store, a server whose downloads go wrong. All is imported when asked."""
+"""What several tests share: patience, a browser, a store, a server whose downloads go wrong; imported when asked."""
 
 import hashlib
 import os
@@ -126,10 +126,8 @@ def need_real(monkeypatch):
     """
 
     def need(name):
-        folders = [
-            Path(folder) for folder in (os.environ.get("COURSE_DATA"), ROOT.parent / "shared" / "data") if folder
-        ]
-        folder = next((folder for folder in folders if (folder / name).exists()), None)
+        folders = [os.environ.get("COURSE_DATA"), ROOT.parent / "shared" / "data"]
+        folder = next((folder for folder in folders if folder and (Path(folder) / name).exists()), None)
         if folder is None:
             pytest.skip(f"no real {name} here: COURSE_DATA can name a folder with it")
         monkeypatch.setenv("COURSE_DATA", str(folder))

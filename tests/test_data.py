@@ -57,7 +57,7 @@ def idx(array):
 
 @pytest.fixture
 def put(put_files, monkeypatch):
-    """put(images, labels), two bytes objects: they become the store's training files of MNIST; two are for validation."""
+    """put(images, labels), two bytes objects: they become MNIST's training files, and two are for validation."""
     monkeypatch.setattr(mnist, "VALID", 2)
     return lambda images, labels: put_files(
         {"mnist/train-images-idx3-ubyte": images, "mnist/train-labels-idx1-ubyte": labels}

@@ -357,7 +357,7 @@ def test_what_cannot_be_drawn_is_told():
 
 @pytest.mark.parametrize("name", ["log_prob", "next_character", "is_valid", "mistakes", "gloss"])
 def test_a_text_is_a_string(name):
-    with pytest.raises(TypeError, match="text: expected a string, got list$"):
+    with pytest.raises(TypeError, match=r"text: expected a string, got list$"):
         getattr(GRAMMAR, name)(["a", "b"])
 
 
