@@ -52,18 +52,14 @@ x, y = load_digits("train", device=device)
 sizes = AutoencoderConfig(latent=16, features=64, depth=1)
 teaser = Autoencoder(sizes, generator=generator).to(device)
 knobs = {"steps": 600, "batch_size": 100, "lr": 1e-3, "generator": generator}
-fit(
-    teaser, x, loss=lambda model, x: -categorical_log_prob(model(x), x), **knobs
-)
+fit(teaser, x, loss=lambda model, x: -categorical_log_prob(model(x), x), **knobs)
 with torch.no_grad():
     z = teaser.encoder(x)
     low, high = z.min(0).values, z.max(0).values
     anywhere = torch.rand(20, 16, device=device, generator=generator)
     drawn = low + (high - low) * anywhere
     images = teaser.decoder(torch.cat([z[:10], drawn])).argmax(-1)
-judge = DigitJudge(
-    (x, y), load_digits("valid", device=device), generator=generator
-)
+judge = DigitJudge((x, y), load_digits("valid", device=device), generator=generator)
 show_images(images, crossed=judge.label(images) < 0)
 
 # %% [markdown]

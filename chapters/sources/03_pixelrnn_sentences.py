@@ -634,9 +634,7 @@ def distinct(texts, n):  # different runs of n characters / all runs
 @torch.no_grad()
 def survey(n=1000, temperature=1.0, **way):
     chance = make_generator(seed, device)
-    x = model.sample(
-        n, length=T, generator=chance, temperature=temperature, **way
-    )
+    x = model.sample(n, length=T, generator=chance, temperature=temperature, **way)
     tempered = decode.apply_temperature(model(x).flatten(0, 1), temperature)
     p = tempered.softmax(-1)
     choice = torch.special.entr(p).sum(-1).mean().item() / math.log(V)
