@@ -138,29 +138,39 @@ def write(
     Raises TypeError and ValueError for sizes, a `given` and a `known` that cannot be.
     """
     expect_count("n", n)
-    expect_count("length", length)
-    state = model.begin(n, **conditions)
-    logits, state = model.step(None, state)
-    x, known = _begun(given, known, (n, length), logits)
+    logits, state = model.step(None, model.begin(n, **conditions))
+    x, known = begun(n, length, logits.shape[1], given, known, logits.device)
     asked = (~known).any(0).tolist()
-    bar = tqdm(range(length), desc=progress, unit="step", unit_scale=True, delay=2, disable=progress is None)
-    for t in bar:
-        if t:
-            logits, state = model.step(x[:, t - 1], state)
-        if asked[t]:
-            x[:, t] = torch.where(known[:, t], x[:, t], choose(logits, t))
+    with progress_bar(length, progress) as bar:
+        for t in range(length):
+            if t:
+                logits, state = model.step(x[:, t - 1], state)
+            if asked[t]:
+                x[:, t] = torch.where(known[:, t], x[:, t], choose(logits, t))
+            bar.update()
     return x
 
 
-def _begun(given, known, size, logits):
-    """What is known, (n, length) long, and where it is, (n, length) bool, on the device of the logits (n, V)."""
-    n, length = size
+def begun(
+    n: int,
+    length: int,
+    levels: int,
+    given: torch.Tensor | None = None,
+    known: torch.Tensor | None = None,
+    device: torch.device | str = "cpu",
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What `write` begins with: x (n, length) long, 0 where it is not known, and where it is, (n, length) bool.
+
+    `given` and `known` are those of `write`, whose errors are raised here.
+    """
+    expect_count("n", n)
+    expect_count("length", length)
     if given is None:
         if known is not None:
             raise ValueError("known: expected together with given=, which says what is known there, got it alone")
         given = torch.zeros(n, 0, dtype=torch.long)
     given = given.expand(n, -1) if isinstance(given, torch.Tensor) and given.ndim == 1 else given
-    expect_levels("given", given, (n, "T" if known is None else length), logits.shape[1])
+    expect_levels("given", given, (n, "T" if known is None else length), levels)
     if known is None:
         T = given.shape[1]
         if length <= T:
@@ -168,10 +178,15 @@ def _begun(given, known, size, logits):
             raise ValueError(f"given: expected fewer than length = {length}, {left}, got {T}")
         given, known = F.pad(given, (0, length - T)), torch.arange(length, device=given.device) < T
     expect_bools("known", known)
-    if known.shape not in ((length,), size):
-        raise ValueError(f"known: expected shape ({length},) or {size}, got {tuple(known.shape)}")
-    known = known.expand(size).to(logits.device)
-    return given.to(logits.device).where(known, 0), known
+    if known.shape not in ((length,), (n, length)):
+        raise ValueError(f"known: expected shape ({length},) or {(n, length)}, got {tuple(known.shape)}")
+    known = known.expand(n, length).to(device)
+    return given.to(device).where(known, 0), known
+
+
+def progress_bar(length: int, name: str | None) -> tqdm:
+    """A bar of `length` steps, shown once it takes over 2 s, or never if it has no name."""
+    return tqdm(total=length, desc=name, unit="step", unit_scale=True, delay=2, disable=name is None)
 
 
 def _expect_logits(logits):

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+FORGET_BIAS = 1.0  # Jozefowicz, Zaremba and Sutskever (2015), section 5: an LSTM that starts without one learns slower
+
 
 @contextmanager
 def initialised_by(generator: torch.Generator | None):

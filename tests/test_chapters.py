@@ -85,8 +85,8 @@ def strangers(split):
     clips = load_vowels(60 if split == "test" else 120, make_generator(len(split)), frames=100)
     each = torch.arange(len(clips))
     label = (clips.label > 0) * (1 + each // 6 % 10)[:, None]
-    local = torch.cat([clips.local] * 6, 2)[:, :, :61]
-    return replace(clips, speaker=each % 6, label=label, local=local, pitch=torch.zeros_like(clips.pitch))
+    local = torch.cat([clips.local_condition] * 6, 2)[:, :, :61]
+    return replace(clips, speaker=each % 6, label=label, local_condition=local, pitch=torch.zeros_like(clips.pitch))
 
 
 def test_chapter_5_runs_on_real_voices_by_one_argument(monkeypatch):

@@ -131,8 +131,8 @@ def counts(x):
 @pytest.mark.parametrize(
     "model",
     [
-        CharRNN(CharRNNConfig(levels=LEVELS, width=8), generator=make_generator(0)),
-        CharRNN(CharRNNConfig(levels=LEVELS, width=8, depth=2), generator=make_generator(0)).double(),
+        CharRNN(CharRNNConfig(levels=LEVELS, features=8), generator=make_generator(0)),
+        CharRNN(CharRNNConfig(levels=LEVELS, features=8, depth=2), generator=make_generator(0)).double(),
         Toy(),
         Toy(delay=2),  # it never sees the character before: a poor model, and a causal one
         counts,

@@ -256,16 +256,24 @@ show_judged(tables[:5])
 
 # %%
 class Writer(nn.Module):
-    def __init__(self, V, width):
+    def __init__(self, V, features):
         super().__init__()
-        self.embed = nn.Embedding(V + 1, width)  # the last row: start token
-        self.lstm = nn.LSTM(width, width, batch_first=True)
-        self.head = nn.Linear(width, V)
+        self.embed = nn.Embedding(V + 1, features)  # the last row: start token
+        self.lstm = nn.LSTM(features, features, batch_first=True)
+        self.head = nn.Linear(features, V)
         self.start = V
 
+    def begin(self, n):  # n sentences, and nothing to remember yet
+        zeros = self.head.weight.new_zeros(n, self.head.in_features)
+        return zeros, zeros
+
     def step(self, previous, state):  # one character in, logits for the next
+        hidden, cell = state  # (n, features) each
+        if previous is None:  # before the first character
+            previous = torch.full((len(cell),), self.start, device=device)
+        state = hidden[None], cell[None]  # of one layer
         h, state = self.lstm(self.embed(previous)[:, None], state)
-        return self.head(h[:, 0]), state  # (B, V)
+        return self.head(h[:, 0]), (state[0][0], state[1][0])  # (n, V)
 
     def forward(self, x):  # (B, T) -> logits (B, T, V)
         start = torch.full_like(x[:, :1], self.start)
@@ -283,7 +291,7 @@ from course_lib.check import assert_causal, assert_close
 from course_lib.layers import initialised_by
 from course_lib.models.char_rnn import CharRNN, CharRNNConfig
 
-config = CharRNNConfig(levels=V, width=128)
+config = CharRNNConfig(levels=V, features=128)
 model = CharRNN(config, generator=generator).to(device)
 with initialised_by(generator):
     by_hand = Writer(V, 128).to(device)
@@ -304,7 +312,7 @@ assert_close(by_hand(x), model(x), name="the library's CharRNN")
 
 # %%
 def train_on(model, x):  # teacher forcing: (B,) nats
-    previous, state = torch.full_like(x[:, 0], V), None
+    previous, state = None, model.begin(len(x))
     nats = 0
     for t in range(x.shape[1]):
         logits, state = model.step(previous, state)
@@ -315,7 +323,7 @@ def train_on(model, x):  # teacher forcing: (B,) nats
 
 @torch.no_grad()
 def write_with(model, n):  # generation: (n, T)
-    previous, state = torch.full((n,), V, device=device), None
+    previous, state = None, model.begin(n)
     x = []
     for _ in range(T):
         logits, state = model.step(previous, state)
@@ -509,8 +517,7 @@ assert not exact or network_far < 0.1 < 0.3 < table_far
 # everything so far, and need not be computed again. Here is the simple way beside the fast one.
 
 # %%
-fast_logits, state = [], None
-previous = torch.full((len(x),), V, device=device)
+fast_logits, previous, state = [], None, model.begin(len(x))
 with torch.no_grad():
     for t in range(T):  # carrying the state: one step a character
         step_logits, state = model.step(previous, state)

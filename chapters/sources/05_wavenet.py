@@ -39,6 +39,7 @@ show_spectrograms({"zero to nine, drawn by a WaveNet": drawn}, 8000, **small)
 import dataclasses
 import math
 import time
+from functools import partial
 from itertools import pairwise
 
 import matplotlib.pyplot as plt
@@ -266,7 +267,7 @@ explore(show_stretch, ms=[10, 100, 900])
 # | $x$ | `x` | (B, T), levels 0 … V−1 |
 # | $\log p(\cdot \mid x_{<t})$, up to a constant | `logits[:, t]` | (B, V) |
 # | $\log p(x)$ | `log_prob` | (B,), nats |
-# | what is said, by whom | `local`, `global_` | (B, frames, L), (B, G) |
+# | what is said, by whom | `local_condition`, `global_condition` | (B, frames, L), (B, G) |
 #
 # B sounds of T samples, V levels, and G and L numbers that say who speaks and what.
 
@@ -433,19 +434,19 @@ def gate(x):
 
 
 # %% [markdown]
-# And that is all of it. `model` holds the weights, R channels wide; this is what it does with them. (`told` is the
-# next section's; read over it for now.)
+# And that is all of it. `model` holds the weights, R channels wide; this is what it does with them. (`conditioning`
+# is the next section's; read over it for now.)
 
 
 # %%
-def forward(model, x, told=None):  # (B, T) long -> logits (B, T, V)
+def forward(model, x, conditioning=None):  # (B, T) -> logits (B, T, V)
     h = model.embed(x[:, :-1]).transpose(1, 2)
     h = F.pad(h, (1, 0))  # (B, R, T): each position is fed the sample before it
     skip = 0
     for layer, conv in enumerate(model.convs):
         z = conv(h)  # (B, 2R, T)
-        if told is not None:  # the conditions, a frame each
-            now = told[:, :, layer].transpose(1, 2)
+        if conditioning is not None:  # a frame each
+            now = conditioning[:, :, layer].transpose(1, 2)
             z = z + now.repeat_interleave(FRAME, 2)
         g = gate(z)  # (B, R, T)
         skip = skip + model.skips[layer](g)
@@ -476,27 +477,27 @@ print(f"{seen} samples: {1000 * seen / rate:.0f} ms")
 # What is said changes every frame: a **local** condition, here which of ten phones, and how far the pitch lies
 # above the speaker's mean. Each adds, in every layer and before the gate, a linear function of itself: the local
 # one of the frame and its two neighbours, for what will be said next may be known, only how it will sound may not.
-# `told` holds those numbers, (B, frames, layers, 2R).
+# `conditioning` holds those numbers, (B, frames, layers, 2R).
 
 # %%
 VOICES = 6  # enough for all our data
 
 
-def conditions(clips):  # global_ (N, 6), local (N, F, L)
+def conditions(clips):  # global (N, 6), local (N, F, L)
     who = F.one_hot(clips.speaker, VOICES).float()
-    return who.to(device), clips.local.to(device)
+    return who.to(device), clips.local_condition.to(device)
 
 
 who, what = conditions(clips[:2])
-both = {"global_features": VOICES, "local_features": what.shape[2]}
+both = {"global_channels": VOICES, "local_channels": what.shape[2]}
 trial = WaveNetConfig(layers=12, stacks=2, **both)
 trial = WaveNet(trial, generator=make_generator(seed, device)).to(device)
 x = mu_law_encode(clips.x[:2]).to(device)
 with torch.no_grad():
-    told = trial.told(*x.shape, who, what)
-    mine, theirs = forward(trial, x, told), trial(x, who, what)
+    conditioning = trial.conditioning(*x.shape, who, what)
+    mine, theirs = forward(trial, x, conditioning), trial(x, who, what)
 assert_close(mine, theirs, name="logits")
-print(f"global_: {VOICES} numbers a clip")
+print(f"global: {VOICES} numbers a clip")
 print(f"local: {what.shape[2]} numbers a frame")
 
 # %% [markdown]
@@ -510,10 +511,10 @@ lr = 1e-2  # a small model takes large steps
 config = WaveNetConfig(
     layers=12,  # dilations 1 to 32,
     stacks=2,  # twice
-    residual=32,  # what goes on from layer to layer
-    skip=32,  # what goes to the end
-    global_features=VOICES,
-    local_features=clips.local.shape[2],
+    features=32,  # what goes on from layer to layer
+    skip_features=32,  # what goes to the end
+    global_channels=VOICES,
+    local_channels=clips.local_condition.shape[2],
 )
 
 # %% [markdown]
@@ -633,52 +634,61 @@ def naive(model, who, what, u):  # uniform numbers u (T, n) -> x (n, T)
 #
 # A second of sound asks the model 8,000 times. Each time `naive` computes every layer at every position, and of
 # that only the right edge of one tree of the lattice is new. So let each layer keep what it was given, in a
-# **queue** that holds the newest entry and as many before it as the dilation: the tap that looks back takes the
-# oldest, and each new entry pushes one out. A sample then costs one pass through the layers. This is *Fast
-# WaveNet*.
+# **queue** as long as the dilation: the tap that looks back takes the oldest entry, and the new one comes in its
+# place. A sample then costs one pass through the layers. This is *Fast WaveNet*. All queues together are a **state**,
+# as in chapter 3: `begin` makes it, and `step` takes it one sample further.
 
 # %%
-from collections import deque
+from course_lib.decode import State
 
 
-# %% tags=["twin:course_lib.fast.queues.Queues"]
-class Queues:
-    def __init__(self, model, n):
-        self.model = model
-        self.nothing = model.embed.weight.new_zeros(n, model.config.residual)
-        self.queues = []
-        for conv in model.convs:
-            length = (conv.kernel_size[0] - 1) * conv.dilation[0] + 1
-            self.queues.append(deque([self.nothing] * length, length))
+# %% tags=["twin:course_lib.fast.queues.begin"]
+def begin(model, n, conditioning=None):
+    c, zeros = model.config, model.embed.weight.new_zeros
+    pasts = [(c.kernel_size - 1) * d for d in c.dilations]
+    queues = [zeros(n, past, c.features) for past in pasts]
+    if conditioning is None:
+        conditioning = zeros(n, 0)
+    return State((zeros(n, dtype=torch.long), conditioning, *queues))
 
-    def step(self, previous, told=None):  # (n,) long -> logits (n, V)
-        model, skip = self.model, 0
-        h = (
-            self.nothing if previous is None else model.embed(previous)
-        )  # (n, R)
-        for layer, conv in enumerate(model.convs):
-            queue = self.queues[layer]
-            queue.append(h)  # and what is too old falls out at the other end
-            taps = [queue[i] for i in range(0, len(queue), conv.dilation[0])]
-            z = F.conv1d(
-                torch.stack(taps, 2), conv.weight, conv.bias
-            )  # (n, 2R, 1)
-            g = gate(z if told is None else z + told[:, layer, :, None])
-            skip = skip + model.skips[layer](g)
-            if layer < len(model.adds):
-                h = h + model.adds[layer](g)[:, :, 0]
-        return model.head(skip)[:, :, 0]
+
+# %% [markdown]
+# The state is a tuple of tensors, the batch first: the position, what the conditions add, and each layer's queue.
+
+
+# %% tags=["twin:course_lib.fast.queues.step"]
+def step(model, previous, state):  # (n,) long -> logits (n, V)
+    at, conditioning, *queues = state
+    t, frames, skip = int(at[0]), conditioning.shape[1], 0
+    nothing = torch.zeros_like(queues[0][:, 0])  # (n, R)
+    h = nothing if previous is None else model.embed(previous)
+    for layer, (conv, queue) in enumerate(
+        zip(model.convs, queues, strict=True)
+    ):
+        past, dilation = queue.shape[1], conv.dilation[0]
+        taps = [queue[:, (t + i) % past] for i in range(0, past, dilation)]
+        taps = torch.stack([*taps, h], 2)  # the oldest first
+        z = F.conv1d(taps, conv.weight, conv.bias)  # (n, 2R, 1)
+        if frames:
+            frame = min(t // model.config.frame, frames - 1)
+            z = z + conditioning[:, frame, layer, :, None]
+        queue[:, t % past] = h  # in the place of the oldest
+        g = gate(z)
+        skip = skip + model.skips[layer](g)
+        if layer < len(model.adds):
+            h = h + model.adds[layer](g)[:, :, 0]
+    return model.head(skip)[:, :, 0], State((at + 1, conditioning, *queues))
 
 
 # %%
 @torch.no_grad()
 def queued(model, who, what, u):  # the same as naive, hopefully
-    told = model.told(len(who), len(u), who, what)
-    queues, x = Queues(model, u.shape[1]), []
+    conditioning = model.conditioning(len(who), len(u), who, what)
+    state, x = begin(model, len(who), conditioning), [None]
     for t in range(len(u)):
-        logits = queues.step(x[-1] if x else None, told[:, t // FRAME])
+        logits, state = step(model, x[-1], state)
         x.append(invert_cdf(logits, u[t]))
-    return torch.stack(x, 1)
+    return torch.stack(x[1:], 1)
 
 
 who, what = conditions(test[:2])
@@ -704,11 +714,11 @@ assert (slow == queued(model, who, what, u)).all(), "the same sounds"
 
 # %%
 @torch.no_grad()
-def milliseconds(step, times=5):  # the best of some
+def milliseconds(work, times=5):  # the best of some
     took = []
     for _ in range(times):
         start = time.perf_counter()
-        step()
+        work()
         took.append(1000 * (time.perf_counter() - start))
     return min(took)
 
@@ -718,10 +728,9 @@ took = {"naive": [], "queues": []}
 for L in depths:
     net = WaveNet(WaveNetConfig(layers=L, stacks=1), generator=generator)
     x = torch.zeros(1, net.receptive_field + 1, dtype=torch.long)
-    queues, last = Queues(net, 1), x[:, 0]
-    took["naive"].append(milliseconds(lambda net=net, x=x: net(x)))
-    step = lambda q=queues, x=last: q.step(x)
-    took["queues"].append(milliseconds(step, 40))
+    one, state = x[:, 0], begin(net, 1)
+    took["naive"].append(milliseconds(partial(net, x)))
+    took["queues"].append(milliseconds(partial(step, net, one, state), 40))
 saved = took["naive"][-1] / took["queues"][-1]
 print(f"13 layers: {saved:.0f} times as fast,")
 print(f"{1000 / took['queues'][-1]:,.0f} samples a second")
@@ -763,12 +772,14 @@ show_costs()
 
 # %%
 big = WaveNet(WaveNetConfig(layers=20, stacks=2), generator=generator)
-big.sample(1, 10, generator=generator)  # compiles: seconds, the first time
+big.sample(
+    1, length=10, generator=generator
+)  # compiles: seconds, the first time
 
 
-def samples_a_second(net, n, steps):
-    took = milliseconds(lambda: net.sample(n, steps, generator=generator), 3)
-    return 1000 * n * steps / took
+def samples_a_second(net, n, length):
+    draw = lambda: net.sample(n, length=length, generator=generator)
+    return 1000 * n * length / milliseconds(draw, 3)
 
 
 speeds = {n: samples_a_second(big, n, 2400) for n in (1, 64)}
@@ -783,8 +794,8 @@ assert speeds[1] > 16_000, "faster than the sound lasts"
 
 # %%
 before = generator.get_state()
-told = {"global_": who, "local": what}
-fast = model.sample(2, len(u), generator=generator, **told)
+told = {"global_condition": who, "local_condition": what}
+fast = model.sample(2, length=len(u), generator=generator, **told)
 generator.set_state(before)
 u = torch.rand(len(u), 2, dtype=torch.float64, generator=generator)
 assert (fast == queued(model, who, what, u)).all()
@@ -797,8 +808,10 @@ assert (fast == queued(model, who, what, u)).all()
 
 # %%
 def say(model, clips, generator):  # the same, drawn by the model
-    told = dict(zip(("global_", "local"), conditions(clips), strict=True))
-    x = model.sample(*clips.x.shape, generator=generator, **told)
+    n, length = clips.x.shape
+    who, what = conditions(clips)
+    told = {"global_condition": who, "local_condition": what}
+    x = model.sample(n, length=length, generator=generator, **told)
     return dataclasses.replace(clips, x=mu_law_decode(x.cpu()))
 
 
@@ -890,7 +903,7 @@ explore(show_vowels, speaker=people) if exact else None
 # %% [markdown]
 # ## One model, four voices
 #
-# The words are in `local`, the voice is in `global_`, and so each can be changed alone.
+# The words are in `local_condition`, the voice is in `global_condition`, and so each can be changed alone.
 
 
 # %%
@@ -913,7 +926,7 @@ explore(hear, voice=people, word=some_words)
 
 # %% [markdown]
 # Do the words stay when the voice changes? And is it in tune? Let each of 24 words be said by all four, with
-# `local` unchanged. A small judge listens, a linear classifier that learnt on real words to name the phone from the
+# `local_condition` unchanged. A small judge listens, a linear classifier that learnt on real words to name the phone from the
 # spectrum around a frame. For the pitch, we look at shifts around the period that was asked for, up to half an
 # octave either way. The shift at which the sound is most like itself is its period; within 5 % of the one asked
 # for, it is in tune. Hiss shows what chance reaches in both.
@@ -977,7 +990,8 @@ if exact:
     shares = [show_share("hiss", hiss_clips)]
     for voice, speaker in enumerate(SPEAKERS):
         asked = test[:24]
-        pitch = (asked.pitch > 0) * speaker.pitch * 2 ** asked.local[..., -1]
+        octaves = asked.local_condition[..., -1]
+        pitch = (asked.pitch > 0) * speaker.pitch * 2**octaves
         asked = dataclasses.replace(
             asked, speaker=torch.full((24,), voice), pitch=pitch
         )
@@ -1021,7 +1035,7 @@ assert 0.45 < closed < 0.55
 # %% [markdown]
 # ## Not only speech
 #
-# Nothing in the model knows what a mouth is. Give it notes and chords on two instruments, with another `local`, and
+# Nothing in the model knows what a mouth is. Give it notes and chords on two instruments, with another `local_condition`, and
 # one stack of eight layers, dilations 1 to 128: to tell two tones apart takes longer than to tell two vowels.
 
 # %%
@@ -1030,7 +1044,7 @@ from course_lib.data.voices import NOTES
 
 notes = load_notes(400, make_generator(seed + 10), frames=48)  # of 0.48 s
 band = dataclasses.replace(
-    config, local_features=len(NOTES), layers=8, stacks=1
+    config, local_channels=len(NOTES), layers=8, stacks=1
 )
 music = WaveNet(band, generator=generator).to(device)
 fit(music, windows(notes), steps=350, schedule="cosine", **settings)
@@ -1194,7 +1208,7 @@ assert not exact or fewer > 0.3
 # ## The same on real voices
 #
 # Set `source` at the top to `"spoken digits"`, and the same cells train on six real people, for half a minute. Of
-# them nobody has written down the phones, so `local` says which digit it is and how far it has got. The ten words
+# them nobody has written down the phones, so `local_condition` says which digit it is and how far it has got. The ten words
 # of the beginning are a larger network's: 16 layers that see 64 ms, an hour of training, 4.33 bits a sample, the
 # bigram 6.12. Are they words? We drew each digit in each voice. For 42 of 60 the nearest real recording is the same
 # digit (chance: 6), for 42 the same person (chance: 10). Among real words it is 57 and 59. Real voices are harder
