@@ -25,7 +25,7 @@ from course_lib.device import make_generator, pick_device
 from course_lib.fast.diagonals import lstm
 from course_lib.models.autoencoder import Autoencoder, AutoencoderConfig
 from course_lib.models.char_rnn import CharRNN, CharRNNConfig
-from course_lib.models.gaussian_mixture import GaussianMixture
+from course_lib.models.gaussian_mixture import GaussianMixture, GaussianMixtureConfig
 from course_lib.models.pixel.convolutional import GatedPixelCNN, PixelCNN
 from course_lib.models.pixel.model import PixelConfig
 from course_lib.models.pixel.recurrent import DiagonalLayer, GridLSTM
@@ -269,7 +269,7 @@ def mixtures():
         weights, width = torch.full((K,), 1 / K, dtype=torch.float64), 4 * torch.eye(D, dtype=torch.float64)
         start = weights.log(), x[torch.randperm(N, generator=generator)[:K]], width.expand(K, D, D)
         settings = {"generator": generator, "max_steps": steps, "tolerance": 0, "progress": False}
-        ours = GaussianMixture(K)
+        ours = GaussianMixture(GaussianMixtureConfig(K))
         began = time.perf_counter()
         ours.fit(x, init=start, **settings)
         seconds = time.perf_counter() - began

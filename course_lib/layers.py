@@ -51,9 +51,9 @@ class Residual(nn.Module):
 
 
 class ResidualMLP(nn.Sequential):
-    """(B, in_features) -> (B, out_features): `depth` hidden layers, all but the first residual; depth 0 is linear."""
+    """(B, in_features) -> (B, out_features) by `depth` hidden layers, all but the first residual; depth 0 is linear."""
 
-    def __init__(self, in_features: int, features: int, depth: int, out_features: int, dropout: float = 0.0):
+    def __init__(self, in_features: int, out_features: int, *, features: int, depth: int, dropout: float = 0.0):
         if depth == 0:
             super().__init__(nn.Linear(in_features, out_features))
             return

@@ -36,7 +36,7 @@ from course_lib.train import fit
 
 generator = make_generator(0)
 grammar = PoemGrammar(lines=2)  # couplets: two lines of five characters
-poems = grammar.sample(6000, generator)
+poems = grammar.sample(6000, generator=generator)
 vocabulary = Vocabulary(poems)
 V = len(vocabulary)
 x, x_test = vocabulary.encode_all(poems).split([5000, 1000])  # (5000, 10), (1000, 10)

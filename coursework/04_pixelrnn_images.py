@@ -36,7 +36,8 @@ from course_lib.models.pixel.model import PixelConfig
 from course_lib.train import fit
 
 generator = make_generator(0)
-creatures, unseen = load_sprites(3000, generator, "rgb").split([2900, 100])  # (N, 3, 16, 16): 8 levels a colour
+# creatures (N, 3, 16, 16): 8 levels a colour
+creatures, unseen = load_sprites(3000, generator=generator, colour="rgb").split([2900, 100])
 (digits, _), (digits_test, _) = load_digits("train"), load_digits("test")
 digits, digits_test = (digits > 7).long(), (digits_test > 7).long()  # (N, 1, 8, 8): paper 0 or ink 1
 

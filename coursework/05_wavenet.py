@@ -42,7 +42,8 @@ from course_lib.show.sounds import show_sounds
 from course_lib.train import fit
 
 generator = make_generator(0)
-clips, test = load_vowels(300, generator), load_vowels(100, generator)  # 0.4 s each: a vowel, one of four voices
+# 0.4 s each: a vowel, one of four voices
+clips, test = load_vowels(300, generator=generator), load_vowels(100, generator=generator)
 people = [speaker.name for speaker in SPEAKERS]
 show_sounds({f"{people[test.speaker[i]]}: {PHONES[test.label[i, 20]]}": test.x[i] for i in range(3)})
 
