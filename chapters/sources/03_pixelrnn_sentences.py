@@ -1,10 +1,34 @@
 # %% [markdown]
-# # How do you write a sentence one character at a time?
+# # 3 · PixelRNN for sentences: how do you write one character at a time?
 #
 # **You will teach a network to write Chinese quatrains, know to the third decimal how much it has still to learn, and then
 # change one single character and watch what follows go wrong.**
 #
-# *Laptop: one minute. You need: the softmax, and that the probabilities of a sequence multiply. No Chinese.*
+# *Laptop: under 75 seconds. You need: the softmax, and that the probabilities of a sequence multiply. No Chinese.*
+
+# %% tags=["setup"]
+from importlib.util import find_spec
+
+if find_spec("course_lib") is None:  # the library behind the chapters is not here
+    import re
+    import socket
+    import subprocess
+    import sys
+    from urllib.parse import unquote
+    from urllib.request import urlopen
+
+    session = ""
+    if "google.colab" in sys.modules:  # where a session knows its notebook's address
+        with urlopen(f"http://{socket.gethostname()}:9000/api/sessions") as answer:
+            session = unquote(answer.read().decode())
+    at = re.search(r"(https://github\.com/[\w.-]+/[\w.-]+)/blob/([\w.-]+)", session)
+    if at is None:
+        raise ModuleNotFoundError(
+            "course_lib is not installed: run `pip install -e .` in a copy of the course "
+            "and choose that Python for this notebook"
+        )
+    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+    subprocess.run([*pip, f"git+{at[1]}@{at[2]}"], check=True)
 
 # %% [markdown]
 # ## What you will get
@@ -250,23 +274,31 @@ show_judged(tables[:5])
 # ## Build the network: a memory that reaches back
 #
 # A **recurrent network** keeps a **state** and, at each step, mixes a character into it. Ours is an **LSTM**
-# {cite:p}`hochreiter1997long`: each of its memory cells holds a number, and **gates** (numbers between 0 and 1, computed
+# ([Hochreiter and Schmidhuber, 1997](references.md#hochreiter1997)): each of its memory cells holds a number, and **gates** (numbers between 0 and 1, computed
 # from the character and the state) say how much of it to keep, how much to add, and how much to show. This is all the
 # code:
 
 
 # %%
 class Writer(nn.Module):
-    def __init__(self, V, width):
+    def __init__(self, V, features):
         super().__init__()
-        self.embed = nn.Embedding(V + 1, width)  # the last row: start token
-        self.lstm = nn.LSTM(width, width, batch_first=True)
-        self.head = nn.Linear(width, V)
+        self.embed = nn.Embedding(V + 1, features)  # the last row: start token
+        self.lstm = nn.LSTM(features, features, batch_first=True)
+        self.head = nn.Linear(features, V)
         self.start = V
 
+    def begin(self, n):  # n sentences, and nothing to remember yet
+        zeros = self.head.weight.new_zeros(n, self.head.in_features)
+        return zeros, zeros
+
     def step(self, previous, state):  # one character in, logits for the next
+        hidden, cell = state  # (n, features) each
+        if previous is None:  # before the first character
+            previous = torch.full((len(cell),), self.start, device=device)
+        state = hidden[None], cell[None]  # of one layer
         h, state = self.lstm(self.embed(previous)[:, None], state)
-        return self.head(h[:, 0]), state  # (B, V)
+        return self.head(h[:, 0]), (state[0][0], state[1][0])  # (n, V)
 
     def forward(self, x):  # (B, T) -> logits (B, T, V)
         start = torch.full_like(x[:, :1], self.start)
@@ -284,7 +316,7 @@ from course_lib.check import assert_causal, assert_close
 from course_lib.layers import initialised_by
 from course_lib.models.char_rnn import CharRNN, CharRNNConfig
 
-config = CharRNNConfig(levels=V, width=128)
+config = CharRNNConfig(levels=V, features=128)
 model = CharRNN(config, generator=generator).to(device)
 with initialised_by(generator):
     by_hand = Writer(V, 128).to(device)
@@ -295,7 +327,7 @@ assert_close(by_hand(x), model(x), name="the library's CharRNN")
 
 # %% [markdown]
 # No character sees itself or the future, and with the same weights the library's `CharRNN` says the same. (It begins
-# training with its keeping gates open, so that it remembers from the start {cite:p}`jozefowicz2015empirical`.)
+# training with its keeping gates open, so that it remembers from the start ([Jozefowicz et al., 2015](references.md#jozefowicz2015)).)
 
 # %% [markdown]
 # ## Two loops that look alike
@@ -305,7 +337,7 @@ assert_close(by_hand(x), model(x), name="the library's CharRNN")
 
 # %%
 def train_on(model, x):  # teacher forcing: (B,) nats
-    previous, state = torch.full_like(x[:, 0], V), None
+    previous, state = None, model.begin(len(x))
     nats = 0
     for t in range(x.shape[1]):
         logits, state = model.step(previous, state)
@@ -316,7 +348,7 @@ def train_on(model, x):  # teacher forcing: (B,) nats
 
 @torch.no_grad()
 def write_with(model, n):  # generation: (n, T)
-    previous, state = torch.full((n,), V, device=device), None
+    previous, state = None, model.begin(n)
     x = []
     for _ in range(T):
         logits, state = model.step(previous, state)
@@ -510,8 +542,7 @@ assert not exact or network_far < 0.1 < 0.3 < table_far
 # everything so far, and need not be computed again. Here is the simple way beside the fast one.
 
 # %%
-fast_logits, state = [], None
-previous = torch.full((len(x),), V, device=device)
+fast_logits, previous, state = [], None, model.begin(len(x))
 with torch.no_grad():
     for t in range(T):  # carrying the state: one step a character
         step_logits, state = model.step(previous, state)
@@ -591,7 +622,7 @@ show_bars({way: named(r[0].softmax(-1)) for way, r in ways.items()}, top=12)
 # %% [markdown]
 # What is kept takes over the probability of what is cut. Is it worth it? Three numbers for each way of drawing: the share
 # of valid poems; the choice that is left at a character, as its entropy divided by the greatest possible, $\ln V$; and
-# how many *different* lines there are among all lines, a form of what is called **distinct-n** {cite:p}`li2016diversity`.
+# how many *different* lines there are among all lines, a form of what is called **distinct-n** ([Li et al., 2016](references.md#li2016)).
 
 
 # %%
@@ -890,7 +921,7 @@ picture
 # nothing as far as the network was trained, opens at once beyond, and stays: after that, hardly anything that it writes is
 # right, and little can get worse. So the saying needs its condition: a network that never leaves what it has practised
 # hardly ever takes the first wrong step, and one that does never comes back. It has a name, **exposure bias**
-# {cite:p}`ranzato2016sequence`. Chapter 9 measures the same numbers again, after a training in which the network gets to
+# ([Ranzato et al., 2016](references.md#ranzato2016)). Chapter 9 measures the same numbers again, after a training in which the network gets to
 # read its own writing while it still has a teacher.
 
 # %% [markdown]
@@ -992,5 +1023,7 @@ except AssertionError as message:
 # cut the tail in a way that this chapter has not shown, price the second half of a poem, and let a model that only writes
 # forwards fill a hole in the middle.
 #
-# Further reading: {cite:t}`graves2013generating` is where networks learnt to write; {cite:t}`holtzman2020curious` explains why the likeliest
-# text is not the best; {cite:t}`ranzato2016sequence` names exposure bias; {cite:t}`bengio2015scheduled` is chapter 9's first cure.
+# Further reading: [Graves (2013)](references.md#graves2013) is where networks learnt to write;
+# [Holtzman et al. (2020)](references.md#holtzman2020) explains why the likeliest text is not the best;
+# [Ranzato et al. (2016)](references.md#ranzato2016) names exposure bias;
+# [Bengio et al. (2015)](references.md#bengio2015) is chapter 9's first cure.
