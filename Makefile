@@ -41,6 +41,7 @@ book: $(COURSE) ## build the Jupyter Book from the stored outputs
 	@$(BIN)/python tools/book.py
 
 notebooks: $(COURSE) ## execute the chapters whose source or library changed
+	@$(BIN)/python tools/contents.py
 	@$(BIN)/python tools/notebooks.py
 
 test: $(TOOLS) ## everything: lint, library, notebooks, coursework, the book, a real browser
