@@ -1,13 +1,16 @@
-"""What several tests share: patience, a browser, a server whose downloads go wrong. Nothing heavy is imported unasked."""
+"""What several tests share: patience, a browser, a store, a server whose downloads go wrong; imported when asked."""
 
+import hashlib
 import os
 import shutil
 import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).parents[1]
 NO_BROWSER = "no Chromium found: install it with `sudo apt-get install chromium`, or set CHROMIUM to its path"
 
 # The only clock of the tests: seconds after which something hangs. Nothing takes a tenth of it, but the machine may be
@@ -95,6 +98,41 @@ def open_offline(browser):
 def offline_page(open_offline):
     """A page of 1280 × 900 with the network cable out; see `open_offline` for `page.problems`."""
     return open_offline()
+
+
+@pytest.fixture
+def put_files(tmp_path, monkeypatch):
+    """put_files({name: bytes}): they lie in a store of their own, and are all that it knows."""
+    from course_lib.data import store
+
+    def put(files):
+        registry = {}
+        for name, content in files.items():
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_bytes(content)
+            sha256 = hashlib.sha256(content).hexdigest()
+            registry[name] = store.Download("http://127.0.0.1:9/", sha256, len(content), "test", "none")
+        monkeypatch.setattr(store, "REGISTRY", registry)
+        monkeypatch.setenv("COURSE_DATA", str(tmp_path))
+
+    return put
+
+
+@pytest.fixture
+def need_real(monkeypatch):
+    """need_real("text/names.txt"): the store is a folder that holds the real file, or the test is skipped.
+
+    Nothing is downloaded for a test.
+    """
+
+    def need(name):
+        folders = [os.environ.get("COURSE_DATA"), ROOT.parent / "shared" / "data"]
+        folder = next((folder for folder in folders if folder and (Path(folder) / name).exists()), None)
+        if folder is None:
+            pytest.skip(f"no real {name} here: COURSE_DATA can name a folder with it")
+        monkeypatch.setenv("COURSE_DATA", str(folder))
+
+    return need
 
 
 class Server(ThreadingHTTPServer):

@@ -21,7 +21,7 @@ PLAYER = re.compile(r'class="course-player" data-positions="(\d+)".*?const data 
 
 @pytest.mark.parametrize("source", CHAPTERS, ids=lambda path: path.stem)
 def test_every_position_of_every_slider_is_in_the_stored_page(source):
-    """To store a player is to call its function at every position; test_notebooks shows that it is of today's source."""
+    """To store a player is to call its function at every position; test_notebooks shows that it is today's function."""
     cells = nbformat.read(source.parents[1] / f"{source.stem}.ipynb", as_version=4).cells
     shown = [output.get("data", {}).get("text/html", "") for cell in cells for output in cell.get("outputs", [])]
     players = [found for text in shown for found in PLAYER.findall(text)]
