@@ -28,7 +28,7 @@ import torch
 
 from course_lib.data.poems import PoemGrammar
 from course_lib.data.text import Vocabulary
-from course_lib.decode import draw, keep_top_k
+from course_lib.decode import draw, keep_top_k, write
 from course_lib.device import make_generator
 from course_lib.models.char_rnn import CharRNN, CharRNNConfig
 from course_lib.show.typeset import show_gloss, show_table, show_texts, side_by_side
@@ -36,7 +36,7 @@ from course_lib.train import fit
 
 generator = make_generator(0)
 grammar = PoemGrammar(lines=2)  # couplets: two lines of five characters
-poems = grammar.sample(6000, generator)
+poems = grammar.sample(6000, generator=generator)
 vocabulary = Vocabulary(poems)
 V = len(vocabulary)
 x, x_test = vocabulary.encode_all(poems).split([5000, 1000])  # (5000, 10), (1000, 10)
@@ -58,7 +58,7 @@ show_gloss([words[:3], words[3:]])
 # line. One model for the whole assignment:
 
 # %% nbgrader={"grade": false, "grade_id": "training", "locked": true, "schema_version": 3, "solution": false, "task": false}
-model = CharRNN(CharRNNConfig(V, width=64), generator=generator)
+model = CharRNN(CharRNNConfig(V, features=64), generator=generator)
 knobs = dict(steps=800, batch_size=64, lr=1e-2, schedule="cosine", generator=generator)
 history = fit(model, x, loss=lambda model, x: -model.log_prob(x), **knobs)
 model.cpu()  # fit trains on the fastest device; the rest is small
@@ -243,22 +243,22 @@ assert_close(min_p(equals, 1.0) > float("-inf"), torch.tensor([[1, 1, 0]]), name
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# Does it keep a hot sampler sane? The loop is the chapter's: cut, heat, draw, feed back. (The cut comes first: what
-# *may* be said is decided at temperature 1, how evenly it is drawn at 1.5.)
+# Does it keep a hot sampler sane? The loop is the library's `write`, which asks you at each step what to choose: cut,
+# heat, draw. (The cut comes first: what *may* be said is decided at temperature 1, how evenly it is drawn at 1.5.)
 
 # %% nbgrader={"grade": false, "grade_id": "exercise2_use", "locked": true, "schema_version": 3, "solution": false, "task": false}
 
 
-@torch.no_grad()
-def write(n, keep, temperature=1.5):
+def couplets(n, keep, temperature=1.5):
     """n couplets, and how many characters `keep` left to choose from at each position, on average."""
-    (logits, state), drawn, left = model.step(None, None, n=n), [], []
-    for _ in range(grammar.length):
+    left = []
+
+    def choose(logits, t):
         logits = keep(logits)
         left.append(logits.isfinite().sum(1).float().mean().item())
-        drawn.append(draw(logits, generator=generator, temperature=temperature))
-        logits, state = model.step(drawn[-1], state)
-    return vocabulary.decode(torch.stack(drawn, dim=1)), left
+        return draw(logits, generator=generator, temperature=temperature)
+
+    return vocabulary.decode(write(model, n, grammar.length, choose=choose)), left
 
 
 cuts = {
@@ -267,7 +267,7 @@ cuts = {
     "top-4": lambda logits: keep_top_k(logits, 4),
     "min-p, 0.1": lambda logits: min_p(logits, 0.1),
 }
-written = {cut: write(1000, keep) for cut, keep in cuts.items()}
+written = {cut: couplets(1000, keep) for cut, keep in cuts.items()}
 good = {cut: sum(bool(grammar.is_valid(text)) for text in texts) / 1000 for cut, (texts, _) in written.items()}
 different = {cut: len(set(texts)) for cut, (texts, _) in written.items()}
 for cut in cuts:
@@ -347,7 +347,7 @@ for given, answers in ((0, (0.16, 0.06)), (1, (0.32, 0.12)), (2, (0.4, 0.6))):
     got = completion_log_prob(said, sentences, given)
     assert_shape(got, (2,), name=f"completion_log_prob of two sentences, given = {given}")
     assert_close(got, torch.tensor(answers).log(), name=f"log {answers[0]} and log {answers[1]}, given = {given}")
-tiny = CharRNN(CharRNNConfig(levels=3, width=4), generator=torch.Generator().manual_seed(0))
+tiny = CharRNN(CharRNNConfig(levels=3, features=4), generator=torch.Generator().manual_seed(0))
 ends = torch.cartesian_prod(torch.arange(3), torch.arange(3))  # (9, 2)
 texts = torch.cat([torch.tensor([2, 0]).expand(9, 2), ends], dim=1)  # (9, 4): one beginning, all completions
 total = completion_log_prob(tiny(texts), texts, 2).exp().sum()

@@ -36,7 +36,8 @@ from course_lib.models.pixel.model import PixelConfig
 from course_lib.train import fit
 
 generator = make_generator(0)
-creatures, unseen = load_sprites(3000, generator, "rgb").split([2900, 100])  # (N, 3, 16, 16): 8 levels a colour
+# creatures (N, 3, 16, 16): 8 levels a colour
+creatures, unseen = load_sprites(3000, generator=generator, colour="rgb").split([2900, 100])
 (digits, _), (digits_test, _) = load_digits("train"), load_digits("test")
 digits, digits_test = (digits > 7).long(), (digits_test > 7).long()  # (N, 1, 8, 8): paper 0 or ink 1
 
@@ -90,7 +91,7 @@ with torch.no_grad():
 def paid_and_expected(logits, x):
     """How many bits each pixel costs, and how many the model expected it to cost, on average over the images.
 
-    logits (B, V, C, H, W) float, not normalised, of any size, 1000 too: logits[b, :, c, i, j] are for x[b, c, i, j].
+    logits (B, C, H, W, V) float, not normalised, of any size, 1000 too: logits[b, c, i, j] (V,) are for x[b, c, i, j].
     x (B, C, H, W) long, levels 0 to V − 1.
     -> (paid, expected), both (H, W) in bits, ≥ 0. At each place, paid is the sum over the channels of −log₂ p(the level
     that x has), and expected the sum over the channels of the entropy, −Σ p(v) log₂ p(v) over all V levels; of both,
@@ -100,9 +101,9 @@ def paid_and_expected(logits, x):
     1/2 and 1: it costs 2 bits, as expected. So paid is 4 and expected 2.18.
     """
     ### BEGIN SOLUTION
-    log_p = logits.log_softmax(dim=1)  # (B, V, C, H, W)
-    paid = -log_p.gather(1, x[:, None]).sum((1, 2))  # (B, H, W)
-    expected = -(log_p.exp() * log_p).sum((1, 2))
+    log_p = logits.log_softmax(dim=-1)  # (B, C, H, W, V)
+    paid = -log_p.gather(-1, x[..., None]).sum((1, -1))  # (B, H, W)
+    expected = -(log_p.exp() * log_p).sum((1, -1))
     return paid.mean(0) / math.log(2), expected.mean(0) / math.log(2)
     ### END SOLUTION
 
@@ -115,17 +116,18 @@ def paid_and_expected(logits, x):
 from course_lib.check import assert_close, assert_shape
 
 said = torch.tensor([[[1 / 2, 1 / 4, 1 / 8], [1 / 2, 3 / 4, 7 / 8]], [[1 / 2, 1 / 2, 1.0], [1 / 2, 1 / 2, 1e-9]]])
-paid, expected = paid_and_expected(said.log()[..., None, None], torch.zeros(2, 3, 1, 1, dtype=torch.long))
+said = said.mT[:, :, None, None]  # (2, 3, 1, 1, 2)
+paid, expected = paid_and_expected(said.log(), torch.zeros(2, 3, 1, 1, dtype=torch.long))
 for name, bits in (("paid", paid), ("expected", expected)):
     assert_shape(bits, (1, 1), name=f"{name}, for images of one pixel")
 assert_close(paid, torch.tensor([[4.0]]), name="paid in the example: 6 bits and 2 bits, on average")
 assert_close(expected, torch.tensor([[2.17742]]), name="expected in the example: 2.35 bits and 2 bits, on average")
-three = torch.tensor([[0.5, 0.25, 0.0625], [0.5, 0.75, 0.9375]]).log()[None, :, None, None]  # (1, 2, 1, 1, 3)
+three = torch.tensor([[0.5, 0.25, 0.0625], [0.5, 0.75, 0.9375]]).log().mT[None, None, None]  # (1, 1, 1, 3, 2)
 paid, expected = paid_and_expected(three + 5, torch.tensor([[[[0, 0, 0]]]]))
 name = "{}: 1/2, 1/4, 1/16 in a row (5 added to every logit, which changes no probability)"
 assert_close(paid, torch.tensor([[1.0, 2.0, 4.0]]), name=name.format("paid"))
 assert_close(expected, torch.tensor([[1.0, 0.81128, 0.33729]]), name=name.format("expected"))
-for bits in paid_and_expected(torch.zeros(5, 8, 3, 2, 4), torch.zeros(5, 3, 2, 4, dtype=torch.long)):
+for bits in paid_and_expected(torch.zeros(5, 3, 2, 4, 8), torch.zeros(5, 3, 2, 4, dtype=torch.long)):
     assert_close(bits, torch.full((2, 4), 9.0), name="eight equal levels: 3 bits for each of the 3 channels, summed")
 
 # %% [markdown]
@@ -137,9 +139,9 @@ from course_lib.check import assert_close, assert_shape
 ### BEGIN HIDDEN TESTS
 chance = torch.Generator().manual_seed(1)
 for B, V, C, H, W in ((1, 2, 1, 3, 3), (4, 5, 2, 3, 6), (7, 3, 3, 4, 2)):
-    guess = 3 * torch.randn(B, V, C, H, W, generator=chance)
+    guess = 3 * torch.randn(B, C, H, W, V, generator=chance)
     truth = torch.randint(V, (B, C, H, W), generator=chance)
-    believed = torch.distributions.Categorical(logits=guess.double().movedim(1, -1))  # of (B, C, H, W)
+    believed = torch.distributions.Categorical(logits=guess.double())  # of (B, C, H, W)
     answers = paid_and_expected(guess, truth)
     for name, answer, right in zip(
         ("paid", "expected"), answers, (-believed.log_prob(truth), believed.entropy()), strict=True
@@ -147,7 +149,7 @@ for B, V, C, H, W in ((1, 2, 1, 3, 3), (4, 5, 2, 3, 6), (7, 3, 3, 4, 2)):
         case = f"{name}, {B} images of {C}×{H}×{W}"
         assert_shape(answer, (H, W), name=case)
         assert_close(answer, right.sum(1).mean(0) / math.log(2), name=f"{case}, against torch.distributions")
-sure = torch.tensor([1000.0, 0.0]).view(1, 2, 1, 1, 1).expand(1, 2, 1, 1, 2)
+sure = torch.tensor([1000.0, 0.0]).expand(1, 1, 1, 2, 2)
 paid, expected = paid_and_expected(sure, torch.tensor([[[[0, 1]]]]))
 assert_close(paid, torch.tensor([[0.0, 1000 / math.log(2)]]), name="paid: sure and right, sure and wrong (finite)")
 assert_close(expected, torch.zeros(1, 2), name="expected, by a model that is sure (0 · log 0 counts as 0)")
@@ -162,7 +164,7 @@ with torch.no_grad():
     single = [paid_and_expected(logits[b : b + 1], unseen[b : b + 1]) for b in range(len(unseen))]
     paid, expected = (torch.stack(maps) for maps in zip(*single, strict=True))  # (100, 16, 16) each
     channels = [slice(c, c + 1) for c in range(3)]
-    by_channel = [paid_and_expected(logits[:, :, c], unseen[:, c])[0].mean().item() for c in channels]
+    by_channel = [paid_and_expected(logits[:, c], unseen[:, c])[0].mean().item() for c in channels]
 fig, axes = plt.subplots(3, 6, figsize=(8, 4.2), layout="constrained")
 for b in range(6):
     show(axes[0, b], unseen[b])
@@ -385,7 +387,7 @@ assert torch.equal(gradient.abs().sum((0, 1)) > 0, seen), "the network sees what
 def palette_probs(model, x, row, column, palette):
     """How likely each colour of a palette is at one pixel, given what was painted before, and what the palette misses.
 
-    model: images (M, 3, H, W) long, any M -> logits (M, V, 3, H, W) float, not normalised: at each pixel, red's have
+    model: images (M, 3, H, W) long, any M -> logits (M, 3, H, W, V) float, not normalised: at each pixel, red's have
     seen all pixels before it, green's have seen its red as well, blue's both. x (B, 3, H, W) long; (row, column): the
     pixel; palette (N, 3) long, N different colours.
     -> (p, missed): p (B, N) float, where p[b, n] is the probability of colour n at the pixel of image b, given that
@@ -400,8 +402,8 @@ def palette_probs(model, x, row, column, palette):
     B, N = len(x), len(palette)
     candidates = x.repeat_interleave(N, dim=0)  # (B · N, 3, H, W): N copies of the first image, then of the second …
     candidates[:, :, row, column] = palette.repeat(B, 1)
-    log_p = model(candidates)[..., row, column].log_softmax(dim=1)  # (B · N, V, 3)
-    log_p = log_p.gather(1, candidates[:, None, :, row, column]).sum((1, 2)).view(B, N)
+    log_p = model(candidates)[:, :, row, column].log_softmax(dim=-1)  # (B · N, 3, V)
+    log_p = log_p.gather(-1, candidates[:, :, row, column, None]).sum((1, 2)).view(B, N)
     return log_p.softmax(dim=1), 1 - log_p.exp().sum(dim=1)
     ### END SOLUTION
 
@@ -416,10 +418,10 @@ p_green, p_blue = torch.tensor([0.5, 0.25]), torch.tensor([[0.5, 0.5], [0.1, 0.8
 
 
 def three_tables(x):
-    """(M, 3, H, W) -> logits (M, 2, 3, H, W), the example's."""
+    """(M, 3, H, W) -> logits (M, 3, H, W, 2), the example's."""
     red, green = x[:, 0], x[:, 1]
     p = torch.stack([torch.full(red.shape, 0.4), p_green[red], p_blue[red, green]], dim=1)  # (M, 3, H, W)
-    return torch.stack([1 - p, p], dim=1).log() + 3  # 3 more everywhere: not normalised
+    return torch.stack([1 - p, p], dim=-1).log() + 3  # 3 more everywhere: not normalised
 
 
 three_colours = torch.tensor([[0, 0, 0], [1, 0, 0], [1, 1, 1]])
@@ -454,7 +456,7 @@ def looks_left(x):
     """Tables of four levels, chosen by the red of the pixel to the left (in column 0: by 0)."""
     beside = torch.nn.functional.pad(x[:, 0], (1, 0))[..., :-1]  # (M, H, W)
     logits = [t_red[beside], t_green[beside, x[:, 0]], t_blue[beside, x[:, 0], x[:, 1]]]  # (M, H, W, 4) each
-    return torch.stack(logits, dim=1).movedim(-1, 1)
+    return torch.stack(logits, dim=1)
 
 
 images = torch.randint(4, (5, 3, 2, 3), generator=chance)
@@ -475,7 +477,7 @@ for i, j, N in ((0, 0, 7), (1, 2, 2), (0, 1, 64), (1, 1, 1)):
     assert_close(missed, 1 - right.sum(1), name=f"missed, {case}")
 hardly = torch.tensor([3.0, 2.0, -500.0, -501.0])  # levels 2 and 3 are all but impossible
 p, missed = palette_probs(
-    lambda x: hardly.view(1, 4, 1, 1, 1).expand(len(x), 4, *x.shape[1:]),
+    lambda x: hardly.expand(*x.shape, 4),
     images,
     0,
     0,
@@ -567,7 +569,7 @@ assert share > 0.01 and not foreign(kept).any(), "a palette is kept by whoever k
 def weigh_completions(model, given, known, n, generator):
     """n completions of an image, each with the weight that the known pixels give it, wherever they are.
 
-    model: a chapter's model. model(x) -> logits (n, V, C, H, W), not normalised, each given all before it;
+    model: a chapter's model. model(x) -> logits (n, C, H, W, V), not normalised, each given all before it;
     model.sample(n, generator=…, given=…, known=…) -> (n, C, H, W) long, the known pixels as given, all others painted
     given what comes before them. given (C, H, W) long; known (C, H, W) bool, true for the pixels that are known.
     -> (x, weights, log_known): x (n, C, H, W) long, the completions as `sample` painted them; weights (n,), which sum
@@ -579,7 +581,7 @@ def weigh_completions(model, given, known, n, generator):
     """
     ### BEGIN SOLUTION
     x = model.sample(n, generator=generator, given=given, known=known)
-    log_p = model(x).detach().log_softmax(dim=1).gather(1, x[:, None]).squeeze(1)  # (n, C, H, W)
+    log_p = model(x).detach().log_softmax(dim=-1).gather(-1, x[..., None]).squeeze(-1)  # (n, C, H, W)
     log_w = torch.where(known, log_p, 0.0).flatten(1).sum(1)  # (n,)
     return x, log_w.softmax(dim=0), log_w.logsumexp(dim=0) - math.log(n)
     ### END SOLUTION
@@ -601,7 +603,7 @@ class TwoPixels:
     def __call__(self, x):
         right = torch.tensor([0.3, 0.9])[x[:, 0, 0, 0]]
         p = torch.stack([torch.full_like(right, 0.25), right], dim=1)[:, None, None]  # (n, 1, 1, 2)
-        return torch.stack([1 - p, p], dim=1).log() - 7  # (n, 2, 1, 1, 2), not normalised
+        return torch.stack([1 - p, p], dim=-1).log() - 7  # (n, 1, 1, 2, 2), not normalised
 
     def log_prob(self, x):
         return categorical_log_prob(self(x), x)
@@ -638,7 +640,7 @@ for levels, C, H, W, hole in ((2, 1, 2, 3, (1, 3)), (3, 3, 1, 2, (0, 2)), (2, 2,
     given, known = everything[len(everything) // 3], torch.ones(C * H * W, dtype=torch.bool)
     known[list(hole)] = False
     known = known.view(C, H, W)
-    logits = tiny(everything).detach().double().movedim(1, -1)
+    logits = tiny(everything).detach().double()
     log_p = torch.distributions.Categorical(logits=logits).log_prob(everything)  # (N, C, H, W)
     prices = (log_p * known).flatten(1).sum(1)  # of the known pixels
     fits = (everything == given)[:, known].all(1)
@@ -667,7 +669,7 @@ class Hardly(TwoPixels):
     def __call__(self, images):
         price = 1000 + 2.0 * images[:, 0, 0, 0]
         ink = torch.stack([torch.full_like(price, -1.0), -price], dim=1)[:, None, None]  # (n, 1, 1, 2)
-        return torch.stack([torch.zeros_like(ink), ink], dim=1)
+        return torch.stack([torch.zeros_like(ink), ink], dim=-1)
 
 
 given, known = torch.tensor([[[1, 1]]]), torch.tensor([[[False, True]]])

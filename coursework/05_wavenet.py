@@ -36,34 +36,33 @@ from course_lib.data.clips import FRAME
 from course_lib.data.voices import PHONES, SPEAKERS, VOWELS
 from course_lib.data.waveforms import mu_law_decode, mu_law_encode
 from course_lib.device import make_generator, pick_device
-from course_lib.fast.queues import Queues
 from course_lib.layers import CausalConv1d, gate
 from course_lib.models.wavenet import WaveNet, WaveNetConfig
 from course_lib.show.sounds import show_sounds
 from course_lib.train import fit
 
 generator = make_generator(0)
-clips, test = load_vowels(300, generator), load_vowels(100, generator)  # 0.4 s each: a vowel, one of four voices
+# 0.4 s each: a vowel, one of four voices
+clips, test = load_vowels(300, generator=generator), load_vowels(100, generator=generator)
 people = [speaker.name for speaker in SPEAKERS]
 show_sounds({f"{people[test.speaker[i]]}: {PHONES[test.label[i, 20]]}": test.x[i] for i in range(3)})
 
 # %% [markdown]
 # Long vowels in four voices. One WaveNet serves the exercises 2 and 4: small, with 64 levels, and trained for some five
-# seconds on pieces of 40 ms. As in the chapter it is told who speaks (`global_`), and what, frame by frame (`local`).
-# Ask it for words and it would croak; it knows more than one hears.
+# seconds on pieces of 40 ms. As in the chapter it is told who speaks (`global_condition`), and what, frame by frame
+# (`local_condition`). Ask it for words and it would croak; it knows more than one hears.
 
 # %% nbgrader={"grade": false, "grade_id": "training", "locked": true, "schema_version": 3, "solution": false, "task": false}
 LEVELS, WINDOW = 64, 4  # frames of 10 ms in a piece
-config = WaveNetConfig(
-    LEVELS, layers=6, stacks=1, residual=16, skip=32, global_features=4, local_features=clips.local.shape[2]
-)
+told = {"global_channels": 4, "local_channels": clips.local_condition.shape[2]}
+config = WaveNetConfig(LEVELS, layers=6, stacks=1, features=16, skip_features=32, **told)
 voice = WaveNet(config, generator=generator)
 x = mu_law_encode(clips.x, LEVELS)[:, 2 * FRAME : -2 * FRAME].reshape(-1, WINDOW * FRAME)  # without the silence
-local = clips.local[:, 2:-2].reshape(len(x), WINDOW, -1)
-global_ = F.one_hot(clips.speaker, 4).float().repeat_interleave(len(x) // len(clips), 0)
+local_condition = clips.local_condition[:, 2:-2].reshape(len(x), WINDOW, -1)
+global_condition = F.one_hot(clips.speaker, 4).float().repeat_interleave(len(x) // len(clips), 0)
 history = fit(
     voice,
-    (x, global_, local),
+    (x, global_condition, local_condition),
     loss=lambda model, x, who, what: -model.log_prob(x, who, what) / x.shape[1],
     steps=250,
     batch_size=8,
@@ -359,10 +358,10 @@ def first_of(name, phone="a"):
 bruno, dora = first_of("Bruno"), first_of("Dora")
 half = 20 * FRAME
 mixed = torch.cat([test.x[bruno, :half], test.x[dora, half:]])
-what = torch.cat([test.local[bruno, :20], test.local[dora, 20:]])[None]
+what = torch.cat([test.local_condition[bruno, :20], test.local_condition[dora, 20:]])[None]
 x = mu_law_encode(mixed, LEVELS)[None]
 with torch.no_grad():
-    told = voice.told(1, x.shape[1], torch.eye(4)[:1], what)  # (1, frames, layers, 2R)
+    told = voice.conditioning(1, x.shape[1], torch.eye(4)[:1], what)  # (1, frames, layers, 2R)
     told = told.permute(0, 2, 3, 1).repeat_interleave(FRAME, 3)  # a column for each sample
     took, prices = {}, {}
     for m in (1, 10, FRAME, x.shape[1]):
@@ -409,8 +408,8 @@ show_sounds({"Bruno, then Dora": mixed})
 def count_multiplications(config, steps):
     """How many multiplications by weights it takes to draw one sound, in the simple way and with queues.
 
-    config: a WaveNetConfig without conditions; config.levels V, .layers, .stacks, .residual R, .skip S, .kernel_size k,
-    .growth and .dilations (a list, one for each layer) are of use. steps T: samples, from 1 to 10¹².
+    config: a WaveNetConfig without conditions; config.levels V, .layers, .stacks, .features R, .skip_features S,
+    .kernel_size k, .growth and .dilations (a list, one for each layer) are of use. steps T: samples, from 1 to 10¹².
     -> (again, queues): two ints, exact. queues: T positions. again: the network runs T times, once for each new sample;
     for the t-th, t = 1 … T, it runs on t positions, or on the receptive field, 1 + (k − 1) Σ dilations, if that is
     less. A position costs the entries of the weights named above; embedding, biases and gates count nothing.
@@ -419,7 +418,7 @@ def count_multiplications(config, steps):
     414.
     """
     ### BEGIN SOLUTION
-    R, S, k, L = config.residual, config.skip, config.kernel_size, config.layers
+    R, S, k, L = config.features, config.skip_features, config.kernel_size, config.layers
     position = L * (2 * R * R * k + S * R) + (L - 1) * R * R + S * S + config.levels * S
     field = 1 + (k - 1) * sum(config.dilations)
     growing = min(steps, field)  # runs on 1, 2, 3 … positions; all others are on `field`
@@ -434,13 +433,13 @@ def count_multiplications(config, steps):
 # %% nbgrader={"grade": true, "grade_id": "exercise3_visible", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 from course_lib.check import assert_close, assert_shape
 
-tiny = WaveNetConfig(levels=4, layers=2, stacks=1, residual=2, skip=3)
+tiny = WaveNetConfig(levels=4, layers=2, stacks=1, features=2, skip_features=3)
 for steps, right in ((1, (69, 69)), (3, (414, 207)), (6, (1242, 414))):
     answer = count_multiplications(tiny, steps)
     assert isinstance(answer, tuple) and len(answer) == 2, f"two numbers, (again, queues), are expected, got {answer!r}"
     for name, number, wanted in zip(("again", "queues"), answer, right, strict=True):
         assert_close(number, wanted, tolerance=1e-9, name=f"{name} in the example, {steps} samples")
-answer = count_multiplications(WaveNetConfig(levels=2, layers=1, stacks=1, residual=1, skip=1), 2)
+answer = count_multiplications(WaveNetConfig(levels=2, layers=1, stacks=1, features=1, skip_features=1), 2)
 assert_close(torch.tensor(answer), torch.tensor([24, 16]), name="one layer of dilation 1, R = S = 1, V = 2, so 8 each")
 
 # %% [markdown]
@@ -452,10 +451,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 ### BEGIN HIDDEN TESTS
 cases = [
-    (WaveNetConfig(levels=5, layers=4, stacks=2, residual=3, skip=7), 12),
-    (WaveNetConfig(levels=11, layers=3, stacks=1, residual=4, skip=2, kernel_size=3, growth=3), 30),
-    (WaveNetConfig(levels=256, layers=5, stacks=5, residual=8, skip=6, kernel_size=4, growth=1), 20),
-    (WaveNetConfig(levels=3, layers=6, stacks=3, residual=2, skip=9, growth=4), 9),
+    (WaveNetConfig(levels=5, layers=4, stacks=2, features=3, skip_features=7), 12),
+    (WaveNetConfig(levels=11, layers=3, stacks=1, features=4, skip_features=2, kernel_size=3, growth=3), 30),
+    (WaveNetConfig(levels=256, layers=5, stacks=5, features=8, skip_features=6, kernel_size=4, growth=1), 20),
+    (WaveNetConfig(levels=3, layers=6, stacks=3, features=2, skip_features=9, growth=4), 9),
 ]
 for config_, steps in cases:
     net = WaveNet(config_, generator=make_generator(0))
@@ -466,9 +465,9 @@ for config_, steps in cases:
                 net(torch.zeros(1, min(t, net.receptive_field), dtype=torch.long))
         counted.append(counter.get_total_flops() // 2)  # it counts an addition beside each multiplication
         with FlopCounterMode(display=False) as counter:
-            queues = Queues(net, 1)
+            state = net.begin(1)
             for _ in range(steps):
-                queues.step(torch.zeros(1, dtype=torch.long))
+                _, state = net.step(torch.zeros(1, dtype=torch.long), state)
         counted.append(counter.get_total_flops() // 2)
     answer = count_multiplications(config_, steps)
     for name, number, wanted in zip(("again", "queues"), answer, counted, strict=True):
@@ -534,37 +533,39 @@ assert 1000 < again[6] / queues[6] < 1024, "almost the receptive field"
 
 
 # %% nbgrader={"grade": false, "grade_id": "exercise4_solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
-def posterior(model, x, global_, local, log_prior):
+def posterior(model, x, global_condition, local_condition, log_prior):
     """How likely each of K hypotheses is about one sound, after each of its samples.
 
-    model: called as model(x (K, T) long, global_ (K, G), local (K, frames, L)) -> logits (K, T, V), not normalised,
-    where those at [k, t] are for x[k, t], given the samples before it and what sound k is told. x (T,) long: the sound,
-    T from 1 to 100,000; global_, local: row k is what hypothesis k tells the model. log_prior (K,): log p(k), where
-    the p(k) sum to 1; −∞ marks a hypothesis that is impossible, and at least one is possible.
+    model: called as model(x (K, T) long, global_condition (K, G), local_condition (K, frames, L)) -> logits (K, T, V),
+    not normalised, where those at [k, t] are for x[k, t], given the samples before it and what sound k is told.
+    x (T,) long: the sound, T from 1 to 100,000; global_condition, local_condition: row k is what hypothesis k tells the
+    model. log_prior (K,): log p(k), where the p(k) sum to 1; −∞ marks a hypothesis that is impossible, and at least one
+    is possible.
     -> (T + 1, K) float: row t is p(k | the first t samples), so row 0 is the prior. Every row sums to 1.
     Example: V = 2; hypothesis 0 is a fair coin, hypothesis 1 one that gives x = 1 with 3/4, equally likely before. For
     x = (1, 1, 0) the rows are (1/2, 1/2), (2/5, 3/5), (4/13, 9/13) and (8/17, 9/17).
     """
     ### BEGIN SOLUTION
     same = x.expand(len(log_prior), -1)  # (K, T): the same sound, K times
-    log_p = model(same, global_, local).log_softmax(2).gather(2, same[:, :, None])[:, :, 0]  # (K, T)
+    log_p = model(same, global_condition, local_condition).log_softmax(2).gather(2, same[:, :, None])[:, :, 0]  # (K, T)
     heard = F.pad(log_p.cumsum(1), (1, 0))  # (K, T + 1): nothing costs nothing
     return (log_prior[:, None] + heard).softmax(0).T
     ### END SOLUTION
 
 
 # %% [markdown]
-# The example: a model that tosses coins, and is told by `global_` how large p(1) is. Then one who starts out nearly
-# sure that the coin is fair.
+# The example: a model that tosses coins, and is told by `global_condition` how large p(1) is. Then one who starts out
+# nearly sure that the coin is fair.
 
 # %% nbgrader={"grade": true, "grade_id": "exercise4_visible", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 from course_lib.check import assert_close, assert_shape
 
 
-def coins(x, global_, local):
-    """(K, T) long, p(1) in global_ (K, 1) -> logits (K, T, 2); 7 is added to all, which changes no probability."""
-    assert_shape(x, (len(global_), "T"), name="x, as the model is given it: the sound once for each hypothesis")
-    return torch.stack([1 - global_, global_], 2).log().expand(-1, x.shape[1], -1) + 7
+def coins(x, global_condition, local_condition):
+    """(K, T) long, global_condition p(1) (K, 1) -> logits (K, T, 2); 7 is added to all, which changes no probability."""
+    p = global_condition
+    assert_shape(x, (len(p), "T"), name="x, as the model is given it: the sound once for each hypothesis")
+    return torch.stack([1 - p, p], 2).log().expand(-1, x.shape[1], -1) + 7
 
 
 coin_p, nothing = torch.tensor([[0.5], [0.75]]), torch.zeros(2, 1, 1)
@@ -588,10 +589,11 @@ for K, T, V, frames in ((1, 1, 2, 1), (3, 5, 4, 5), (6, 40, 3, 8), (20, 2000, 64
     table = torch.randn(V + 1, V, generator=chance).double()  # logits after each level; the last row is for the start
     who, what = (torch.randn(size, generator=chance).double() for size in ((K, V), (K, frames, V)))
 
-    def chain(x, global_, local):
+    def chain(x, global_condition, local_condition):
         before = torch.cat([torch.full_like(x[:, :1], len(table) - 1), x[:, :-1]], 1)  # noqa: B023
-        often = -(-x.shape[1] // local.shape[1])
-        return table[before] + global_[:, None] + 0.1 * local.repeat_interleave(often, 1)[:, : x.shape[1]]  # noqa: B023
+        often = -(-x.shape[1] // local_condition.shape[1])
+        now = local_condition.repeat_interleave(often, 1)[:, : x.shape[1]]
+        return table[before] + global_condition[:, None] + 0.1 * now  # noqa: B023
 
     sound = torch.randint(V, (T,), generator=chance)
     log_prior = (2 * torch.randn(K, generator=chance).double()).log_softmax(0)
@@ -620,13 +622,15 @@ assert_close(p, wanted, name="posterior where hypothesis 0 was impossible before
 
 # %% [markdown]
 # A hundred sounds that the network has not heard, 100 ms out of the middle of each. Who is it? Which vowel? For the
-# second question the hypotheses differ in `local`: for each, a different one of its ten phones is set to 1. Watch one listener
-# first, for 40 ms.
+# second question the hypotheses differ in `local_condition`: for each, a different one of its ten phones is set to 1.
+# Watch one listener first, for 40 ms.
 
 # %% nbgrader={"grade": false, "grade_id": "exercise4_use", "locked": true, "schema_version": 3, "solution": false, "task": false}
 start, frames = 10, 10
 sounds = mu_law_encode(test.x, LEVELS)[:, start * FRAME : (start + frames) * FRAME]  # (100, 800)
-told = test.local[:, start : start + frames]  # (100, 10, 11): the phone, one-hot, and the pitch above the mean
+told = test.local_condition[
+    :, start : start + frames
+]  # (100, 10, 11): the phone, one-hot, and the pitch above the mean
 said = test.label[:, 20] - 1
 
 
@@ -639,10 +643,10 @@ def which_speaker(i):
 @torch.no_grad()
 def which_vowel(i):
     """Five hypotheses about clip i, whose speaker is known: (801, 5)."""
-    local = told[i].repeat(5, 1, 1)  # (5, 10, 11)
-    local[:, :, : len(PHONES)] = F.one_hot(1 + torch.arange(5), len(PHONES))[:, None].float()
+    local_condition = told[i].repeat(5, 1, 1)  # (5, 10, 11)
+    local_condition[:, :, : len(PHONES)] = F.one_hot(1 + torch.arange(5), len(PHONES))[:, None].float()
     who = torch.eye(4)[test.speaker[i]].expand(5, -1)
-    return posterior(voice, sounds[i], who, local, torch.full((5,), 0.2).log())
+    return posterior(voice, sounds[i], who, local_condition, torch.full((5,), 0.2).log())
 
 
 by_speaker, by_vowel = (torch.stack([f(i) for i in range(len(test))]) for f in (which_speaker, which_vowel))

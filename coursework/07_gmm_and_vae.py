@@ -59,7 +59,7 @@ for ax, image in zip(axes, x_test, strict=False):
 # %% nbgrader={"grade": false, "grade_id": "training", "locked": true, "schema_version": 3, "solution": false, "task": false}
 knobs = dict(steps=800, batch_size=100, lr=2e-3, schedule="cosine", generator=generator)
 vae = VAE(VAEConfig(likelihood="bernoulli", latent=2, features=128), generator=generator)
-fit(vae, x, loss=lambda model, x: -model.elbo(x, noise), **knobs)
+fit(vae, x, loss=lambda model, x: -model.elbo(x, generator=noise), **knobs)
 vae.cpu()  # the rest is small
 
 ticks = torch.linspace(-4.5, 4.5, 91)
@@ -70,7 +70,7 @@ with torch.no_grad():
     ink, paper = (torch.nn.functional.logsigmoid(sign * grid_logits.flatten(1)) for sign in (1, -1))
     log_px_z = x_test.flatten(1).float() @ ink.T + (1 - x_test.flatten(1).float()) @ paper.T  # (447, 8281)
     log_px = (log_px_z + grid_log_prior).logsumexp(1)  # (447,) nats
-    elbo = torch.stack([vae.elbo(x_test, generator) for _ in range(20)]).mean()
+    elbo = torch.stack([vae.elbo(x_test, generator=generator) for _ in range(20)]).mean()
 print(f"held-out digits, nats an image: ELBO {elbo:.2f}, log p(x) {log_px.mean():.2f}")
 assert elbo < log_px.mean() - 0.3, "the bound lies below"
 
@@ -320,7 +320,7 @@ def minus_elbo(model, x, y):
     """x (B, 1, 8, 8), y (B,): the digits -> −ELBO (B,) nats of log p(x | y), each digit with its room for a prior."""
     mu, log_var = model.encoder(x)
     kl = kl_to_each(mu, log_var, model.room_mu, model.room_log_var)  # (B, 10)
-    return kl.gather(1, y[:, None])[:, 0] - model.log_likelihood(x, rsample(mu, log_var, noise))
+    return kl.gather(1, y[:, None])[:, 0] - model.log_likelihood(x, rsample(mu, log_var, generator=noise))
 
 
 fit(rooms_vae, (x, y), loss=minus_elbo, **knobs)
@@ -335,7 +335,7 @@ room_mu, room_log_var = rooms_vae.room_mu.detach(), rooms_vae.room_log_var.detac
 judge = DigitJudge((16 * x, y), (16 * x_valid, y_valid), generator=generator)
 wanted = torch.arange(10).repeat(100)
 with torch.no_grad():
-    images = rooms_vae.observe(rsample(room_mu[wanted], room_log_var[wanted], generator))
+    images = rooms_vae.observe(rsample(room_mu[wanted], room_log_var[wanted], generator=generator))
     kl = kl_to_each(*rooms_vae.encoder(x_test), room_mu, room_log_var)  # (447, 10)
     between = kl_to_each(room_mu, room_log_var, room_mu, room_log_var).fill_diagonal_(math.nan)  # (10, 10)
 obeyed = (judge.label(16 * images) == wanted).float().mean().item()
@@ -449,7 +449,7 @@ def log_weights(mu, log_var, S):
     """S draws z from N(mu, exp(log_var)), for each test image: log p(x, z) − log q(z | x), (S, 447)."""
     found, nothing = [], torch.zeros_like(mu)
     for _ in range(S):
-        z = rsample(mu, log_var, generator)
+        z = rsample(mu, log_var, generator=generator)
         prior, q = gaussian_log_prob(nothing, nothing, z), gaussian_log_prob(mu, log_var, z)
         found.append(vae.log_likelihood(x_test, z) + prior - q)
     return torch.stack(found)

@@ -1,13 +1,44 @@
-"""What several tests share: a browser, and a server whose downloads go wrong. Nothing heavy is imported unasked."""
+"""What several tests share: patience, a browser, a server whose downloads go wrong. Nothing heavy is imported unasked."""
 
 import os
 import shutil
+import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 NO_BROWSER = "no Chromium found: install it with `sudo apt-get install chromium`, or set CHROMIUM to its path"
+
+# The only clock of the tests: seconds after which something hangs. Nothing takes a tenth of it, but the machine may be
+# busy with other things, and then a test is slower, and passes.
+PATIENCE = 1800
+
+
+@pytest.fixture(scope="session")
+def patience():
+    """Seconds for which a test may wait for anything: a process, an answer, a change on a page."""
+    return PATIENCE
+
+
+@pytest.fixture(scope="session")
+def run():
+    """`subprocess.run` as the tests want it: run(command, **options), what it says as text, one thread, no haste.
+
+    With check=True a command that fails is the test's failure, which says what the command said.
+    """
+
+    def run(command, *, check=False, env=None, **options):
+        done = subprocess.run(
+            [str(part) for part in command],
+            env={**os.environ, "OMP_NUM_THREADS": "1", **(env or {})},
+            **{"capture_output": True, "text": True, "encoding": "utf-8", "timeout": PATIENCE} | options,
+        )
+        if check and done.returncode:
+            pytest.fail(f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr}", pytrace=False)
+        return done
+
+    return run
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +70,7 @@ def open_offline(browser):
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, "offline": True} | options)
         contexts.append(context)
         page = context.new_page()
+        page.set_default_timeout(1000 * PATIENCE)
         page.problems = []
 
         def local_only(route):
@@ -74,7 +106,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Answer)
         self.files = {}
-        self.together = threading.Barrier(2, timeout=100)  # "together" answers only when two ask at once
+        self.together = threading.Barrier(2, timeout=PATIENCE)  # "together" answers only when two ask at once
 
 
 class Answer(BaseHTTPRequestHandler):

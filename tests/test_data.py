@@ -44,7 +44,7 @@ def test_digits_are_fresh_at_each_call():
 
 @pytest.mark.parametrize("load", [load_digits, load_mnist])
 def test_an_unknown_split_is_refused(load):
-    with pytest.raises(ValueError, match=r"must be one of 'train', 'valid', 'test'; given 'dev'"):
+    with pytest.raises(ValueError, match=r"split: expected one of 'train', 'valid', 'test', got 'dev'"):
         load("dev")
 
 

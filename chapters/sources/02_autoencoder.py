@@ -1,10 +1,34 @@
 # %% [markdown]
-# # Is a decoder a generator?
+# # 2 · Autoencoder: is a decoder a generator?
 #
 # **You will train an autoencoder, cut off its decoder, feed it vectors that no image ever had, and measure how often
 # what comes out is no digit at all.**
 #
-# *Laptop: half a minute. You need: gradient descent, the softmax, and that a logarithm turns products into sums.*
+# *Laptop: under 45 seconds. You need: gradient descent, the softmax, and that a logarithm turns products into sums.*
+
+# %% tags=["setup"]
+from importlib.util import find_spec
+
+if find_spec("course_lib") is None:  # the library behind the chapters is not here
+    import re
+    import socket
+    import subprocess
+    import sys
+    from urllib.parse import unquote
+    from urllib.request import urlopen
+
+    session = ""
+    if "google.colab" in sys.modules:  # where a session knows its notebook's address
+        with urlopen(f"http://{socket.gethostname()}:9000/api/sessions") as answer:
+            session = unquote(answer.read().decode())
+    at = re.search(r"(https://github\.com/[\w.-]+/[\w.-]+)/blob/([\w.-]+)", session)
+    if at is None:
+        raise ModuleNotFoundError(
+            "course_lib is not installed: run `pip install -e .` in a copy of the course "
+            "and choose that Python for this notebook"
+        )
+    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+    subprocess.run([*pip, f"git+{at[1]}@{at[2]}"], check=True)
 
 # %% [markdown]
 # ## What you will get
@@ -28,18 +52,14 @@ x, y = load_digits("train", device=device)
 sizes = AutoencoderConfig(latent=16, features=64, depth=1)
 teaser = Autoencoder(sizes, generator=generator).to(device)
 knobs = {"steps": 600, "batch_size": 100, "lr": 1e-3, "generator": generator}
-fit(
-    teaser, x, loss=lambda model, x: -categorical_log_prob(model(x), x), **knobs
-)
+fit(teaser, x, loss=lambda model, x: -categorical_log_prob(model(x), x), **knobs)
 with torch.no_grad():
     z = teaser.encoder(x)
     low, high = z.min(0).values, z.max(0).values
     anywhere = torch.rand(20, 16, device=device, generator=generator)
     drawn = low + (high - low) * anywhere
-    images = teaser.decoder(torch.cat([z[:10], drawn])).argmax(1)
-judge = DigitJudge(
-    (x, y), load_digits("valid", device=device), generator=generator
-)
+    images = teaser.decoder(torch.cat([z[:10], drawn])).argmax(-1)
+judge = DigitJudge((x, y), load_digits("valid", device=device), generator=generator)
 show_images(images, crossed=judge.label(images) < 0)
 
 # %% [markdown]
@@ -83,8 +103,8 @@ show_images(x_train[:20])
 
 # %% [markdown]
 # A thousand images of one channel, in whole numbers up to 16; here are the first twenty. They are coarse, but a person
-# reads them at once. Ask yourself how many of the $17^{64}$ possible images you would read:
-# nearly none of them. A generator has to find the few.
+# reads them at once. Ask yourself how many of the $17^{64}$ possible images you would read: nearly none of them. A
+# generator has to find the few.
 
 # %% [markdown]
 # ## The idea
@@ -119,7 +139,7 @@ show_images(x_train[:20])
 # |---|---|---|
 # | $x$ | `x` | (B, 1, 8, 8) |
 # | $z$ | `z` | (B, Z) |
-# | $\log p_i(v \mid z)$, up to a constant | `logits` | (B, 17, 1, 8, 8) |
+# | $\log p_i(v \mid z)$, up to a constant | `logits` | (B, 1, 8, 8, 17) |
 # | $\mathrm{nll}(x)$ | `nll` | (B,) |
 #
 # The pixels are independent *given the code*: all that one pixel can know of another, it knows through $z$. And this is
@@ -146,13 +166,13 @@ steps = 1000  # by then the curve is nearly flat
 # Ink from 0 … 16 becomes −1 … 1, where networks start best, and goes through two layers into a code of two numbers, so
 # that we can look at it. The decoder will be the same thing backwards, so we make it along with the encoder.
 
-
 # %%
 from course_lib.layers import initialised_by
 
 
-def bent(wide_in, wide_out):  # two linear layers with a bend between them
-    first, last = nn.Linear(wide_in, features), nn.Linear(features, wide_out)
+def bent(in_features, out_features):  # two linear layers, a bend between
+    first = nn.Linear(in_features, features)
+    last = nn.Linear(features, out_features)
     return nn.Sequential(first, nn.SiLU(), last).to(device)
 
 
@@ -166,11 +186,11 @@ def encode(x):  # (B, 1, 8, 8) -> (B, 2)
 
 
 # %% tags=["drawing"]
-from course_lib.show.plots import show_code_plane
+from course_lib.show.planes import show_codes
 
 with torch.no_grad():
     z = encode(x_train)
-show_code_plane(z, y_train)
+show_codes(z, y_train)
 
 # %% [markdown]
 # Every dot is an image, at the place where the untrained encoder puts it. Already some colours keep together:
@@ -181,12 +201,12 @@ show_code_plane(z, y_train)
 
 
 # %%
-def decode(z):  # (B, 2) -> logits (B, 17, 1, 8, 8)
-    return decoder(z).view(-1, 17, 1, 8, 8)
+def decode(z):  # (B, 2) -> logits (B, 1, 8, 8, 17), the levels last
+    return decoder(z).view(-1, 17, 1, 8, 8).movedim(1, -1)
 
 
 def picture(logits):  # the most likely level of each pixel: (B, 1, 8, 8)
-    return logits.argmax(1)
+    return logits.argmax(-1)
 
 
 # %% tags=["drawing"]
@@ -203,7 +223,8 @@ show_images(torch.cat([x_train[:10], untrained]))
 
 # %%
 def nll(logits, x):  # (B,) nats per image: 64 pixels, added up
-    return F.cross_entropy(logits, x, reduction="none").flatten(1).sum(1)
+    per_pixel = F.cross_entropy(logits.movedim(-1, 1), x, reduction="none")
+    return per_pixel.flatten(1).sum(1)
 
 
 # %% [markdown]
@@ -214,21 +235,22 @@ def nll(logits, x):  # (B,) nats per image: 64 pixels, added up
 # how often was this pixel this dark? (1, 8, 8, 17), smoothed by half a count
 counts = F.one_hot(x_train, 17).sum(0) + 0.5
 log_share = (counts / counts.sum(-1, keepdim=True)).log()
-always_the_same = log_share.movedim(-1, 0).expand(447, -1, -1, -1, -1)
+always_the_same = log_share.expand(447, -1, -1, -1, -1)
 
 # %% tags=["checking"]
 with torch.no_grad():
     before = nll(decode(encode(x_test)), x_test).mean().item()
 no_code = nll(always_the_same, x_test).mean().item()
-clueless = torch.zeros(447, 17, 1, 8, 8, device=device)
+clueless = torch.zeros(447, 1, 8, 8, 17, device=device)
 uniform = nll(clueless, x_test).mean().item()
 print(f"untrained        {before:6.1f} nats per image")
 print(f"uniform          {uniform:6.1f}   (64 ln 17)")
 print(f"pixel histograms {no_code:6.1f}   (no code at all)")
 
 # %% [markdown]
-# The untrained networks are worse than a blind guess. Whoever knows nothing pays $64 \ln 17 = 181.3$ nats. Whoever knows how often each pixel is how dark, but not which
-# image is meant, pays about 106. These are the baselines; only what gets below the second is worth calling a code.
+# Untrained, the networks pay about as much as whoever knows nothing: $64 \ln 17 = 181.3$ nats. Whoever knows how often
+# each pixel is how dark, but not which image is meant, pays about 106. These are the baselines; only what gets below
+# the second is worth calling a code.
 
 # %% [markdown]
 # ## Train, by hand
@@ -335,11 +357,13 @@ low, high = np.quantile(z_train.cpu(), [0.01, 0.99], axis=0).tolist()
 
 
 # %% tags=["drawing"]
+from course_lib.show.planes import show_decoded
+
+
 def show_digit_at(z1, z2):
     with torch.no_grad():
         logits = model.decoder(torch.tensor([[z1, z2]], device=device))
-    plane = {"mark": (z1, z2), "image": picture(logits)[0, 0]}
-    return show_code_plane(z_train, y_train, title="decoded there", **plane)
+    return show_decoded(z_train, y_train, picture(logits)[0, 0], at=(z1, z2))
 
 
 show_digit_at(low[0], high[1])
@@ -372,7 +396,7 @@ explore(
 
 
 # %% tags=["twin:course_lib.measure.judge.spoil"]
-def spoil(x, y, generator):
+def spoil(x, y, *, generator):
     N, chance = len(x), {"device": x.device, "generator": generator}
     ink = torch.randint(17, x.shape, **chance)
     strength = 0.3 + 0.7 * torch.rand(N, 1, 1, 1, **chance)
@@ -392,10 +416,11 @@ def spoil(x, y, generator):
 
 
 # %% tags=["drawing"]
-show_images(spoil(x_test[:10], y_test[:10], generator))
+show_images(spoil(x_test[:10], y_test[:10], generator=generator))
 
 # %% [markdown]
-# Ten test digits, ruined in four ways, one row for each way. (One shuffle in 24 puts every quarter back in its place, so the last row can never be all ruins.)
+# Ten test digits, ruined in four ways, one row for each way. (One shuffle in 24 puts every quarter back in its place,
+# so the last row can never be all ruins.)
 #
 # How loud must a claim be? So loud that one in twenty of the validation digits is refused.
 
@@ -411,7 +436,7 @@ reality = judge.invalid_share(x_test)  # real digits that it refuses
 # are scattered, a kind of ruin that it was never shown.
 
 # %% tags=["checking"]
-ruins = spoil(x_test, y_test, generator).chunk(4)
+ruins = spoil(x_test, y_test, generator=generator).chunk(4)
 noise = torch.randint(17, (1000, 1, 8, 8), **chance)
 order = torch.randperm(64, **chance)
 scattered = x_test.flatten(1)[:, order].view_as(x_test)
@@ -442,7 +467,7 @@ assert reality < 0.10 and min(refused.values()) > 0.80, "it can judge"
 
 
 # %%
-def draw_codes(z, n, generator):  # training codes (N, Z) -> {place: (n, Z)}
+def draw_codes(z, n, *, generator):  # training codes (N, Z) -> {place: (n, Z)}
     Z, chance = z.shape[1], {"device": device, "generator": generator}
     low, high, mean = z.min(0).values, z.max(0).values, z.mean(0)
     box = low + (high - low) * torch.rand(n, Z, **chance)
@@ -462,7 +487,7 @@ def draw_codes(z, n, generator):  # training codes (N, Z) -> {place: (n, Z)}
 @torch.no_grad()
 def invalid_shares(model, n=2000):
     codes = {"held-out": model.encoder(x_test)}
-    codes |= draw_codes(model.encoder(x_train), n, generator)
+    codes |= draw_codes(model.encoder(x_train), n, generator=generator)
     images = {place: picture(model.decoder(z)) for place, z in codes.items()}
     return {place: judge.invalid_share(images[place]) for place in images}
 
@@ -477,10 +502,10 @@ assert abs(gap) < 0.05, "near the training codes, drawn is as good as encoded"
 assert shares[2]["far"] > shares[2]["Gaussian"] + 0.1, "far from them, not"
 
 # %% [markdown]
-# Here the lecture's claim does not hold. A vector from the Gaussian is one that no image ever had, and yet it is refused no more
-# often than the code of a real image. In a plane, a thousand codes leave little room: wherever you stand, one of them is
-# near, and a smooth decoder does for you what it does for your neighbour. Far outside there are no neighbours, and there
-# a quarter is lost.
+# Here the lecture's claim does not hold. A vector from the Gaussian is one that no image ever had, and yet it is
+# refused no more often than the code of a real image. In a plane, a thousand codes leave little room: wherever you
+# stand, one of them is near, and a smooth decoder does for you what it does for your neighbour. Far outside there are
+# no neighbours, and there a quarter is lost.
 #
 # And so the question changes: not *seen or unseen*, but how far from what was seen? Before we ask it, look at what the
 # judge lets pass. Twenty draws from the Gaussian, with its verdicts:
@@ -491,7 +516,7 @@ def verdicts(images):
     return [str(n) if n >= 0 else "none" for n in judge.label(images).tolist()]
 
 
-codes = draw_codes(z_train, 20, generator)["Gaussian"]
+codes = draw_codes(z_train, 20, generator=generator)["Gaussian"]
 with torch.no_grad():
     images = picture(model.decoder(codes))
 show_images(images, titles=verdicts(images))
@@ -564,7 +589,7 @@ away = {place: [] for place in ("held-out", "Gaussian", "box", "far")}
 for Z in models:
     with torch.no_grad():
         z, z_test = models[Z].encoder(x_train), models[Z].encoder(x_test)
-    codes = {"held-out": z_test} | draw_codes(z, 2000, generator)
+    codes = {"held-out": z_test} | draw_codes(z, 2000, generator=generator)
     for place, there in codes.items():
         away[place].append(strides(z, there)[0].item())
 for place, row in away.items():
@@ -672,8 +697,8 @@ show_images(images, crossed=judge.label(images) < 0)
 
 # %% [markdown]
 # Each row begins with one digit and ends with another; what the judge refuses is struck out. But three lines prove
-# nothing. Draw two thousand pairs of test digits, keep those of different classes, and ask the judge at
-# each tenth of the way: is it a digit at all? And is it one of the two?
+# nothing. Draw two thousand pairs of test digits, keep those of different classes, and ask the judge at each tenth of
+# the way: is it a digit at all? And is it one of the two?
 
 # %%
 a, b = torch.randint(447, (2, 2000), **chance)
@@ -772,7 +797,7 @@ assert at["held-out"] < reality + 0.06, "and its copies are digits"
 assert at["Gaussian"] > max(0.5, 1.5 * shares[32]["Gaussian"]), "draws worst"
 
 # %% tags=["drawing"]
-codes = draw_codes(wide.encoder(x_train).detach(), 10, generator)["Gaussian"]
+codes = draw_codes(wide.encoder(x_train).detach(), 10, generator=generator)["Gaussian"]
 with torch.no_grad():
     copied, drawn = picture(wide(x_test[:10])), picture(wide.decoder(codes))
 images = torch.cat([x_test[:10], copied, drawn])
@@ -795,8 +820,8 @@ show_images(images, crossed=judge.label(images) < 0)
 # - A judge is a measuring instrument: calibrate it on real data before you believe it. Ours says whether an image is a
 #   digit; it does not say whether all ten digits are drawn, and as often as they should be.
 #
-# **Terms fixed here** ([glossary](glossary.md)): encoder, decoder, code $z$, level, nat, negative log-likelihood, held-out,
-# baseline, judge, prior.
+# **Terms fixed here** ([glossary](glossary.md)): encoder, decoder, code $z$, level, nat, negative log-likelihood,
+# held-out, baseline, judge, prior.
 #
 # The next chapter starts again from the other end. Instead of one vector for the whole, it builds the object piece by
 # piece, asks for a probability at every step, and so can say exactly how likely everything it writes is.
@@ -816,6 +841,7 @@ show_images(images, crossed=judge.label(images) < 0)
 # pixel instead of seventeen, find the loneliest point between two digits, and put an error bar on the share of
 # refused images.
 #
-# Further reading: {cite:t}`hinton2006reducing` made autoencoders famous; {cite:t}`bengio2013representation` is about what a representation is for;
-# {cite:t}`alain2014regularized` shows that an autoencoder trained with noise does know something of the density of its data;
-# {cite:t}`kingma2014auto` is where chapter 7 begins.
+# Further reading: [Hinton and Salakhutdinov (2006)](references.md#hinton2006) made autoencoders famous;
+# [Bengio et al. (2013)](references.md#bengio2013) is about what a representation is for;
+# [Alain and Bengio (2014)](references.md#alain2014) shows that an autoencoder trained with noise does know something of
+# the density of its data; [Kingma and Welling (2014)](references.md#kingma2014) is where chapter 7 begins.

@@ -1,10 +1,34 @@
 # %% [markdown]
-# # How do you write a sentence one character at a time?
+# # 3 · PixelRNN for sentences: how do you write one character at a time?
 #
 # **You will teach a network to write Chinese quatrains, know to the third decimal how much it has still to learn, and then
 # change one single character and watch what follows go wrong.**
 #
-# *Laptop: one minute. You need: the softmax, and that the probabilities of a sequence multiply. No Chinese.*
+# *Laptop: under 75 seconds. You need: the softmax, and that the probabilities of a sequence multiply. No Chinese.*
+
+# %% tags=["setup"]
+from importlib.util import find_spec
+
+if find_spec("course_lib") is None:  # the library behind the chapters is not here
+    import re
+    import socket
+    import subprocess
+    import sys
+    from urllib.parse import unquote
+    from urllib.request import urlopen
+
+    session = ""
+    if "google.colab" in sys.modules:  # where a session knows its notebook's address
+        with urlopen(f"http://{socket.gethostname()}:9000/api/sessions") as answer:
+            session = unquote(answer.read().decode())
+    at = re.search(r"(https://github\.com/[\w.-]+/[\w.-]+)/blob/([\w.-]+)", session)
+    if at is None:
+        raise ModuleNotFoundError(
+            "course_lib is not installed: run `pip install -e .` in a copy of the course "
+            "and choose that Python for this notebook"
+        )
+    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+    subprocess.run([*pip, f"git+{at[1]}@{at[2]}"], check=True)
 
 # %% [markdown]
 # ## What you will get
@@ -194,8 +218,9 @@ plt.close(figure)
 figure
 
 # %% [markdown]
-# Each row is a character, and black marks what may follow it. Nearly all of it is white: knowing one character rules out almost everything, and that is what a language is. Now let
-# the table write: start at its last row, draw, go to the row of what you drew, draw again.
+# Each row is a character, and black marks what may follow it. Nearly all of it is white: knowing one character rules
+# out almost everything, and that is what a language is. Now let the table write: start at its last row, draw, go to the
+# row of what you drew, draw again.
 
 
 # %%
@@ -211,8 +236,8 @@ def write_by_table(n):
 tables = read(write_by_table(1000))
 
 # %% [markdown]
-# Now we have a thousand poems by the table. Move the slider to follow one of them as it is written. Before each step, the bars say what may come next; the marked
-# character was drawn, and at the next step the bars are those of its row.
+# Now we have a thousand poems by the table. Move the slider to follow one of them as it is written. Before each step,
+# the bars say what may come next; the marked character was drawn, and at the next step the bars are those of its row.
 
 # %% tags=["drawing"]
 from course_lib.show.typeset import show_bars
@@ -272,23 +297,31 @@ show_judged(tables[:5])
 # ## Build the network: a memory that reaches back
 #
 # A **recurrent network** keeps a **state** and, at each step, mixes a character into it. Ours is an **LSTM**
-# {cite:p}`hochreiter1997long`: each of its memory cells holds a number, and **gates** (numbers between 0 and 1, computed
-# from the character and the state) say how much of it to keep, how much to add, and how much to show. This is all the
-# code:
+# ([Hochreiter and Schmidhuber, 1997](references.md#hochreiter1997)): each of its memory cells holds a number, and
+# **gates** (numbers between 0 and 1, computed from the character and the state) say how much of it to keep, how much to
+# add, and how much to show. This is all the code:
 
 
 # %%
 class Writer(nn.Module):
-    def __init__(self, V, width):
+    def __init__(self, V, features):
         super().__init__()
-        self.embed = nn.Embedding(V + 1, width)  # the last row: start token
-        self.lstm = nn.LSTM(width, width, batch_first=True)
-        self.head = nn.Linear(width, V)
+        self.embed = nn.Embedding(V + 1, features)  # the last row: start token
+        self.lstm = nn.LSTM(features, features, batch_first=True)
+        self.head = nn.Linear(features, V)
         self.start = V
 
+    def begin(self, n):  # n sentences, and nothing to remember yet
+        zeros = self.head.weight.new_zeros(n, self.head.in_features)
+        return zeros, zeros
+
     def step(self, previous, state):  # one character in, logits for the next
+        hidden, cell = state  # (n, features) each
+        if previous is None:  # before the first character
+            previous = torch.full((len(cell),), self.start, device=device)
+        state = hidden[None], cell[None]  # of one layer
         h, state = self.lstm(self.embed(previous)[:, None], state)
-        return self.head(h[:, 0]), state  # (B, V)
+        return self.head(h[:, 0]), (state[0][0], state[1][0])  # (n, V)
 
     def forward(self, x):  # (B, T) -> logits (B, T, V)
         start = torch.full_like(x[:, :1], self.start)
@@ -305,7 +338,7 @@ class Writer(nn.Module):
 from course_lib.layers import initialised_by
 from course_lib.models.char_rnn import CharRNN, CharRNNConfig
 
-config = CharRNNConfig(levels=V, width=128)
+config = CharRNNConfig(levels=V, features=128)
 model = CharRNN(config, generator=generator).to(device)
 with initialised_by(generator):
     by_hand = Writer(V, 128).to(device)
@@ -320,8 +353,8 @@ assert_close(by_hand(x), model(x), name="the library's CharRNN")
 
 # %% [markdown]
 # `assert_causal` changes each character in turn and looks which logits move: none sees itself or the future. And with the
-# same weights the library's `CharRNN` says the same as ours. (It begins
-# training with its keeping gates open, so that it remembers from the start {cite:p}`jozefowicz2015empirical`.)
+# same weights the library's `CharRNN` says the same as ours. (It begins training with its forget gates open, so that it
+# remembers from the start ([Jozefowicz et al., 2015](references.md#jozefowicz2015)).)
 
 # %% [markdown]
 # ## Two loops that look alike
@@ -331,7 +364,7 @@ assert_close(by_hand(x), model(x), name="the library's CharRNN")
 
 # %%
 def train_on(model, x):  # teacher forcing: (B,) nats
-    previous, state = torch.full_like(x[:, 0], V), None
+    previous, state = None, model.begin(len(x))
     nats = 0
     for t in range(x.shape[1]):
         logits, state = model.step(previous, state)
@@ -347,7 +380,7 @@ def train_on(model, x):  # teacher forcing: (B,) nats
 # %%
 @torch.no_grad()
 def write_with(model, n):  # generation: (n, T)
-    previous, state = torch.full((n,), V, device=device), None
+    previous, state = None, model.begin(n)
     x = []
     for _ in range(T):
         logits, state = model.step(previous, state)
@@ -412,17 +445,9 @@ def nll(model, x):  # (B,) nats
     return -model.log_prob(x)
 
 
-knobs = {"steps": steps, "batch_size": batch_size, "lr": lr}
-history = fit(
-    model,
-    x_train.to(device),
-    loss=nll,
-    schedule="cosine",
-    generator=generator,
-    valid=x_test[:500].to(device),
-    valid_every=max(1, steps // 20),
-    **knobs,
-)
+knobs = {"steps": steps, "batch_size": batch_size, "lr": lr, "generator": generator}
+watch = {"valid": x_test[:500].to(device), "valid_every": max(1, steps // 20)}
+history = fit(model, x_train.to(device), loss=nll, schedule="cosine", **knobs, **watch)
 
 # %% tags=["drawing"]
 from course_lib.show.plots import show_curves
@@ -466,10 +491,9 @@ rows = [
 show_table(["", "nats/char", "bits", "perplexity"], rows)
 
 # %% [markdown]
-# The network is just above the floor, and the table of pairs is far above both. But two thousand poems are a sample, and
-# their mean has an error of its own. But for each of them we know what the grammar
-# pays, and the difference has a much smaller error. Its mean estimates the divergence $\mathrm{KL}(p \,\|\, q)$: all
-# that there is still to learn.
+# The network is just above the floor, and the table of pairs is far above both. Two thousand poems are only a sample, and
+# their mean has an error of its own. But for each of them we know what the grammar pays, and the difference has a much
+# smaller error. Its mean estimates the divergence $\mathrm{KL}(p \,\|\, q)$: all that there is still to learn.
 
 # %%
 if exact:
@@ -501,8 +525,9 @@ if exact:
     assert new > 0.98, "it writes, it does not recite"
 
 # %% [markdown]
-# More than nine in ten of its poems keep every rule: words, tones, theme and rhyme. Nearly all of them are new. (The two at the top of this page are of this kind.) Follow one of them as it is
-# written, and compare what the network expects (blue) with what the grammar does (grey):
+# More than nine in ten of its poems keep every rule: words, tones, theme and rhyme. Nearly all of them are new. (The
+# two at the top of this page are of this kind.) Follow one of them as it is written, and compare what the network
+# expects (blue) with what the grammar does (grey):
 
 # %% tags=["drawing"]
 flawless = [text for text in own[:100] if not language.mistakes(text)]
@@ -528,8 +553,9 @@ explore(
 )
 
 # %% [markdown]
-# Where the grammar leaves a choice, the network leaves nearly the same one. How near are the two on average? The **total variation** between two distributions is the share of probability that
-# would have to be moved to turn one into the other: 0 if they are equal, 1 if they have nothing in common.
+# Where the grammar leaves a choice, the network leaves nearly the same one. How near are the two on average? The
+# **total variation** between two distributions is the share of probability that would have to be moved to turn one into
+# the other: 0 if they are equal, 1 if they have nothing in common.
 
 
 # %%
@@ -563,8 +589,7 @@ assert not exact or network_far < 0.1 < 0.3 < table_far
 # everything so far, and need not be computed again. Here is the simple way beside the fast one.
 
 # %%
-fast_logits, state = [], None
-previous = torch.full((len(x),), V, device=device)
+fast_logits, previous, state = [], None, model.begin(len(x))
 with torch.no_grad():
     for t in range(T):  # carrying the state: one step a character
         step_logits, state = model.step(previous, state)
@@ -619,11 +644,11 @@ show_curves(
 # %% [markdown]
 # ## Play: how to draw
 #
-# The lecture says in passing that taking the most likely word is not the only way to read the output. One may divide the
-# logits by a **temperature** $\tau$ before the softmax: below 1, the likely gets likelier, and in the limit 0 only the
-# likeliest is ever taken, which is called **greedy** (`temperature=0` means this limit); above 1, all become more alike.
-# Two other ways keep the tail of unlikely characters out: **top-k** draws among the $k$ likeliest only, **nucleus** sampling
-# (top-p) among the fewest that together hold a share $p$.
+# The lecture says in passing that taking the most likely word is not the only way to read the output. One may divide
+# the logits by a **temperature** $\tau$ before the softmax: below 1, the likely gets likelier, and in the limit 0 only
+# the likeliest is ever taken, which is called **greedy** (`temperature=0` means this limit); above 1, all become more
+# alike. Two other ways keep the tail of unlikely characters out: **top-k** draws among the $k$ likeliest only,
+# **nucleus** sampling (top-p) among the fewest that together hold a share $p$.
 
 
 # %%
@@ -655,9 +680,10 @@ ways = {
 show_bars({way: named(r[0].softmax(-1)) for way, r in ways.items()}, top=12)
 
 # %% [markdown]
-# What is kept takes over the probability of what is cut. Is it worth it? Three numbers for each way of drawing: the share
-# of valid poems; the choice that is left at a character, as its entropy divided by the greatest possible, $\ln V$; and
-# how many *different* lines there are among all lines, a form of what is called **distinct-n** {cite:p}`li2016diversity`.
+# What is kept takes over the probability of what is cut. Is it worth it? Three numbers for each way of drawing: the
+# share of valid poems; the choice that is left at a character, as its entropy divided by the greatest possible,
+# $\ln V$; and how many *different* lines there are among all lines, a form of what is called **distinct-n**
+# ([Li et al., 2016](references.md#li2016)).
 
 
 # %%
@@ -846,10 +872,10 @@ after_none = model.sample(n_slip, given=x_good[:, part], **length)
 show_judged(read(after_slip[:10]))
 
 # %% [markdown]
-# Ten of them, mistakes in red. Some poems get over the slip; most are red to the end. A reader of Chinese sees why: their *words* are real words, but the
-# poem has lost count. It takes the wrong character for an extra one, so that every word comes a place too late
-# and no line ends where a line should; and it never finds back, because it reads its own displaced words. To check this,
-# strike the wrong character out again and let everything move up by one place:
+# Ten of them, mistakes in red. Some poems get over the slip; most are red to the end. A reader of Chinese sees why:
+# their *words* are real words, but the poem has lost count. It takes the wrong character for an extra one, so that
+# every word comes a place too late and no line ends where a line should; and it never finds back, because it reads its
+# own displaced words. To check this, strike the wrong character out again and let everything move up by one place:
 
 
 # %%
@@ -964,7 +990,7 @@ explore(
 # %%
 if exact:  # a longer kind of real text is not at hand
     longer = PoemGrammar(lines=16)
-    poems = longer.sample(200, generator)
+    poems = longer.sample(200, generator=generator)
     x_long = vocabulary.encode_all(poems).to(device)
     with torch.no_grad():
         logits = model(x_long).flatten(0, 1)
@@ -998,13 +1024,13 @@ if exact:
 picture
 
 # %% [markdown]
-# Two things happen at once. Beyond 20 characters the network is on unknown ground even with a teacher, and the upper curve
-# sinks to about 0.7. What the lower curve loses besides is the price of reading itself. This **gap** is next to
-# nothing as far as the network was trained, opens at once beyond, and stays: after that, hardly anything that it writes is
-# right, and little can get worse. So the saying needs its condition: a network that never leaves what it has practised
-# hardly ever takes the first wrong step, and one that does never comes back. It has a name, **exposure bias**
-# {cite:p}`ranzato2016sequence`. Chapter 9 measures the same numbers again, after a training in which the network gets to
-# read its own writing while it still has a teacher.
+# Two things happen at once. Beyond 20 characters the network is on unknown ground even with a teacher, and the upper
+# curve sinks to about 0.7. What the lower curve loses besides is the price of reading itself. This **gap** is next to
+# nothing as far as the network was trained, opens at once beyond, and stays: after that, hardly anything that it writes
+# is right, and little can get worse. So the saying needs its condition: a network that never leaves what it has
+# practised hardly ever takes the first wrong step, and one that does never comes back. It has a name, **exposure bias**
+# ([Ranzato et al., 2016](references.md#ranzato2016)). Chapter 9 measures the same numbers again, after a training in
+# which the network gets to read its own writing while it still has a teacher.
 
 # %% [markdown]
 # ## Break it
@@ -1032,13 +1058,7 @@ def copied_nll(model, x):  # (B,) nats
     return F.cross_entropy(model(x).transpose(1, 2), x, reduction="none").sum(1)
 
 
-fit(
-    copier,
-    x_train.to(device),
-    loss=copied_nll,
-    generator=generator,
-    **knobs | {"steps": 300},
-)
+fit(copier, x_train.to(device), loss=copied_nll, **knobs | {"steps": 300})
 
 # %% tags=["checking"]
 with torch.no_grad():
@@ -1116,5 +1136,7 @@ except AssertionError as message:
 # cut the tail in a way that this chapter has not shown, price the second half of a poem, and let a model that only writes
 # forwards fill a hole in the middle.
 #
-# Further reading: {cite:t}`graves2013generating` is where networks learnt to write; {cite:t}`holtzman2020curious` explains why the likeliest
-# text is not the best; {cite:t}`ranzato2016sequence` names exposure bias; {cite:t}`bengio2015scheduled` is chapter 9's first cure.
+# Further reading: [Graves (2013)](references.md#graves2013) is where networks learnt to write;
+# [Holtzman et al. (2020)](references.md#holtzman2020) explains why the likeliest text is not the best;
+# [Ranzato et al. (2016)](references.md#ranzato2016) names exposure bias;
+# [Bengio et al. (2015)](references.md#bengio2015) is chapter 9's first cure.
