@@ -189,7 +189,7 @@ def course(tmp_path):
     """A course in a temporary folder: one chapter, and a library of one constant."""
     for name, text in {"chapters/sources/01_small.py": CHAPTER, "course_lib/small.py": "three = 3\n"}.items():
         path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf8")
     (tmp_path / "course_lib" / "__init__.py").touch()
     (tmp_path / "course_lib" / "unused.py").touch()
@@ -199,7 +199,7 @@ def course(tmp_path):
 @pytest.fixture
 def change(course):
     """Append a cell to the chapter."""
-    path = course / "chapters" / "01_small.py"
+    path = course / "chapters" / "sources" / "01_small.py"
     return lambda cell: path.write_text(f"{CHAPTER}\n# %%\n{cell}\n", encoding="utf8")
 
 
@@ -207,6 +207,7 @@ def files(course):
     return {p.name: p.read_bytes() for p in sorted((course / "chapters").rglob("*")) if p.suffix in (".ipynb", ".png")}
 
 
+@pytest.mark.slow
 def test_notebooks_are_stored_once_and_the_same_each_time(course, capsys):
     assert notebooks.main([], course) == 0
     first = files(course)
@@ -236,7 +237,14 @@ def test_what_a_notebook_depends_on(course, capsys, monkeypatch):
     (course / "course_lib" / "__pycache__").mkdir(exist_ok=True)
     (course / "course_lib" / "__pycache__" / "loop.nbc").write_text("compiled here")
     assert notebooks.main(["--check"], course) == 0
-    (course / "course_lib" / "table.csv").write_text("1,2\n")
+    (course / "data").mkdir()
+    (course / "data" / "table.csv").write_text("1,2\n")
+    (course / "data" / "unread.csv").write_text("1,2\n")
+    (course / "course_lib" / "small.py").write_text("three = int(shipped('table.csv').read_text()[0])\n")
+    assert notebooks.main([], course) == 0
+    (course / "data" / "unread.csv").write_text("3,4\n")
+    assert notebooks.main(["--check"], course) == 0
+    (course / "data" / "table.csv").write_text("3,4\n")
     assert notebooks.main(["--check"], course) == 1
     assert notebooks.main([], course) == 0
     (course / "course_lib" / "small.py").write_text("from .unused import x as three\n")
@@ -252,6 +260,7 @@ def test_unknown_chapter_is_refused(course, capsys):
     assert "01_small" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("cell", "message"),
     [
@@ -273,20 +282,20 @@ def test_what_is_refused_leaves_the_old_notebook(course, change, cell, message, 
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
-def test_interrupted_leaves_the_old_notebook(course, change):
+@pytest.mark.slow
+def test_interrupted_leaves_the_old_notebook(course, change, patience):
     path = course / "chapters" / "01_small.ipynb"
     path.write_text("what was stored before")
     started = course / "started"
-    change(f"open({str(started)!r}, 'w').close()\nimport time\ntime.sleep(120)")
+    change(f"open({str(started)!r}, 'w').close()\nimport time\ntime.sleep({2 * patience})")
     code = f"import sys; sys.path.insert(0, {str(ROOT / 'tools')!r}); import notebooks, pathlib; "
     code += f"sys.exit(notebooks.main(['--force'], pathlib.Path({str(course)!r})))"
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
-    for _ in range(300):
-        if started.exists():
-            break
+    while not started.exists():
+        assert process.poll() is None, process.stderr.read()
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=patience)
     assert process.returncode == 130, said
     assert "interrupted" in said
     assert path.read_text() == "what was stored before"
