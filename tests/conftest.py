@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -15,13 +16,26 @@ NO_BROWSER = "no Chromium found: install it with `sudo apt-get install chromium`
 
 # The only clock of the tests: seconds after which something hangs. Nothing takes a tenth of it, but the machine may be
 # busy with other things, and then a test is slower, and passes.
-PATIENCE = 1800
+PATIENCE = 900
 
 
 @pytest.fixture(scope="session")
 def patience():
     """Seconds for which a test may wait for anything: a process, an answer, a change on a page."""
     return PATIENCE
+
+
+@pytest.fixture(scope="session")
+def eventually():
+    """eventually(what, page): whether `what()` comes true while the page goes on."""
+
+    def eventually(what, page):
+        end = time.monotonic() + PATIENCE
+        while not (true := what()) and time.monotonic() < end:
+            page.wait_for_timeout(50)
+        return true
+
+    return eventually
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +56,13 @@ def run():
         return done
 
     return run
+
+
+@pytest.fixture(scope="session")
+def clone(tmp_path_factory):
+    """A copy of the course in a folder whose name has a space and Chinese in it, to build and to make things in."""
+    made = shutil.ignore_patterns(".git", ".venv", "_build", "*.egg-info", ".*cache*", "__pycache__", "checkpoints")
+    return shutil.copytree(ROOT, tmp_path_factory.mktemp("深度 course") / "the clone", ignore=made)
 
 
 @pytest.fixture(scope="session")
