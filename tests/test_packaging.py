@@ -84,6 +84,16 @@ def test_pyproject_names_every_room():
     assert listed == {".".join(path.parts) for path in rooms | folders}
 
 
+def test_what_students_get_is_enough_to_install_and_holds_no_solution():
+    guide = (ROOT / "coursework" / "README.md").read_text("utf-8")
+    names = re.search(r"git archive -o course.zip HEAD ([^`]+)`", guide)[1].split()
+    assert [name for name in names if not (ROOT / name).exists()] == []
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    folders = {Path(folder).parts[0] for folder in project["tool"]["setuptools"]["package-dir"].values()}
+    needed = {"chapters", "tools", "Makefile", "README.md", "LICENSE", "pyproject.toml", "constraints.txt"} | folders
+    assert needed <= set(names) and not {"coursework", "tests"} & set(names)
+
+
 LICENCES = {"MIT", "CC BY 4.0", "CC BY-SA 4.0"}
 ROW = re.compile(r"^\| `([^`]+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
 
