@@ -63,7 +63,7 @@ def test_chapter_3_runs_on_other_texts_by_one_argument(name, monkeypatch):
 
 def strangers(split):
     """Clips in the form of the real spoken digits, which CI has not got: vowels, called digits of six people."""
-    clips = load_vowels(60 if split == "test" else 120, make_generator(len(split)), frames=100)
+    clips = load_vowels(60 if split == "test" else 120, generator=make_generator(len(split)), frames=100)
     each = torch.arange(len(clips))
     label = (clips.label > 0) * (1 + each // 6 % 10)[:, None]
     local = torch.cat([clips.local_condition] * 6, 2)[:, :, :61]
