@@ -60,7 +60,8 @@ with torch.no_grad():
     drawn = low + (high - low) * anywhere
     images = teaser.decoder(torch.cat([z[:10], drawn])).argmax(-1)
 judge = DigitJudge((x, y), load_digits("valid", device=device), generator=generator)
-show_images(images, crossed=judge.label(images) < 0)
+rows = "above, digits redrawn from their codes; below, from codes that no digit has"
+show_images(images, crossed=judge.label(images) < 0, caption=rows)
 
 # %% [markdown]
 # ## Setup
@@ -332,7 +333,8 @@ assert_close(by_fit, by_hand, tolerance=1e-3, name="the curve of fit")
 # %% tags=["drawing"]
 with torch.no_grad():
     rebuilt = picture(model(x_test[:20]))
-show_images(torch.cat([x_test[:10], rebuilt[:10], x_test[10:20], rebuilt[10:]]))
+images = torch.cat([x_test[:10], rebuilt[:10], x_test[10:20], rebuilt[10:]])
+show_images(images, caption="what went in, and below it what came out")
 
 # %% [markdown]
 # Above, what went in, and below it, what came out. The handwriting is gone. Some digits survive, some come back as
@@ -801,7 +803,8 @@ codes = draw_codes(wide.encoder(x_train).detach(), 10, generator=generator)["Gau
 with torch.no_grad():
     copied, drawn = picture(wide(x_test[:10])), picture(wide.decoder(codes))
 images = torch.cat([x_test[:10], copied, drawn])
-show_images(images, crossed=judge.label(images) < 0)
+rows = "new digits; their copies; drawn from vectors"
+show_images(images, crossed=judge.label(images) < 0, caption=rows)
 
 # %% [markdown]
 # First row, digits it has never seen; second row, what it makes of them: all but the same. Third row, what it makes of

@@ -46,7 +46,8 @@ from PIL import Image
 
 strip = np.array(Image.open(shipped("samples/painted_creatures.png")))
 painted = torch.tensor(strip).long().view(16, 12, 16).transpose(0, 1)
-show_images(to_rgb(painted[:, None]), columns=6)
+words = "creatures that a network painted, pixel by pixel"
+show_images(to_rgb(painted[:, None]), columns=6, caption=words)
 
 # %% [markdown]
 # ## Setup
@@ -282,7 +283,8 @@ print(f"table        {table.mean():.2f} (left and above)")
 assert bits.mean() > table.mean(), "it has not found the pixel above"
 
 # %% tags=["drawing"]
-show_images(to_rgb(raster.sample(12, generator=generator).cpu()), columns=6)
+made = to_rgb(raster.sample(12, generator=generator).cpu())
+show_images(made, columns=6, caption="twelve, painted by the raster LSTM")
 
 # %% [markdown]
 # It has learnt what a row of a creature looks like, and that creatures are in the middle. But look at the bodies: they are
@@ -951,7 +953,8 @@ painter_bits = bits_each(painter, x_test).mean().item()
 print(f"{painter_bits:.2f} bits/pixel")
 
 # %% tags=["drawing"]
-show_images(to_rgb(painter.sample(12, generator=generator).cpu()), columns=6)
+made = to_rgb(painter.sample(12, generator=generator).cpu())
+show_images(made, columns=6, caption="twelve, painted by the Diagonal BiLSTM")
 
 
 # %% tags=["drawing"]
@@ -1027,7 +1030,8 @@ assert 0 < invented < 0.1
 # %% tags=["drawing"]
 shown = to_rgb(made[:6])
 only = torch.where(in_palette[:6, ..., None], torch.tensor(0.93), shown)
-show_images(torch.cat([shown, only]), columns=6)
+rows = "painted in red, green and blue; below, invented colours"
+show_images(torch.cat([shown, only]), columns=6, caption=rows)
 
 # %% [markdown]
 # Below each, only its invented colours: a few pixels in a hundred. The bodies are worse than a palette's after the same training.

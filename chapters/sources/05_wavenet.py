@@ -381,7 +381,8 @@ def play_quantised(law, bits):
     """A quiet word, with few levels"""
     encode, decode = laws[law]
     x = decode(encode(0.1 * natural.x[0], 2**bits), 2**bits)
-    return sound((8 * x).clamp(-1, 1), rate)  # louder again, noise and all
+    louder = (8 * x).clamp(-1, 1)  # again, noise and all
+    return sound(louder, rate, title=f"{law}, {bits} bits")
 
 
 explore(play_quantised, law=list(laws), bits=[4, 8])
@@ -990,7 +991,8 @@ def request(voice, word):  # Clips of one word, said: what to ask the model for
 def hear(voice, word):
     """A word that the network draws"""
     asked = request(people.index(voice), word)
-    return sound(say(model, asked, make_generator(seed)).x[0], rate)
+    drawn = say(model, asked, make_generator(seed)).x[0]
+    return sound(drawn, rate, title=f"{word}, {voice}")
 
 
 people = [s.name for s in SPEAKERS] if exact else list(map(str, range(6)))
@@ -1171,7 +1173,7 @@ show_curves(
 def play(note):
     """A note or chord that the network draws"""
     first = (asked.label[:, 25] == list(NOTES).index(note)).nonzero()[0, 0]
-    return sound(drawn_notes.x[first], rate)
+    return sound(drawn_notes.x[first], rate, title=note)
 
 
 explore(play, note=["c", "g", "C", "Am"])

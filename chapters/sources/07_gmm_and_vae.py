@@ -67,7 +67,9 @@ with torch.no_grad():
     drawn = plain.decoder(low + (high - low) * anywhere).argmax(-1)
 images = torch.cat([drawn, teaser.sample(12, generator=generator, mean=True)])
 judge = DigitJudge((x, y), valid, generator=generator)
-show_images(images, crossed=judge.label(images) < 0, columns=12, size=0.7)
+rows = "above, drawn by the autoencoder; below, by the VAE"
+wide = {"columns": 12, "size": 0.7}
+show_images(images, crossed=judge.label(images) < 0, caption=rows, **wide)
 
 # %% [markdown]
 # ## Setup
@@ -1179,7 +1181,8 @@ with torch.no_grad():
     around = rsample(*model.encoder(known), generator=generator)
     copies = model.observe(around)
 images = torch.cat([drawn, copies, known])
-show_images(images, crossed=judge.label(images) < 0)
+rows = "drawn from the prior; drawn at home; the image whose code that was"
+show_images(images, crossed=judge.label(images) < 0, caption=rows)
 
 # %% [markdown]
 # So the complaint is right where images are few for the numbers of the network: its prior, too, draws copies, more
@@ -1254,7 +1257,8 @@ show_images(images, crossed=verdicts.flatten() < 0, framed=framed, columns=5)
 z = normal(10, latent)
 draws = vae.observe(z, generator=generator)
 images = torch.cat([vae.observe(z), draws])
-show_images(images, crossed=judge.label(images) < 0)
+rows = "above, the likeliest levels; below, draws"
+show_images(images, crossed=judge.label(images) < 0, caption=rows)
 
 # %% [markdown]
 # Above, the likeliest level of each pixel; below, an honest draw from $p(x \mid z)$ for the same codes. Every pixel
