@@ -334,7 +334,7 @@ assert_close(
 assert_close(error, 0.0126491, tolerance=1e-6, name="its standard error, 1000 draws")
 for accepts, right in ((True, 0.0), (False, 1.0)):
     share, error = rejected_share(
-        lambda z: z, lambda images: torch.full((len(images),), accepts), many
+        lambda z: z, lambda images, a=accepts: torch.full((len(images),), a), many
     )
     assert_close(
         share, right, name=f"the share refused by a judge who always says {accepts}"
