@@ -469,26 +469,17 @@ assert field[i, j - 1] > 5 * field[i - 1, j]
 
 
 # %% tags=["twin:course_lib.layers.MaskedConv2d"]
+from course_lib.layers import expect_mask
+
+
 class MaskedConv2d(nn.Conv2d):
     def __init__(self, in_channels, out_channels, kernel_size, mask_type, colours=1):
         one = isinstance(kernel_size, int)
         rows, columns = (kernel_size, kernel_size) if one else kernel_size
+        expect_mask(rows, columns, mask_type, colours, in_channels, out_channels)
         i, j = rows // 2, columns // 2  # the middle
-        odd = rows % 2 and columns % 2  # or there is none
-        split = in_channels % colours == out_channels % colours == 0
-        if not odd or not split or mask_type not in ("A", "B"):
-            raise ValueError(
-                "expected odd kernel sizes, mask 'A' or 'B', and widths "
-                f"that {colours} colours divide, got {rows} × {columns}, "
-                f"{mask_type!r}, {in_channels} and {out_channels}"
-            )
         super().__init__(in_channels, out_channels, (rows, columns), padding=(i, j))
-        groups = (
-            colours,
-            out_channels // colours,
-            colours,
-            in_channels // colours,
-        )
+        groups = colours, out_channels // colours, colours, in_channels // colours
         mask = torch.zeros(*groups, rows, columns)
         mask[..., :i, :] = 1  # the rows above
         mask[..., i, :j] = 1  # to the left
