@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -89,12 +90,46 @@ def test_every_exploration_has_a_player(source):
     assert len(players) == len(calls), f"{source.stem}: {len(calls)} calls of explore, {len(players)} players stored"
 
 
+KINDS = {"setup", "drawing", "checking"}  # of code cells; what carries none of these tags is an idea
+
+
+def kind(cell):
+    """ "text", "idea", or what the page folds away: "setup", "drawing", "checking"."""
+    return "text" if cell.cell_type != "code" else next(iter(KINDS & set(cell.metadata.get("tags", []))), "idea")
+
+
+def length(cell):
+    return len([line for line in cell.source.splitlines() if line.strip()])
+
+
 @every_chapter
 def test_code_cells_stay_short(source):
-    """At most 30 lines (DESIGN, section 4): what is longer holds two ideas."""
-    for number, cell in enumerate(notebooks.read_source(source).cells, 1):
-        lines = len(cell.source.splitlines())
-        assert cell.cell_type != "code" or lines <= 30, f"{source.stem}, cell {number}, has {lines} lines of code"
+    """An idea has 8 lines in the median and 25 at most; what draws or checks is 30 at most (blank lines aside)."""
+    cells = [cell for cell in notebooks.read_source(source).cells if cell.cell_type == "code"]
+    ideas = [length(cell) for cell in cells if kind(cell) == "idea"]
+    assert statistics.median(ideas) <= 8, f"{source.stem}: half of its ideas have more than 8 lines: {sorted(ideas)}"
+    for cell in cells:
+        most = 25 if kind(cell) == "idea" else 30
+        assert length(cell) <= most, f"{source.stem}: {length(cell)} lines, {most} are enough:\n{cell.source[:200]}"
+
+
+@every_chapter
+def test_each_idea_is_read(source):
+    """After an idea, and what draws or checks it, stands a sentence."""
+    cells = notebooks.read_source(source).cells
+    kinds = [kind(cell) for cell in cells]
+    for number, cell in enumerate(cells):
+        if kinds[number] == "idea":
+            after = next((k for k in kinds[number + 1 :] if k in ("text", "idea")), None)
+            assert after == "text", f"{source.stem}: nobody says what this idea shows:\n{cell.source[:200]}"
+
+
+@every_chapter
+def test_tags_are_known(source):
+    known = KINDS | {"nbval-check-output"}
+    for cell in notebooks.read_source(source).cells:
+        tags = {tag for tag in cell.metadata.get("tags", []) if not tag.startswith("twin:")}
+        assert tags <= known, f"{source.stem}: a cell is tagged {', '.join(tags - known)}; there are {', '.join(known)}"
 
 
 # Twins: what stands in a chapter and in the library is the same

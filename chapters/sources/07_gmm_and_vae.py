@@ -57,9 +57,9 @@ losses = {
     plain: lambda model, x: -categorical_log_prob(model(x), x),
     teaser: lambda model, x: -model.elbo(x, generator=generator),
 }
+knobs = {"steps": 400, "batch_size": 100, "lr": 3e-3, "generator": generator}
 for m, loss in losses.items():
-    knobs = {"steps": 400, "batch_size": 100, "generator": generator}
-    fit(m, x, loss=loss, lr=3e-3, **knobs)
+    fit(m, x, loss=loss, **knobs)
 with torch.no_grad():
     z = plain.encoder(x)
     low, high = z.min(0).values, z.max(0).values
@@ -67,9 +67,8 @@ with torch.no_grad():
     drawn = plain.decoder(low + (high - low) * anywhere).argmax(-1)
 images = torch.cat([drawn, teaser.sample(12, generator=generator, mean=True)])
 judge = DigitJudge((x, y), valid, generator=generator)
-rows = "above, drawn by the autoencoder; below, by the VAE"
-wide = {"columns": 12, "size": 0.7}
-show_images(images, crossed=judge.label(images) < 0, caption=rows, **wide)
+look = {"columns": 12, "size": 0.7, "crossed": judge.label(images) < 0}
+show_images(images, caption="above, the autoencoder; below, the VAE", **look)
 
 # %% [markdown]
 # ## Setup
