@@ -44,7 +44,7 @@ def rows(name, generator):
     if name == "poems":
         grammar = PoemGrammar()
         vocabulary = Vocabulary(grammar.characters)
-        parts = vocabulary.encode_all(grammar.sample(65_000, generator)).split([60_000, 1000, 4000])
+        parts = vocabulary.encode_all(grammar.sample(65_000, generator=generator)).split([60_000, 1000, 4000])
         return vocabulary, *parts, parts[-1].numel()
     corpus = {"names": load_names, "tang": load_tang, "shakespeare": load_shakespeare}[name]()
     vocabulary = corpus.vocabulary

@@ -33,7 +33,7 @@ def show_poem(lines):
 
 
 def play_tone(pitch):
-    return Audio(np.sin(np.arange(1600) * pitch / 8000 * 2 * np.pi), rate=8000)
+    return Audio(np.sin(np.arange(352_000 // pitch) * pitch / 8000 * 2 * np.pi), rate=8000)  # 44 periods
 
 
 def show_model(model, steps):
@@ -125,10 +125,10 @@ def test_the_keyboard_moves_the_picture_its_value_and_its_alt_text(page):
     wait_until_drawn(page, "figure", x=-1.5, y=-1)
 
 
-def test_every_position_shows_its_own_frame(page, players):
+def test_every_position_shows_its_own_frame(page):
     x, y = slider(page, "figure", "first code z₁"), slider(page, "figure", "y")
-    for row, x_value in enumerate(players["figure"].grid["x"]):
-        for column, y_value in enumerate(players["figure"].grid["y"]):
+    for row, x_value in enumerate(X):
+        for column, y_value in enumerate([-1, 0, 1]):
             x.fill(str(row))
             y.fill(str(column))
             wait_until_drawn(page, "figure", x=x_value, y=y_value)
@@ -168,6 +168,7 @@ def test_a_sound_is_exchanged_and_goes_on_playing(page, players):
     pitch = slider(page, "sound", "pitch in hertz")
     pitch.press("ArrowRight")
     assert audio.evaluate("audio => audio.paused")
+    assert page.locator("#sound figcaption").text_content() == "0.05 s", "where the browser's clock says 0:00"
     data = base64.b64encode(players["sound"].value(pitch=880).data).decode()
     assert audio.evaluate("audio => audio.src") == f"data:audio/wav;base64,{data}"
     audio.evaluate("audio => { audio.loop = true; return audio.play() }")

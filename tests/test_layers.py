@@ -191,7 +191,7 @@ def test_residual_dropout_leaves_out_its_share_of_the_addition_in_training_only_
 
 def test_depth_counts_the_hidden_layers_of_a_residual_mlp_and_all_of_them_hide():
     for depth in 0, 1, 3:
-        net = ResidualMLP(4, 8, depth, 3, 0.25)
+        net = ResidualMLP(4, 3, features=8, depth=depth, dropout=0.25)
         assert net(torch.zeros(2, 4)).shape == (2, 3)
         linear = [m for m in net.modules() if isinstance(m, nn.Linear)]
         sizes = [(m.in_features, m.out_features) for m in linear]

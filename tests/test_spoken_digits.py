@@ -358,7 +358,7 @@ def recording_as_written(name):
 
 
 def test_what_is_not_to_be_had_is_refused(course):
-    with pytest.raises(ValueError, match="split must be one of 'train', 'test'; given 'valid'"):
+    with pytest.raises(ValueError, match="split: expected one of 'train', 'test', got 'valid'"):
         load_spoken_digits("valid")
     for seconds in (0, -1.0, 0.009, math.nan, math.inf):
         with pytest.raises(ValueError, match=r"seconds: expected 0.01 or more"):

@@ -5,6 +5,7 @@ import re
 
 import torch
 
+from ..expect import expect_one_of
 from .clips import FRAME, Clips
 from .store import fetch
 from .waveforms import read_wav
@@ -33,8 +34,7 @@ def load_spoken_digits(split: str, *, seconds: float = 1.0) -> Clips:
     ValueError for another split and less than one frame, StoreError when they cannot be had.
     Source: Jackson et al. (2018), Free Spoken Digit Dataset, in release v1.0.10; CC BY-SA 4.0.
     """
-    if split not in SPLITS:
-        raise ValueError(f"split must be one of {', '.join(map(repr, SPLITS))}; given {split!r}")
+    expect_one_of("split", split, SPLITS)
     if not FRAME / RATE <= seconds < math.inf:
         raise ValueError(f"seconds: expected {FRAME / RATE} or more, the length of a frame, got {seconds}")
     takes = sorted(_take(path) for path in fetch("fsdd/recordings/").glob("*.wav"))

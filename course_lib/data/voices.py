@@ -48,7 +48,7 @@ _CHANCES = 32  # numbers that decide on a clip; as many more as it has samples a
 _BLOCK = 256  # clips made together: enough to be fast, few enough to need little memory
 
 
-def load_vowels(n: int, generator: torch.Generator, *, frames: int = 40) -> Clips:
+def load_vowels(n: int, *, generator: torch.Generator, frames: int = 40) -> Clips:
     """Draw `n` clips of `frames` frames, each one steady vowel: `x` is (n, 80·frames) float32, 8000 samples a second.
 
     Vowel and speaker are random; pitch drifts and trembles by a few per cent; the three formants are those of
@@ -66,7 +66,7 @@ def load_vowels(n: int, generator: torch.Generator, *, frames: int = 40) -> Clip
     return _draw(_vowels, n, generator, frames, 10)
 
 
-def load_words(n: int, generator: torch.Generator, *, frames: int = 60) -> Clips:
+def load_words(n: int, *, generator: torch.Generator, frames: int = 60) -> Clips:
     """Draw `n` clips of `frames` frames, each one word of two syllables, as "sami", "ato" or "futi".
 
     The word is in the middle, silence around it; vowels last 100 to 150 ms, consonants 70 to 90; the pitch falls or
@@ -76,7 +76,7 @@ def load_words(n: int, generator: torch.Generator, *, frames: int = 60) -> Clips
     return _draw(_words, n, generator, frames, 2 * (_SYLLABLE[1] + _CONSONANT[1]) + 2)
 
 
-def load_notes(n: int, generator: torch.Generator, *, frames: int = 50) -> Clips:
+def load_notes(n: int, *, generator: torch.Generator, frames: int = 50) -> Clips:
     """Draw `n` clips of `frames` frames, each one note or chord of `NOTES`, on an organ or a plucked string.
 
     `label` counts in `NOTES`, and `local_condition` (n, frames, 12) is the same, one-hot; `speaker` counts in
