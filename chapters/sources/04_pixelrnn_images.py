@@ -519,7 +519,7 @@ side_by_side({f"mask {kind}": mask_table(kind) for kind in "AB"})
 
 
 # %% tags=["twin:course_lib.fast.diagonals.lstm"]
-from course_lib.fast.diagonals import FORGET_BIAS
+from course_lib.layers import FORGET_BIAS
 
 
 def lstm(
