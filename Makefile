@@ -41,6 +41,7 @@ book: $(COURSE) ## build the Jupyter Book from the stored outputs
 	@$(BIN)/python tools/book.py
 
 notebooks: $(COURSE) ## execute the chapters whose source or library changed
+	@$(BIN)/python tools/contents.py
 	@$(BIN)/python tools/notebooks.py
 
 # Notebooks and tests share the cores, so that none waits for the last of the others; conftest.py says what stays together.

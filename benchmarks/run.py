@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 import warnings
 from functools import partial
 from itertools import pairwise, product
@@ -35,13 +36,7 @@ from course_lib.train import fit
 
 ROOT = Path(__file__).parents[1]
 CHAPTERS = sorted((ROOT / "chapters").glob("[0-9][0-9]_*.ipynb"))
-SECONDS = {
-    "02_autoencoder": 45,
-    "03_pixelrnn_sentences": 75,
-    "04_pixelrnn_images": 90,
-    "05_wavenet": 90,
-    "07_gmm_and_vae": 90,
-}  # a chapter's own promise, where it is not a minute
+PROMISES = tomllib.loads((ROOT / "chapters" / "chapters.toml").read_text("utf-8"))
 
 
 def row(what, measured, promise, unit, sign="≤"):
@@ -71,7 +66,7 @@ def chapters():
         client = NotebookClient(nbformat.read(path, as_version=4), resources=here, on_cell_executed=seen)
         start = time.perf_counter()
         client.execute()
-        row(f"{path.stem}: run all", time.perf_counter() - start, SECONDS.get(path.stem, 60), "s")
+        row(f"{path.stem}: run all", time.perf_counter() - start, PROMISES[path.stem]["seconds"], "s")
         row(f"{path.stem}: first picture after", pictures[0] - start, 10, "s")
         row(f"{path.stem}: stored notebook", path.stat().st_size / 1e6, 1.5, "MB")
 

@@ -94,15 +94,8 @@ class MaskedConv2d(nn.Conv2d):
     def __init__(self, in_channels, out_channels, kernel_size, mask_type, colours=1):
         one = isinstance(kernel_size, int)
         rows, columns = (kernel_size, kernel_size) if one else kernel_size
+        expect_mask(rows, columns, mask_type, colours, in_channels, out_channels)
         i, j = rows // 2, columns // 2  # the middle
-        odd = rows % 2 and columns % 2  # or there is none
-        split = in_channels % colours == out_channels % colours == 0
-        if not odd or not split or mask_type not in ("A", "B"):
-            raise ValueError(
-                "expected odd kernel sizes, mask 'A' or 'B', and widths "
-                f"that {colours} colours divide, got {rows} × {columns}, "
-                f"{mask_type!r}, {in_channels} and {out_channels}"
-            )
         super().__init__(in_channels, out_channels, (rows, columns), padding=(i, j))
         groups = colours, out_channels // colours, colours, in_channels // colours
         mask = torch.zeros(*groups, rows, columns)
@@ -116,3 +109,13 @@ class MaskedConv2d(nn.Conv2d):
     def forward(self, x):  # (B, in_channels, H, W) -> (B, out_channels, H, W)
         weight = self.weight * self.mask
         return F.conv2d(x, weight, self.bias, padding=self.padding)
+
+
+def expect_mask(rows: int, columns: int, mask_type: str, colours: int, *channels: int) -> None:
+    """A mask needs a middle, a type, and `channels` that the colours divide. Raises ValueError that says so."""
+    middle = rows % 2 and columns % 2
+    if not middle or mask_type not in ("A", "B") or any(count % colours for count in channels):
+        raise ValueError(
+            f"expected odd kernel sizes, mask 'A' or 'B', and channels that {colours} colours divide, "
+            f"got {rows} × {columns}, {mask_type!r}, {' and '.join(map(str, channels))}"
+        )

@@ -1,24 +1,41 @@
-"""What several tests share: patience, a browser, a server whose downloads go wrong. Nothing heavy is imported unasked."""
+"""What several tests share: patience, a browser, a store, a server whose downloads go wrong; imported when asked."""
 
+import hashlib
 import os
 import shutil
 import subprocess
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).parents[1]
 NO_BROWSER = "no Chromium found: install it with `sudo apt-get install chromium`, or set CHROMIUM to its path"
 
 # The only clock of the tests: seconds after which something hangs. Nothing takes a tenth of it, but the machine may be
 # busy with other things, and then a test is slower, and passes.
-PATIENCE = 1800
+PATIENCE = 900
 
 
 @pytest.fixture(scope="session")
 def patience():
     """Seconds for which a test may wait for anything: a process, an answer, a change on a page."""
     return PATIENCE
+
+
+@pytest.fixture(scope="session")
+def eventually():
+    """eventually(what, page): whether `what()` comes true while the page goes on."""
+
+    def eventually(what, page):
+        end = time.monotonic() + PATIENCE
+        while not (true := what()) and time.monotonic() < end:
+            page.wait_for_timeout(50)
+        return true
+
+    return eventually
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +56,13 @@ def run():
         return done
 
     return run
+
+
+@pytest.fixture(scope="session")
+def clone(tmp_path_factory):
+    """A copy of the course in a folder whose name has a space and Chinese in it, to build and to make things in."""
+    made = shutil.ignore_patterns(".git", ".venv", "_build", "*.egg-info", ".*cache*", "__pycache__", "checkpoints")
+    return shutil.copytree(ROOT, tmp_path_factory.mktemp("深度 course") / "the clone", ignore=made)
 
 
 @pytest.fixture(scope="session")
@@ -95,6 +119,41 @@ def open_offline(browser):
 def offline_page(open_offline):
     """A page of 1280 × 900 with the network cable out; see `open_offline` for `page.problems`."""
     return open_offline()
+
+
+@pytest.fixture
+def put_files(tmp_path, monkeypatch):
+    """put_files({name: bytes}): they lie in a store of their own, and are all that it knows."""
+    from course_lib.data import store
+
+    def put(files):
+        registry = {}
+        for name, content in files.items():
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_bytes(content)
+            sha256 = hashlib.sha256(content).hexdigest()
+            registry[name] = store.Download("http://127.0.0.1:9/", sha256, len(content), "test", "none")
+        monkeypatch.setattr(store, "REGISTRY", registry)
+        monkeypatch.setenv("COURSE_DATA", str(tmp_path))
+
+    return put
+
+
+@pytest.fixture
+def need_real(monkeypatch):
+    """need_real("text/names.txt"): the store is a folder that holds the real file, or the test is skipped.
+
+    Nothing is downloaded for a test.
+    """
+
+    def need(name):
+        folders = [os.environ.get("COURSE_DATA"), ROOT.parent / "shared" / "data"]
+        folder = next((folder for folder in folders if folder and (Path(folder) / name).exists()), None)
+        if folder is None:
+            pytest.skip(f"no real {name} here: COURSE_DATA can name a folder with it")
+        monkeypatch.setenv("COURSE_DATA", str(folder))
+
+    return need
 
 
 class Server(ThreadingHTTPServer):

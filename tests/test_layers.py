@@ -102,9 +102,9 @@ def test_the_mask_follows_the_layer_and_is_not_stored():
         ((1, 1, (3, 4), "A"), "odd kernel sizes, .* got 3 × 4, 'A', 1 and 1"),
         ((1, 1, (4, 3), "A"), "odd kernel sizes, .* got 4 × 3, 'A', 1 and 1"),
         ((1, 1, 3, "C"), "mask 'A' or 'B', .* got 3 × 3, 'C', 1 and 1"),
-        ((4, 6, 3, "A", 3), "widths that 3 colours divide, got 3 × 3, 'A', 4 and 6"),
-        ((6, 4, 3, "B", 3), "widths that 3 colours divide, got 3 × 3, 'B', 6 and 4"),
-        ((4, 4, 3, "B", 3), "widths that 3 colours divide, got 3 × 3, 'B', 4 and 4"),  # both with the same remainder
+        ((4, 6, 3, "A", 3), "channels that 3 colours divide, got 3 × 3, 'A', 4 and 6"),
+        ((6, 4, 3, "B", 3), "channels that 3 colours divide, got 3 × 3, 'B', 6 and 4"),
+        ((4, 4, 3, "B", 3), "channels that 3 colours divide, got 3 × 3, 'B', 4 and 4"),  # both with the same remainder
     ],
 )
 def test_bad_sizes_are_refused(sizes, says):

@@ -4,9 +4,7 @@ The other tests run in the checkout, where a file lies beside the library whethe
 """
 
 import re
-import shutil
 import sys
-import sysconfig
 import tomllib
 import zipfile
 from pathlib import Path
@@ -15,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "data"
+pytestmark = pytest.mark.xdist_group("clone")
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
 OFFLINE = ["--no-deps", "--no-index"]  # what the library needs is here, or no test would run
 
@@ -28,21 +27,10 @@ def files_below(folder):
 
 
 @pytest.fixture(scope="module")
-def copy(tmp_path_factory):
-    """A copy of what packaging reads, in a folder with an awkward name: building leaves things lying about."""
-    folder = tmp_path_factory.mktemp("深度 course") / "checkout"
-    for name in ("course_lib", "data"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def wheel(copy, run):
-    """The wheel that is built from the copy."""
-    run([*PIP, "wheel", *OFFLINE, "--no-build-isolation", "--wheel-dir", copy.parent, copy], check=True)
-    (found,) = copy.parent.glob("*.whl")
+def wheel(clone, run):
+    """The wheel that is built from the clone."""
+    run([*PIP, "wheel", *OFFLINE, "--no-build-isolation", "--wheel-dir", clone.parent, clone], check=True)
+    (found,) = clone.parent.glob("*.whl")
     return found
 
 
@@ -69,13 +57,13 @@ assert "course-player" in explore(lambda n: "one" * n, n=[1, 2], alt="one").play
 
 
 @pytest.mark.parametrize("way", ["wheel", "editable"])
-def test_an_installed_course_loads_everything_that_ships(way, copy, tmp_path, run, request):
-    what = [request.getfixturevalue("wheel")] if way == "wheel" else ["--no-build-isolation", "--editable", copy]
+def test_an_installed_course_loads_everything_that_ships(way, clone, tmp_path, run, request):
+    what = [request.getfixturevalue("wheel")] if way == "wheel" else ["--no-build-isolation", "--editable", clone]
     run([*PIP, "install", *OFFLINE, "--target", tmp_path / "site", *what], check=True)
     # -S: this environment's packages without its .pth files, one of which may lead back to the checkout
-    packages = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+    packages = [folder for folder in sys.path if folder.endswith("-packages")]
     said = run([sys.executable, "-I", "-S", "-c", LOAD, tmp_path / "site", *packages], cwd=tmp_path, check=True).stdout
-    assert said.strip() == str((tmp_path / "site" if way == "wheel" else copy) / "course_lib" / "__init__.py")
+    assert said.strip() == str((tmp_path / "site" if way == "wheel" else clone) / "course_lib" / "__init__.py")
 
 
 def test_nothing_is_missing_in_the_wheel(wheel):
@@ -94,6 +82,16 @@ def test_pyproject_names_every_room():
     rooms = {path.parent.relative_to(ROOT) for path in (ROOT / "course_lib").rglob("__init__.py")}
     folders = {Path("course_lib/data/files") / path.parent.relative_to(DATA) for path in DATA.rglob("*.*")}
     assert listed == {".".join(path.parts) for path in rooms | folders}
+
+
+def test_what_students_get_is_enough_to_install_and_holds_no_solution():
+    guide = (ROOT / "coursework" / "README.md").read_text("utf-8")
+    names = re.search(r"git archive -o course.zip HEAD ([^`]+)`", guide)[1].split()
+    assert [name for name in names if not (ROOT / name).exists()] == []
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    folders = {Path(folder).parts[0] for folder in project["tool"]["setuptools"]["package-dir"].values()}
+    needed = {"chapters", "tools", "Makefile", "README.md", "LICENSE", "pyproject.toml", "constraints.txt"} | folders
+    assert needed <= set(names) and not {"coursework", "tests"} & set(names)
 
 
 LICENCES = {"MIT", "CC BY 4.0", "CC BY-SA 4.0"}

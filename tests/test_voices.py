@@ -1,7 +1,6 @@
 """Voices: what the labels say is what can be measured in the sound: pitch, formants, hiss, silence, notes."""
 
 import re
-import time
 from itertools import pairwise
 
 import numpy as np
@@ -289,26 +288,7 @@ def test_pitch_and_pace_are_as_told():
     assert (speak("o", 2, generator=make_generator(0), frames_per_phone=9).label[0] > 0).sum() == 9
 
 
-def test_four_hundred_take_no_time():
-    start = time.perf_counter()
-    load_vowels(400, generator=make_generator(0), frames=50)
-    assert time.perf_counter() - start < 10, "about 1.2 s on one core: generous, since other tests run beside it"
-
-
 # --- bad input ----------------------------------------------------------------------------------------------
-
-
-class Elsewhere(torch.Generator):
-    """A generator that says it is on a GPU, where there may be none."""
-
-    device = torch.device("cuda:0")
-
-
-GENERATORS = [
-    ({"generator": None}, TypeError, "generator: expected a torch.Generator, got NoneType; make_generator(seed)"),
-    ({"generator": 0}, TypeError, "generator: expected a torch.Generator, got int; make_generator(seed) makes one"),
-    ({"generator": Elsewhere()}, ValueError, "generator: expected one on the CPU, got one on cuda:0; make_gen"),
-]
 
 
 @pytest.mark.parametrize("load", LOADERS)
@@ -316,11 +296,8 @@ GENERATORS = [
     ("change", "error", "says"),
     [
         ({"n": 0}, ValueError, "n: expected a whole number ≥ 1, got 0"),
-        ({"n": 2.0}, TypeError, "n: expected a whole number ≥ 1, got float 2.0"),
-        ({"n": True}, TypeError, "n: expected a whole number ≥ 1, got bool True"),
         ({"frames": 8}, ValueError, "frames: expected a whole number ≥ "),
-        ({"frames": 60.0}, TypeError, "frames: expected a whole number ≥ "),
-        *GENERATORS,
+        ({"generator": None}, TypeError, "generator: expected a torch.Generator, got NoneType; make_generator(seed)"),
     ],
 )
 def test_what_cannot_be_drawn_is_told(load, change, error, says):
@@ -337,14 +314,12 @@ def test_what_cannot_be_drawn_is_told(load, change, error, says):
         ({"phones": ""}, ValueError, "phones: expected at least one phone that sounds, got ''"),
         ({"phones": "··"}, ValueError, "phones: expected at least one phone that sounds, got '··'"),
         ({"speaker": 4}, ValueError, "speaker: expected 0 to 3 (0 Bruno, 1 Adam, 2 Clara, 3 Dora), got 4"),
-        ({"speaker": -1}, ValueError, "speaker: expected a whole number ≥ 0, got -1"),
         ({"speaker": "Adam"}, TypeError, "speaker: expected a whole number ≥ 0, got str 'Adam'"),
         ({"pitch": "high"}, TypeError, "pitch: expected Hz, a number or None for the speaker's own, got str"),
         ({"pitch": 20}, ValueError, "pitch: expected 60 to 400 Hz, got 20; None takes the speaker's own"),
         ({"pitch": float("nan")}, ValueError, "pitch: expected 60 to 400 Hz, got nan"),
         ({"frames_per_phone": 3}, ValueError, "frames_per_phone: expected a whole number ≥ 9, got 3"),
-        ({"frames_per_phone": 9.5}, TypeError, "frames_per_phone: expected a whole number ≥ 9, got float 9.5"),
-        *GENERATORS,
+        ({"generator": 0}, TypeError, "generator: expected a torch.Generator, got int; make_generator(seed) makes one"),
     ],
 )
 def test_what_cannot_be_said_is_told(change, error, says):

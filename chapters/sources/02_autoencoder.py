@@ -52,18 +52,14 @@ x, y = load_digits("train", device=device)
 sizes = AutoencoderConfig(latent=16, features=64, depth=1)
 teaser = Autoencoder(sizes, generator=generator).to(device)
 knobs = {"steps": 600, "batch_size": 100, "lr": 1e-3, "generator": generator}
-fit(
-    teaser, x, loss=lambda model, x: -categorical_log_prob(model(x), x), **knobs
-)
+fit(teaser, x, loss=lambda model, x: -categorical_log_prob(model(x), x), **knobs)
 with torch.no_grad():
     z = teaser.encoder(x)
     low, high = z.min(0).values, z.max(0).values
     anywhere = torch.rand(20, 16, device=device, generator=generator)
     drawn = low + (high - low) * anywhere
     images = teaser.decoder(torch.cat([z[:10], drawn])).argmax(-1)
-judge = DigitJudge(
-    (x, y), load_digits("valid", device=device), generator=generator
-)
+judge = DigitJudge((x, y), load_digits("valid", device=device), generator=generator)
 rows = "above, digits redrawn from their codes; below, from codes that no digit has"
 show_images(images, crossed=judge.label(images) < 0, caption=rows)
 
@@ -108,8 +104,8 @@ show_images(x_train[:20])
 
 # %% [markdown]
 # A thousand images of one channel, in whole numbers up to 16; here are the first twenty. They are coarse, but a person
-# reads them at once. Ask yourself how many of the $17^{64}$ possible images you would read:
-# nearly none of them. A generator has to find the few.
+# reads them at once. Ask yourself how many of the $17^{64}$ possible images you would read: nearly none of them. A
+# generator has to find the few.
 
 # %% [markdown]
 # ## The idea
@@ -170,7 +166,6 @@ steps = 1000  # by then the curve is nearly flat
 #
 # Ink from 0 … 16 becomes −1 … 1, where networks start best, and goes through two layers into a code of two numbers, so
 # that we can look at it. The decoder will be the same thing backwards, so we make it along with the encoder.
-
 
 # %%
 from course_lib.layers import initialised_by
@@ -254,8 +249,9 @@ print(f"uniform          {uniform:6.1f}   (64 ln 17)")
 print(f"pixel histograms {no_code:6.1f}   (no code at all)")
 
 # %% [markdown]
-# The untrained networks are worse than a blind guess. Whoever knows nothing pays $64 \ln 17 = 181.3$ nats. Whoever knows how often each pixel is how dark, but not which
-# image is meant, pays about 106. These are the baselines; only what gets below the second is worth calling a code.
+# Untrained, the networks pay about as much as whoever knows nothing: $64 \ln 17 = 181.3$ nats. Whoever knows how often
+# each pixel is how dark, but not which image is meant, pays about 106. These are the baselines; only what gets below
+# the second is worth calling a code.
 
 # %% [markdown]
 # ## Train, by hand
@@ -351,7 +347,6 @@ show_images(images, caption="what went in, and below it what came out")
 
 # %%
 import numpy as np
-from course_lib.show.planes import show_decoded
 
 with torch.no_grad():
     z_train = model.encoder(x_train)
@@ -364,6 +359,9 @@ low, high = np.quantile(z_train.cpu(), [0.01, 0.99], axis=0).tolist()
 
 
 # %% tags=["drawing"]
+from course_lib.show.planes import show_decoded
+
+
 def show_digit_at(z1, z2):
     with torch.no_grad():
         logits = model.decoder(torch.tensor([[z1, z2]], device=device))
@@ -423,7 +421,8 @@ def spoil(x, y, *, generator):
 show_images(spoil(x_test[:10], y_test[:10], generator=generator))
 
 # %% [markdown]
-# Ten test digits, ruined in four ways, one row for each way. (One shuffle in 24 puts every quarter back in its place, so the last row can never be all ruins.)
+# Ten test digits, ruined in four ways, one row for each way. (One shuffle in 24 puts every quarter back in its place,
+# so the last row can never be all ruins.)
 #
 # How loud must a claim be? So loud that one in twenty of the validation digits is refused.
 
@@ -505,10 +504,10 @@ assert abs(gap) < 0.05, "near the training codes, drawn is as good as encoded"
 assert shares[2]["far"] > shares[2]["Gaussian"] + 0.1, "far from them, not"
 
 # %% [markdown]
-# Here the lecture's claim does not hold. A vector from the Gaussian is one that no image ever had, and yet it is refused no more
-# often than the code of a real image. In a plane, a thousand codes leave little room: wherever you stand, one of them is
-# near, and a smooth decoder does for you what it does for your neighbour. Far outside there are no neighbours, and there
-# a quarter is lost.
+# Here the lecture's claim does not hold. A vector from the Gaussian is one that no image ever had, and yet it is
+# refused no more often than the code of a real image. In a plane, a thousand codes leave little room: wherever you
+# stand, one of them is near, and a smooth decoder does for you what it does for your neighbour. Far outside there are
+# no neighbours, and there a quarter is lost.
 #
 # And so the question changes: not *seen or unseen*, but how far from what was seen? Before we ask it, look at what the
 # judge lets pass. Twenty draws from the Gaussian, with its verdicts:
@@ -700,8 +699,8 @@ show_images(images, crossed=judge.label(images) < 0)
 
 # %% [markdown]
 # Each row begins with one digit and ends with another; what the judge refuses is struck out. But three lines prove
-# nothing. Draw two thousand pairs of test digits, keep those of different classes, and ask the judge at
-# each tenth of the way: is it a digit at all? And is it one of the two?
+# nothing. Draw two thousand pairs of test digits, keep those of different classes, and ask the judge at each tenth of
+# the way: is it a digit at all? And is it one of the two?
 
 # %%
 a, b = torch.randint(447, (2, 2000), **chance)
@@ -824,8 +823,8 @@ show_images(images, crossed=judge.label(images) < 0, caption=rows)
 # - A judge is a measuring instrument: calibrate it on real data before you believe it. Ours says whether an image is a
 #   digit; it does not say whether all ten digits are drawn, and as often as they should be.
 #
-# **Terms fixed here** ([glossary](glossary.md)): encoder, decoder, code $z$, level, nat, negative log-likelihood, held-out,
-# baseline, judge, prior.
+# **Terms fixed here** ([glossary](glossary.md)): encoder, decoder, code $z$, level, nat, negative log-likelihood,
+# held-out, baseline, judge, prior.
 #
 # The next chapter starts again from the other end. Instead of one vector for the whole, it builds the object piece by
 # piece, asks for a probability at every step, and so can say exactly how likely everything it writes is.

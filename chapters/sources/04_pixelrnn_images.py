@@ -469,38 +469,23 @@ assert field[i, j - 1] > 5 * field[i - 1, j]
 
 
 # %% tags=["twin:course_lib.layers.MaskedConv2d"]
+from course_lib.layers import expect_mask
+
+
 class MaskedConv2d(nn.Conv2d):
-    def __init__(
-        self, in_channels, out_channels, kernel_size, mask_type, colours=1
-    ):
+    def __init__(self, in_channels, out_channels, kernel_size, mask_type, colours=1):
         one = isinstance(kernel_size, int)
         rows, columns = (kernel_size, kernel_size) if one else kernel_size
+        expect_mask(rows, columns, mask_type, colours, in_channels, out_channels)
         i, j = rows // 2, columns // 2  # the middle
-        odd = rows % 2 and columns % 2  # or there is none
-        split = in_channels % colours == out_channels % colours == 0
-        if not odd or not split or mask_type not in ("A", "B"):
-            raise ValueError(
-                "expected odd kernel sizes, mask 'A' or 'B', and widths "
-                f"that {colours} colours divide, got {rows} × {columns}, "
-                f"{mask_type!r}, {in_channels} and {out_channels}"
-            )
-        super().__init__(
-            in_channels, out_channels, (rows, columns), padding=(i, j)
-        )
-        groups = (
-            colours,
-            out_channels // colours,
-            colours,
-            in_channels // colours,
-        )
+        super().__init__(in_channels, out_channels, (rows, columns), padding=(i, j))
+        groups = colours, out_channels // colours, colours, in_channels // colours
         mask = torch.zeros(*groups, rows, columns)
         mask[..., :i, :] = 1  # the rows above
         mask[..., i, :j] = 1  # to the left
         for k in range(colours):  # the pixel itself: the colours before this
             mask[k, :, : k + (mask_type == "B"), :, i, j] = 1
-        mask = mask.flatten(2, 3).flatten(
-            0, 1
-        )  # (out_channels, in_channels, …)
+        mask = mask.flatten(2, 3).flatten(0, 1)  # (out_channels, in_channels, …)
         self.register_buffer("mask", mask, persistent=False)
 
     def forward(self, x):  # (B, in_channels, H, W) -> (B, out_channels, H, W)
@@ -541,9 +526,7 @@ def lstm(
     gates: torch.Tensor, cell: torch.Tensor, dim: int = 1
 ) -> tuple[torch.Tensor, torch.Tensor]:
     forget, input, output, candidate = gates.chunk(4, dim)
-    cell = (
-        forget + FORGET_BIAS
-    ).sigmoid() * cell + input.sigmoid() * candidate.tanh()
+    cell = (forget + FORGET_BIAS).sigmoid() * cell + input.sigmoid() * candidate.tanh()
     return output.sigmoid() * cell.tanh(), cell
 
 
@@ -571,9 +554,7 @@ def grid_loop(model, x):  # features (B, F, H, W), one layer -> (B, F, H, W)
             weight, bias = (part[:, k].flatten(0, 1) for part in three)
             gates = F.linear(arrived, weight, bias[:, 0])  # (B, 4F)
             passed_on[i, j] = lstm(gates, memory)
-    h = torch.stack(
-        [through[i, j][0] for i, j in product(range(H), range(W))], 2
-    )
+    h = torch.stack([through[i, j][0] for i, j in product(range(H), range(W))], 2)
     return x + model.out(h.unflatten(2, (H, W)))
 
 
@@ -591,16 +572,12 @@ x = torch.randn(1, 6, 3, 4, generator=generator, device=device).requires_grad_()
 out = grid_loop(walker, x)
 arrived = torch.zeros(3, 4, 3, 4, dtype=torch.bool)  # at (i, j), from (k, l)
 for i, j in product(range(3), range(4)):
-    (gradient,) = torch.autograd.grad(
-        out[..., i, j].sum(), x, retain_graph=True
-    )
+    (gradient,) = torch.autograd.grad(out[..., i, j].sum(), x, retain_graph=True)
     arrived[i, j] = gradient.abs().sum((0, 1)) > 0
 for i, j in product(range(3), range(4)):
     expected = torch.zeros(3, 4, dtype=torch.bool)
     expected[: i + 1, : j + 1] = True
-    assert torch.equal(arrived[i, j].cpu(), expected), (
-        "all above and to the left"
-    )
+    assert torch.equal(arrived[i, j].cpu(), expected), "all above and to the left"
 
 # %% tags=["drawing"]
 import matplotlib.pyplot as plt
@@ -615,9 +592,7 @@ def show_walk(step):
         knows = arrived[n // 4, n % 4].flatten() if n < step else [False] * 12
         for m in range(12):
             colour = COLOURS[m] if knows[m] else "#eeeeee"
-            ax.add_patch(
-                plt.Rectangle((m % 4, 2 - m // 4), 0.9, 0.9, color=colour)
-            )
+            ax.add_patch(plt.Rectangle((m % 4, 2 - m // 4), 0.9, 0.9, color=colour))
         ax.set(xlim=(-0.2, 4.1), ylim=(-0.2, 3.1), xticks=[], yticks=[])
         ax.set_title(f"cell {n + 1}", fontsize=9)
         for spine in ax.spines.values():
@@ -669,9 +644,7 @@ for _ in range(3):
         out = way(x)
         out.square().mean().backward()
         took.append(time.perf_counter() - start)
-assert_close(
-    out.detach(), grid.scan(x).detach(), tolerance=1e-5, name="the loop"
-)
+assert_close(out.detach(), grid.scan(x).detach(), tolerance=1e-5, name="the loop")
 print(f"loop {min(slow):.2f} s, by diagonals {min(fast):.3f} s")
 
 # %% [markdown]
@@ -704,9 +677,7 @@ def diagonal_loop(layer, x, shift=1):  # (B, F, H, W) -> (B, F, H, W)
             above = state.get((i - 1, j), nothing)
             arrived = torch.cat([image[:, :, i, j], beside[0], above[0]], 1)
             state[i, j] = lstm(F.linear(arrived, weight, bias), beside[1])
-        h = torch.stack(
-            [state[i, j][0] for i, j in product(range(H), range(W))], 2
-        )
+        h = torch.stack([state[i, j][0] for i, j in product(range(H), range(W))], 2)
         maps.append(h.unflatten(2, (H, W)))
     from_left, from_right = maps[0], maps[1].flip(3)
     from_right = F.pad(from_right, (0, 0, shift, 0))[:, :, :H]  # down
@@ -750,9 +721,7 @@ show_fields(fields, at=(4, 4))
 def field_of(kind, size, at, depth):  # (H, W): the gradient at a pixel
     config = PixelConfig(2, 1, size, size, features=8, depth=depth)
     model = kind(config, generator=generator).to(device)
-    x = torch.randint(
-        2, (16, 1, size, size), generator=generator, device=device
-    )
+    x = torch.randint(2, (16, 1, size, size), generator=generator, device=device)
     return looks(model, x.cpu(), *at)
 
 
@@ -833,9 +802,7 @@ class GatedBlock(nn.Module):
         self.out = nn.Conv2d(features, features, 1)
 
     def forward(self, v, h):
-        v = self.down(
-            F.pad(v, (1, 1, 1, 0))
-        )  # a row above, a column to either side
+        v = self.down(F.pad(v, (1, 1, 1, 0)))  # a row above, a column to either side
         h_new = self.along(F.pad(h, (1, 0))) + self.across(v)
         return gate(v), h + self.out(gate(h_new))
 
@@ -861,9 +828,7 @@ show_fields(fields, at=at)
 for kind in (PixelCNN, GatedPixelCNN):
     small = kind(tiny, generator=generator).to(device)
     chance = [make_generator(seed, device) for _ in range(2)]
-    assert torch.equal(
-        paint(small, 3, chance[0]), small.sample(3, generator=chance[1])
-    )
+    assert torch.equal(paint(small, 3, chance[0]), small.sample(3, generator=chance[1]))
 
 # %% [markdown]
 # ## A fair comparison
@@ -877,9 +842,7 @@ for kind in kinds[1:]:
     models[kind.__name__], histories[kind.__name__] = train(kind, x_train)
 
 # %% tags=["checking"]
-sizes = {
-    name: sum(p.numel() for p in m.parameters()) for name, m in models.items()
-}
+sizes = {name: sum(p.numel() for p in m.parameters()) for name, m in models.items()}
 assert max(sizes.values()) < 1.05 * min(sizes.values()), "about equal"
 
 # %% tags=["checking"]
@@ -941,9 +904,7 @@ show_table(["bits where it goes on from", "the left", "above"], rows)
 
 # %% tags=["drawing"]
 def show_eyes(row, column):
-    fields = {
-        name: looks(m, x_test[:8], row, column) for name, m in models.items()
-    }
+    fields = {name: looks(m, x_test[:8], row, column) for name, m in models.items()}
     return show_fields(fields, at=(row, column), size=1.8)
 
 
@@ -1052,9 +1013,7 @@ assert each[1] < 0.6 * each[0] and each[2] < 0.2 * each[0]
 # %% tags=["checking"]
 made = in_rgb.sample(12, generator=generator).cpu()
 code = torch.tensor([64, 8, 1])
-in_palette = torch.isin(
-    (made * code[:, None, None]).sum(1), (PALETTE * code).sum(1)
-)
+in_palette = torch.isin((made * code[:, None, None]).sum(1), (PALETTE * code).sum(1))
 invented = 1 - in_palette.float().mean().item()
 print(f"invented colours: {invented:.1%} of pixels")
 assert 0 < invented < 0.1

@@ -222,9 +222,7 @@ def analyse(x):  # (T,) -> tube (F, 11) and loudness (F,), a frame each
 def vocode(tube, loud, pitch):  # and back: (T,)
     hertz = pitch.repeat_interleave(FRAME)
     phase = (hertz / rate).cumsum(0).floor()
-    pulses = (
-        phase.diff(prepend=torch.zeros(1)) * (rate / hertz.clamp(min=60)).sqrt()
-    )
+    pulses = phase.diff(prepend=torch.zeros(1)) * (rate / hertz.clamp(min=60)).sqrt()
     noise = torch.randn(len(hertz), generator=make_generator(seed))
     buzz = torch.where(hertz > 0, pulses, noise).view(-1, FRAME).numpy()
     out, state = [], np.zeros(10)
@@ -260,9 +258,7 @@ show_sounds(two_ways, rate)
 # %% tags=["checking"]
 def period(x, hertz):  # the lag, in samples, at which x is most like itself
     low, high = round(rate / hertz / 1.3), round(rate / hertz * 1.3)
-    like = [
-        F.cosine_similarity(x[k:], x[:-k], dim=0) for k in range(low, high + 1)
-    ]
+    like = [F.cosine_similarity(x[k:], x[:-k], dim=0) for k in range(low, high + 1)]
     return low + int(torch.stack(like).argmax())
 
 
@@ -402,9 +398,7 @@ explore(play_quantised, law=list(laws), bits=[4, 8])
 # %% tags=["twin:course_lib.layers.CausalConv1d"]
 class CausalConv1d(nn.Conv1d):
     def __init__(self, in_channels, out_channels, kernel_size, dilation=1):
-        super().__init__(
-            in_channels, out_channels, kernel_size, dilation=dilation
-        )
+        super().__init__(in_channels, out_channels, kernel_size, dilation=dilation)
 
     def forward(self, x):
         past = (self.kernel_size[0] - 1) * self.dilation[0]
@@ -741,9 +735,7 @@ def step(model, previous, state):  # (n,) long -> logits (n, V)
     t, frames, skip = int(at[0]), conditioning.shape[1], 0
     nothing = torch.zeros_like(queues[0][:, 0])  # (n, R)
     h = nothing if previous is None else model.embed(previous)
-    for layer, (conv, queue) in enumerate(
-        zip(model.convs, queues, strict=True)
-    ):
+    for layer, (conv, queue) in enumerate(zip(model.convs, queues, strict=True)):
         past, dilation = queue.shape[1], conv.dilation[0]
         taps = [queue[:, (t + i) % past] for i in range(0, past, dilation)]
         taps = torch.stack([*taps, h], 2)  # the oldest first
@@ -1052,16 +1044,12 @@ def in_tune(x, hertz):  # is the median pitch within 5 % of what was asked?
 
 
 def share_in_tune(clips):
-    return np.mean(
-        [in_tune(*pair) for pair in zip(clips.x, clips.pitch, strict=True)]
-    )
+    return np.mean([in_tune(*pair) for pair in zip(clips.x, clips.pitch, strict=True)])
 
 
 def show_share(name, clips):
     heard, tune = understood(clips), share_in_tune(clips)
-    print(
-        f"{name:6}{100 * heard:4.0f} % understood, {100 * tune:3.0f} % in tune"
-    )
+    print(f"{name:6}{100 * heard:4.0f} % understood, {100 * tune:3.0f} % in tune")
     return heard, tune
 
 
@@ -1127,9 +1115,7 @@ from course_lib.data.voices import NOTES
 
 # 0.48 s each
 notes = load_notes(400, generator=make_generator(seed + 10), frames=48)
-band = dataclasses.replace(
-    config, local_channels=len(NOTES), layers=8, stacks=1
-)
+band = dataclasses.replace(config, local_channels=len(NOTES), layers=8, stacks=1)
 music = WaveNet(band, generator=generator).to(device)
 fit(music, windows(notes), steps=350, schedule="cosine", **settings)
 asked = load_notes(60, generator=make_generator(seed + 11), frames=48)

@@ -57,9 +57,9 @@ losses = {
     plain: lambda model, x: -categorical_log_prob(model(x), x),
     teaser: lambda model, x: -model.elbo(x, generator=generator),
 }
+knobs = {"steps": 400, "batch_size": 100, "lr": 3e-3, "generator": generator}
 for m, loss in losses.items():
-    knobs = {"steps": 400, "batch_size": 100, "generator": generator}
-    fit(m, x, loss=loss, lr=3e-3, **knobs)
+    fit(m, x, loss=loss, **knobs)
 with torch.no_grad():
     z = plain.encoder(x)
     low, high = z.min(0).values, z.max(0).values
@@ -67,9 +67,8 @@ with torch.no_grad():
     drawn = plain.decoder(low + (high - low) * anywhere).argmax(-1)
 images = torch.cat([drawn, teaser.sample(12, generator=generator, mean=True)])
 judge = DigitJudge((x, y), valid, generator=generator)
-rows = "above, drawn by the autoencoder; below, by the VAE"
-wide = {"columns": 12, "size": 0.7}
-show_images(images, crossed=judge.label(images) < 0, caption=rows, **wide)
+look = {"columns": 12, "size": 0.7, "crossed": judge.label(images) < 0}
+show_images(images, caption="above, the autoencoder; below, the VAE", **look)
 
 # %% [markdown]
 # ## Setup
@@ -393,9 +392,7 @@ from course_lib.models.gaussian_mixture import (
 )
 
 mixture = GaussianMixture(GaussianMixtureConfig(n_components=3))
-history = mixture.fit(
-    points, init=theta0, max_steps=40, tolerance=0, generator=dice
-)
+history = mixture.fit(points, init=theta0, max_steps=40, tolerance=0, generator=dice)
 
 # %% tags=["checking"]
 from course_lib.check import assert_close
@@ -794,9 +791,7 @@ def train(x, *more, kl_weight=1.0, steps=steps, **sizes):
 # %%
 @torch.no_grad()
 def cost(model, x, *y, draws=20):  # -ELBO in nats an image
-    elbos = [
-        model.elbo(x, *y, generator=generator).mean() for _ in range(draws)
-    ]
+    elbos = [model.elbo(x, *y, generator=generator).mean() for _ in range(draws)]
     return -sum(elbos).item() / draws
 
 
@@ -861,8 +856,7 @@ show_curves(
 counts = [1, 10, 100, 1000]
 with torch.no_grad():
     bounds = [
-        -vae.log_prob_bound(x_test, samples=K, generator=generator)
-        for K in counts
+        -vae.log_prob_bound(x_test, samples=K, generator=generator) for K in counts
     ]
 bounds = [nats.mean().item() for nats in bounds]
 
@@ -1242,9 +1236,7 @@ assert (verdicts[1] >= 0).all() and (verdicts[2] < 0).all()
 assert (change[best, first] - change[best, second]).abs().max() < 0.1
 
 # %% tags=["drawing"]
-framed = [None] * 5 + [
-    divmod(i, 8) for i in [*first.tolist(), *second.tolist()]
-]
+framed = [None] * 5 + [divmod(i, 8) for i in [*first.tolist(), *second.tolist()]]
 show_images(images, crossed=verdicts.flatten() < 0, framed=framed, columns=5)
 
 # %% [markdown]
@@ -1377,9 +1369,7 @@ def told_apart(mean):  # share of held-out images rightly told apart
 
     def loss(net, x, is_real):
         logits = net(x)[:, 0]
-        return F.binary_cross_entropy_with_logits(
-            logits, is_real, reduction="none"
-        )
+        return F.binary_cross_entropy_with_logits(logits, is_real, reduction="none")
 
     knobs = {"steps": 400, "batch_size": 100, "lr": 2e-3}
     fit(net, (both, is_real), loss=loss, generator=generator, **knobs)

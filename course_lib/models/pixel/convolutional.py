@@ -39,14 +39,18 @@ class PixelCNN(PixelModel):
         return F.relu(h)
 
     def memory(self, features, height, width):
-        """Of the `narrow` features: only what is new at a pixel is computed, all else stays as it is."""
-        return [(self.blocks[0].look.in_channels, height + 2 * MARGIN, width + 2 * MARGIN)]
+        """The `narrow` features of the row above, of this row so far, and of the blank one below, in a margin of 1."""
+        return [(self.blocks[0].look.in_channels, 3, width + 2)]
 
     def context_at(self, i, j, words, narrow):
+        """Only what is new at the pixel is computed, all else stays as it is."""
+        if j == 0:
+            narrow.copy_(F.pad(narrow[..., 1:, :], (0, 0, 0, 1)))  # a row up
         h = at_pixel(self.first, words, i, j) + self.place[:, i, j]
         for d, block in enumerate(self.blocks):
-            narrow[:, d, :, i + MARGIN, j + MARGIN] = F.relu(at_point(block.narrow, F.relu(h)))
-            h = h + at_point(block.widen, F.relu(at_pixel(block.look, narrow[:, d], i, j)))
+            narrow[:, d, :, 1, j + 1] = F.relu(at_point(block.narrow, F.relu(h)))
+            new = F.relu(at_point(block.look, narrow[:, d, ..., j : j + 3]))
+            h = h + at_point(block.widen, new)
         return F.relu(h)
 
 
@@ -89,7 +93,7 @@ class GatedPixelCNN(PixelModel):
         return F.relu(h)
 
     def memory(self, features, height, width):
-        """Of what entered the vertical stack in the row `above`, what goes `across`, and what entered a pixel `before`.
+        """What entered the vertical stack in the row `above`, what goes `across`, and what entered a pixel `before`.
 
         The vertical stack goes row by row, since its row needs nothing of the row itself.
         """

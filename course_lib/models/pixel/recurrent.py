@@ -23,7 +23,7 @@ class RasterLSTM(PixelModel):
         return h.transpose(1, 2).unflatten(2, (H, W))
 
     def memory(self, features, height, width):
-        """Of `hidden` and `cell`."""
+        """`hidden` and `cell`."""
         return (features,), (features,)
 
     def context_at(self, i, j, words, hidden, cell):
@@ -61,7 +61,7 @@ class RowLSTM(PixelModel):
         return x
 
     def memory(self, features, height, width):
-        """Of `inputs` to this row, of `hidden` and `cell`, where a pixel takes the place of that above, and of its `gates`."""
+        """A row's `inputs`, `hidden` and `cell`, each in the place of that above it, and `gates`, what that says."""
         return (features, width + 2), (features, width), (features, width), (4 * features, width)
 
     def context_at(self, i, j, words, inputs, hidden, cell, gates):
@@ -123,8 +123,9 @@ class DiagonalBiLSTM(PixelModel):
         return x[..., :-1]
 
     def memory(self, features, height, width):
-        """Of `inputs` to this row, of what is hidden from the `left`, where a pixel takes the place of that above, of its
-        `cell`, and of what is hidden from the `right` in the row above."""
+        """A row's `inputs`, hidden vectors from the `left`, each in the place of that above it, the `cell`, and the
+        hidden vectors from the `right`, which are those of the row above.
+        """
         return (features, width + 1), (features, width + 2), (features,), (features, width + 1)
 
     def context_at(self, i, j, words, inputs, left, cell, right):
@@ -184,7 +185,7 @@ class GridLSTM(PixelModel):
         return x + self.out(h)
 
     def memory(self, features, height, width):
-        """Of what comes from the `left` and, for each column, from `above`: hidden and memory."""
+        """What comes from the `left` and, for each column, from `above`: hidden and memory."""
         return (2, features), (2, features, width)
 
     def context_at(self, i, j, words, left, above):
