@@ -104,20 +104,23 @@ def test_mu_law_hears_the_quiet_and_linear_does_not():
 @pytest.mark.parametrize(
     ("x", "error", "says"),
     [
-        (torch.tensor([0.5, -1.5]), ValueError, r"\[-1, 1\], got one of size 1.5; divide by it, (x|clean) / "),
+        (torch.tensor([0.5, -1.5]), ValueError, r"\[-1, 1\], got one of size 1.5; divide by it, x / "),
         (torch.tensor([0.5, math.nan]), ValueError, "finite samples, got 1 of 2"),
         (torch.tensor([-math.inf]), ValueError, "finite samples, got 1 of 1"),
-        (torch.tensor([5, 3], dtype=torch.int16), TypeError, "torch.int16; (x|clean) / 32768 converts 16-bit PCM"),
-        (torch.tensor([True]), TypeError, "torch.bool"),
+        (torch.tensor([5, 3], dtype=torch.int16), TypeError, "torch.int16; x / 32768 converts 16-bit PCM"),
         (torch.tensor([1j]), TypeError, "complex"),
         (np.zeros(3), TypeError, "expected a torch.Tensor, got ndarray; torch.as_tensor"),
-        ([0.1], TypeError, "got list"),
     ],
 )
-@pytest.mark.parametrize("function", [mu_law_encode, sound, lambda x: snr(x, torch.ones(2))])
-def test_what_is_no_waveform_is_refused(function, x, error, says):
+def test_what_is_no_waveform_is_refused(x, error, says):
     with pytest.raises(error, match=says):
-        function(x)
+        sound(x)
+
+
+@pytest.mark.parametrize("function", [mu_law_encode, lambda x: snr(x, torch.ones(2))])
+def test_what_else_takes_a_waveform_refuses_the_same(function):
+    with pytest.raises(ValueError, match="finite samples, got 1 of 2"):
+        function(torch.tensor([0.5, math.nan]))
 
 
 def test_wrong_levels_are_refused():

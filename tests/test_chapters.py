@@ -16,7 +16,9 @@ from course_lib.data import Corpus, PoemGrammar, Vocabulary, load_vowels
 from course_lib.device import make_generator
 from course_lib.show.explore import Exploration, explore
 
-PLAYER = re.compile(r'class="course-player" data-positions="(\d+)".*?const data = ([^\n]*);\n', re.DOTALL)
+PLAYER = re.compile(
+    r'class="course-player" data-positions="(\d+)" data-kind="(\w+)".*?const data = ([^\n]*);\n', re.DOTALL
+)
 
 
 @pytest.mark.parametrize("source", CHAPTERS, ids=lambda path: path.stem)
@@ -26,17 +28,16 @@ def test_every_position_of_every_slider_is_in_the_stored_page(source):
     shown = [output.get("data", {}).get("text/html", "") for cell in cells for output in cell.get("outputs", [])]
     players = [found for text in shown for found in PLAYER.findall(text)]
     assert players, f"{source.stem}: a chapter has something to play with"
-    for positions, data in players:
+    for positions, kind, data in players:
         data = json.loads(data)
         sizes = [len(slider["words"]) for slider in data["sliders"]]
         assert len(data["positions"]) == int(positions) == math.prod(sizes), f"{data['alt']}: sliders of {sizes}"
-        frames = set(data["positions"])
-        if data["kind"] == "figure":  # −1 is the picture at the start, the others are patches on it, side by side
-            strips = len(data["patches"]["strips"])
-            assert (strips - 1) * data["patches"]["perStrip"] <= max(frames) < strips * data["patches"]["perStrip"]
-            assert frames == set(range(-1, max(frames) + 1))
+        last, stored = max(data["positions"]), data["frames"]
+        assert set(data["positions"]) == set(range(last + 1))
+        if kind == "figure":  # 0 is the picture at the start, the others are patches on it, side by side in strips
+            assert len(stored["strips"]) == math.ceil(last / stored["perStrip"])
         else:
-            assert frames == set(range(len(data["frames"])))
+            assert len(stored) == last + 1
 
 
 def made_up(name, length=None):

@@ -129,15 +129,8 @@ class Elsewhere(torch.Generator):
     ("change", "error", "says"),
     [
         ({"n": 0}, ValueError, "n: expected a whole number ≥ 1, got 0"),
-        ({"n": -3}, ValueError, "n: expected a whole number ≥ 1, got -3"),
-        ({"n": 2.0}, TypeError, "n: expected a whole number ≥ 1, got float 2.0"),
-        ({"n": True}, TypeError, "n: expected a whole number ≥ 1, got bool True"),
-        ({"n": "8"}, TypeError, "n: expected a whole number ≥ 1, got str '8'"),
-        ({"generator": None}, TypeError, "generator: expected a torch.Generator, got NoneType; make_generator(seed)"),
-        ({"generator": 0}, TypeError, "generator: expected a torch.Generator, got int; make_generator(seed) makes one"),
         ({"generator": Elsewhere()}, ValueError, "generator: expected one on the CPU, got one on cuda:0; make_gen"),
         ({"colour": "grey"}, ValueError, "colour: expected one of 'palette', 'rgb', got 'grey'"),
-        ({"colour": None}, ValueError, "colour: expected one of 'palette', 'rgb', got None"),
     ],
 )
 def test_what_cannot_be_drawn_is_told(change, error, says):
@@ -149,17 +142,11 @@ def test_what_cannot_be_drawn_is_told(change, error, says):
     ("sprites", "error", "says"),
     [
         (None, TypeError, "sprites: expected a torch.Tensor, got NoneType"),
-        (
-            torch.zeros(16, 16).long(),
-            ValueError,
-            "expected shape (n, 1, H, W), colours of the palette, or (n, 3, H, W)",
-        ),
         (torch.zeros(1, 16, 16).long(), ValueError, "got (1, 16, 16); sprites[None] makes a batch of one"),
         (torch.zeros(4, 2, 16, 16).long(), ValueError, "got (4, 2, 16, 16)"),
         (torch.zeros(4, 1, 16, 16), TypeError, "sprites: expected levels as torch.long, got torch.float32"),
         (torch.full((1, 1, 16, 16), 16), ValueError, "sprites: expected levels 0 to 15, got 16 to 16"),
         (torch.full((1, 3, 16, 16), 8), ValueError, "sprites: expected levels 0 to 7, got 8 to 8"),
-        (torch.full((1, 3, 16, 16), -1), ValueError, "sprites: expected levels 0 to 7, got -1 to -1"),
     ],
 )
 def test_what_cannot_be_painted_is_told(sprites, error, says):
