@@ -42,6 +42,12 @@ def expect_count(name: str, n: int, least: int = 1) -> None:
         raise ValueError(f"{name}: expected a whole number ≥ {least}, got {n}")
 
 
+def expect_one_of(name: str, value, options) -> None:
+    """`value` must be one of `options`. Raises ValueError that lists them."""
+    if value not in tuple(options):
+        raise ValueError(f"{name}: expected one of {', '.join(map(repr, options))}, got {value!r}")
+
+
 def expect_generator(generator: torch.Generator, *, on_cpu: bool = False) -> None:
     """`generator` must be a torch.Generator, with `on_cpu` one on the CPU: there, a seed gives the same everywhere.
 

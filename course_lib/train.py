@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 
 from .checkpoint import History, load, save
 from .device import make_generator, pick_device
-from .expect import expect_count
+from .expect import expect_count, expect_one_of
 
 KEEP_EVERY = 50  # steps between two copies of the state that a failing run falls back on
 SAVE_EVERY = 10.0  # seconds between two checkpoints of a run that has `checkpoint=`
@@ -64,8 +64,7 @@ def fit(
     data, valid = _tensors("data", data), () if valid is None else _tensors("valid", valid)
     for name, n in (("steps", steps), ("batch_size", batch_size), ("valid_every", valid_every)):
         expect_count(name, n)
-    if schedule not in ("constant", "cosine"):
-        raise ValueError(f"schedule: expected 'constant' or 'cosine', got {schedule!r}")
+    expect_one_of("schedule", schedule, ("constant", "cosine"))
     fabric = _launch(precision)
     if checkpoint is not None and Path(checkpoint).exists():
         history = load(checkpoint, model)

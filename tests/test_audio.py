@@ -16,7 +16,7 @@ from course_lib.data.waveforms import mu_law_decode, mu_law_encode, read_wav
 from course_lib.device import make_generator
 from course_lib.measure.speech import formants, lpc, snr
 from course_lib.show.player import render
-from course_lib.show.sounds import show_sounds, sound
+from course_lib.show.sounds import Sound, show_sounds, sound
 
 RATE = 8000
 
@@ -254,8 +254,7 @@ def test_a_sound_is_the_waveform_and_the_page_can_play_it(put):
     x = torch.from_numpy(NUMBERS.astype(np.float32) / 2**15)
     made = sound(x)
     assert torch.equal(read_wav(put(made.data)), x), "16-bit PCM, nothing normalised"
-    frame = render(lambda: made, {})
-    assert (frame.kind, frame.mime, frame.data) == ("sound", "audio/wav", made.data)
+    assert render(lambda: made, {}) is made
     quiet = read_wav(put(sound(x / 100).data))
     assert quiet.abs().max() == pytest.approx(x.abs().max() / 100, abs=2**-15)
     assert read_wav(put(sound(torch.tensor([1.0, -1.0, 0.0]), rate=16000).data), rate=16000).tolist() == [
@@ -266,10 +265,19 @@ def test_a_sound_is_the_waveform_and_the_page_can_play_it(put):
     assert (read_wav(put(sound(torch.zeros(80)).data)) == 0).all()
 
 
-def test_sounds_are_shown_with_their_titles():
-    shown = show_sounds({"<a & b>": torch.zeros(80)})
-    assert "<figcaption>&lt;a &amp; b&gt;</figcaption>" in shown._repr_html_() and "<audio" in shown._repr_html_()
-    assert render(lambda: shown, {}).kind == "html"
+@pytest.mark.parametrize(("samples", "length"), [(80, "0.01 s"), (4800, "0.6 s"), (8000, "1.0 s"), (100_000, "12.5 s")])
+def test_a_sound_is_shown_under_its_title_and_its_length(samples, length):
+    x = torch.zeros(samples)
+    assert repr(sound(x, title="<a & b>")) == f"Sound: <a & b> · {length}"
+    shown = sound(x, title="<a & b>")._repr_html_()
+    assert f"<figcaption>&lt;a &amp; b&gt; · {length}</figcaption>" in shown
+    assert 'aria-label="&lt;a &amp; b&gt;" src="data:audio/wav;base64,' in shown
+    assert f"<figcaption>{length}</figcaption>" in sound(x)._repr_html_()
+    assert show_sounds({"<a & b>": x, "c": x}).data == shown + sound(x, title="c")._repr_html_()
+
+
+def test_of_a_file_that_is_no_wav_the_browser_says_the_length():
+    assert Sound(b"ID3", "a song", "audio/mpeg").caption == "a song"
 
 
 def test_a_sound_of_a_wrong_shape_or_rate_is_refused():

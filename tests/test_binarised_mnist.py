@@ -103,9 +103,9 @@ def test_larochelles_images_stand_upright_and_in_their_order(tmp_path, monkeypat
 
 @pytest.mark.parametrize("source", mnist.SOURCES)
 def test_an_unknown_split_or_source_is_refused(source):
-    with pytest.raises(ValueError, match=r"split must be one of 'train', 'valid', 'test'; given 'dev'"):
+    with pytest.raises(ValueError, match=r"split: expected one of 'train', 'valid', 'test', got 'dev'"):
         load_binarised_mnist("dev", source=source)
-    with pytest.raises(ValueError, match=r"source must be one of 'drawn', 'larochelle'; given 'Drawn'"):
+    with pytest.raises(ValueError, match=r"source: expected one of 'drawn', 'larochelle', got 'Drawn'"):
         load_binarised_mnist("test", source="Drawn")
 
 
@@ -291,9 +291,9 @@ def test_the_published_bound_has_5000_samples(command, monkeypatch):
     asked = []
     bound = VAE.log_prob_bound
 
-    def few(self, x, samples, generator):
+    def few(self, x, *, samples, generator):
         asked.append((len(x), samples))
-        return bound(self, x, min(samples, 3), generator)
+        return bound(self, x, samples=min(samples, 3), generator=generator)
 
     monkeypatch.setattr(VAE, "log_prob_bound", few)
     assert command("--steps 1", "tiny_vae")["bound_samples"] == 5000

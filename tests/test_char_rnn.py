@@ -21,7 +21,7 @@ SENTENCES = torch.randint(V, (5, 9), generator=make_generator(0))
 
 def small(depth=1):
     """Small enough to enumerate, and sure enough of itself that its sentences are far from equally likely."""
-    model = CharRNN(CharRNNConfig(levels=V, width=8, depth=depth), generator=make_generator(0)).double().eval()
+    model = CharRNN(CharRNNConfig(levels=V, features=8, depth=depth), generator=make_generator(0)).double().eval()
     with torch.no_grad():
         model.head.weight.mul_(6)
     return model
@@ -228,7 +228,7 @@ def test_it_samples_on_the_gpu(model):
 
 
 def test_forget_gates_begin_open():
-    config = CharRNNConfig(levels=V, width=100, depth=2)
+    config = CharRNNConfig(levels=V, features=100, depth=2)
     model = CharRNN(config, generator=make_generator(0))
     for layer in range(2):
         bias = getattr(model.lstm, f"bias_ih_l{layer}") + getattr(model.lstm, f"bias_hh_l{layer}")
@@ -245,8 +245,8 @@ def test_forget_gates_begin_open():
     [
         ({"levels": 1}, r"levels ≥ 2 \(one character needs no model\).*levels=1"),
         ({"levels": 0}, "levels ≥ 2"),
-        ({"levels": 5, "width": 0}, "width, depth ≥ 1, got .*width=0"),
-        ({"levels": 5, "depth": 0}, "width, depth ≥ 1, got .*depth=0"),
+        ({"levels": 5, "features": 0}, "features, depth ≥ 1, got .*features=0"),
+        ({"levels": 5, "depth": 0}, "features, depth ≥ 1, got .*depth=0"),
     ],
 )
 def test_sizes_that_cannot_be_are_refused(sizes, says):

@@ -11,6 +11,7 @@ from course_lib.expect import (
     expect_floats,
     expect_generator,
     expect_levels,
+    expect_one_of,
     expect_tensor,
     fits,
 )
@@ -36,6 +37,7 @@ RIGHT = {
     "a generator": (expect_generator, make_generator(0)),
     "a generator on the CPU": (lambda g: expect_generator(g, on_cpu=True), make_generator(0)),
     "a generator elsewhere": (expect_generator, Elsewhere()),
+    "an option": (expect_one_of, "split", "test", ("train", "test")),
     "a tensor": (expect_tensor, "x", torch.tensor(1)),
 }
 
@@ -83,6 +85,8 @@ FLAGS, ZEROS = torch.tensor([1, 0]), torch.zeros(4, 2)
         (expect_generator, (None,), TypeError, r"got NoneType; make_generator\(seed\) makes one"),
         (expect_generator, (0,), TypeError, "generator: expected a torch.Generator, got int"),
         (expect_generator, (np.random.default_rng(0),), TypeError, "expected a torch.Generator, got Generator"),
+        (expect_one_of, ("a", "c", {"a": 1, "b": 2}), ValueError, "^a: expected one of 'a', 'b', got 'c'$"),
+        (expect_one_of, ("a", ["b"], {"a", "b"}), ValueError, r"got \['b'\]$"),
         (expect_tensor, ("x", np.zeros(2)), TypeError, r"got ndarray; torch.as_tensor\(x\) makes one"),
     ],
 )

@@ -677,7 +677,7 @@ def test_data_without_a_density_are_refused(kind, x, error, says):
         *(({"restarts": n}, f"restarts: expected a whole number ≥ 1, got (float )?{n}") for n in (0, -1, 2.5)),
         *(({"tolerance": t}, f"expected tolerance ≥ 0 .* got {t} and") for t in (-1e-9, math.nan)),
         *(({"floor": f}, f"floor from 1e-4 to 1, got .* and {f}") for f in (0, 9e-5, 1, -0.1, math.nan)),
-        ({"init": "kmeans"}, "init: expected 'k-means\\+\\+', 'points' or parameters, got 'kmeans'"),
+        ({"init": "kmeans"}, "init: expected one of 'k-means\\+\\+', 'points', got 'kmeans'"),
         ({"init": first_guess(clouds(), 3, "full"), "restarts": 2}, "restarts: expected 1"),
     ],
     ids=lambda s: str(s)[:40],

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from course_lib.checkpoint import load, save
+from course_lib.decode import State, write
 from course_lib.device import make_generator
 from course_lib.layers import MLP, initialised_by
 from course_lib.models.autoencoder import Autoencoder, AutoencoderConfig
@@ -47,14 +48,27 @@ def bound_at_the_mean(model, x):
 class ToldWaveNet(WaveNet):
     """One that is told the same of every sound, since the contract asks for model(x) and no more."""
 
-    def forward(self, x, global_=None, local=None):
+    def told(self, n):
         one = torch.linspace(-1, 1, 2 * 3 + 2)  # two frames, of 4 and of 2 samples
-        return super().forward(x, one[6:].expand(len(x), 2), one[:6].view(2, 3).expand(len(x), 2, 3))
+        return {
+            "global_condition": one[6:].expand(n, 2),
+            "local_condition": one[:6].view(2, 3).expand(n, 2, 3),
+        }
+
+    def forward(self, x, *_):
+        return super().forward(x, **self.told(len(x)))
+
+    def begin(self, n):
+        return super().begin(n, **self.told(n))
+
+    def sample(self, n, **settings):
+        return super().sample(n, **self.told(n), **settings)
 
 
 PAINTED = PixelConfig(levels=3, height=4, width=4, features=8)
 PAINTED_IN_COLOUR = PixelConfig(levels=4, channels=3, height=3, width=5, features=6, depth=1)
-HEARD = WaveNetConfig(levels=5, layers=4, stacks=2, residual=6, skip=8)
+HEARD = WaveNetConfig(levels=5, layers=4, stacks=2, features=6, skip_features=8)
+WRITES = {"log_prob", "sample", "begin", "step"}  # component by component, by `decode.write`
 BOUNDS = {"elbo", "log_prob_bound", "sample"}
 
 # model, config, what it is fed, its loss (B,) nats, and the methods of the taxonomy that its mathematics gives it
@@ -68,27 +82,27 @@ MODELS = {
         set(),
     ),
     "autoencoder-linear": (Autoencoder, AutoencoderConfig(latent=64, depth=0), images, reconstruction, set()),
-    "char-rnn": (CharRNN, CharRNNConfig(levels=5, width=8), sentences, nll, {"log_prob", "sample"}),
-    "char-rnn-deep": (CharRNN, CharRNNConfig(levels=5, width=8, depth=2), sentences, nll, {"log_prob", "sample"}),
-    "raster-lstm": (RasterLSTM, PAINTED, images, nll, {"log_prob", "sample"}),
-    "raster-lstm-colour": (RasterLSTM, PAINTED_IN_COLOUR, images, nll, {"log_prob", "sample"}),
-    "row-lstm": (RowLSTM, PAINTED, images, nll, {"log_prob", "sample"}),
-    "row-lstm-colour": (RowLSTM, PAINTED_IN_COLOUR, images, nll, {"log_prob", "sample"}),
-    "diagonal-bilstm": (DiagonalBiLSTM, PAINTED, images, nll, {"log_prob", "sample"}),
-    "diagonal-bilstm-colour": (DiagonalBiLSTM, PAINTED_IN_COLOUR, images, nll, {"log_prob", "sample"}),
-    "grid-lstm": (GridLSTM, PAINTED, images, nll, {"log_prob", "sample"}),
-    "grid-lstm-colour": (GridLSTM, PAINTED_IN_COLOUR, images, nll, {"log_prob", "sample"}),
-    "pixel-cnn": (PixelCNN, PAINTED, images, nll, {"log_prob", "sample"}),
-    "pixel-cnn-colour": (PixelCNN, PAINTED_IN_COLOUR, images, nll, {"log_prob", "sample"}),
-    "gated-pixel-cnn": (GatedPixelCNN, PAINTED, images, nll, {"log_prob", "sample"}),
-    "gated-pixel-cnn-colour": (GatedPixelCNN, PAINTED_IN_COLOUR, images, nll, {"log_prob", "sample"}),
-    "wavenet": (WaveNet, HEARD, sentences, nll, {"log_prob", "sample"}),
+    "char-rnn": (CharRNN, CharRNNConfig(levels=5, features=8), sentences, nll, WRITES),
+    "char-rnn-deep": (CharRNN, CharRNNConfig(levels=5, features=8, depth=2), sentences, nll, WRITES),
+    "raster-lstm": (RasterLSTM, PAINTED, images, nll, WRITES),
+    "raster-lstm-colour": (RasterLSTM, PAINTED_IN_COLOUR, images, nll, WRITES),
+    "row-lstm": (RowLSTM, PAINTED, images, nll, WRITES),
+    "row-lstm-colour": (RowLSTM, PAINTED_IN_COLOUR, images, nll, WRITES),
+    "diagonal-bilstm": (DiagonalBiLSTM, PAINTED, images, nll, WRITES),
+    "diagonal-bilstm-colour": (DiagonalBiLSTM, PAINTED_IN_COLOUR, images, nll, WRITES),
+    "grid-lstm": (GridLSTM, PAINTED, images, nll, WRITES),
+    "grid-lstm-colour": (GridLSTM, PAINTED_IN_COLOUR, images, nll, WRITES),
+    "pixel-cnn": (PixelCNN, PAINTED, images, nll, WRITES),
+    "pixel-cnn-colour": (PixelCNN, PAINTED_IN_COLOUR, images, nll, WRITES),
+    "gated-pixel-cnn": (GatedPixelCNN, PAINTED, images, nll, WRITES),
+    "gated-pixel-cnn-colour": (GatedPixelCNN, PAINTED_IN_COLOUR, images, nll, WRITES),
+    "wavenet": (WaveNet, HEARD, sentences, nll, WRITES),
     "wavenet-told": (
         ToldWaveNet,
-        replace(HEARD, kernel_size=3, global_features=2, local_features=3, frame=4),
+        replace(HEARD, kernel_size=3, global_channels=2, local_channels=3, frame=4),
         sentences,
         nll,
-        {"log_prob", "sample"},
+        WRITES,
     ),
     "vae": (VAE, VAEConfig(), images, bound_at_the_mean, BOUNDS),
     "vae-levels-colour": (
@@ -101,7 +115,8 @@ MODELS = {
     "vae-bernoulli": (VAE, VAEConfig(likelihood="bernoulli", levels=2, depth=1), images, bound_at_the_mean, BOUNDS),
 }
 IMAGES = [name for name, (_, _, kind, _, _) in MODELS.items() if kind is images]
-TAXONOMY = {"log_prob", "elbo", "log_prob_bound", "sample"}
+WRITTEN = [name for name, (*_, methods) in MODELS.items() if methods == WRITES]
+TAXONOMY = {"log_prob", "elbo", "log_prob_bound", "sample", "begin", "step"}
 
 
 @pytest.fixture(params=MODELS)
@@ -122,7 +137,7 @@ def test_logits_and_loss_have_their_shapes(case):
     (B, *rest), V = x.shape, [model.config.levels]
     if getattr(model.config, "likelihood", None) == "bernoulli":
         V = []  # one logit, that of ink
-    assert model(x).shape == ((B, *rest, *V) if len(rest) == 1 else (B, *V, *rest))  # an image's levels stand second
+    assert model(x).shape == (B, *rest, *V)
     nats = loss(model, x)
     assert nats.shape == (B,)
     assert torch.isfinite(nats).all()
@@ -184,6 +199,89 @@ def test_it_survives_the_disk(case, tmp_path):
     other = type(model)(model.config, generator=make_generator(1))
     load(tmp_path / "model.pt", other)
     assert torch.equal(loss(model, x), loss(other, x))
+
+
+# --- writing step by step --------------------------------------------------------------------------------------
+
+each_written = pytest.mark.parametrize("case", WRITTEN, indirect=True)
+
+
+def in_order(x):
+    """Sentences (B, T, …) as they are; images (B, C, H, W, …) as they are painted, (B, H·W·C, …): colours fastest."""
+    return x if x.ndim < 4 else x.movedim(1, 3).flatten(1, 3)
+
+
+def out_of_order(x, like):
+    """The inverse of `in_order`: x (B, T) in the form of `like`."""
+    return x if like.ndim < 4 else x.unflatten(1, (*like.shape[2:], like.shape[1])).movedim(3, 1)
+
+
+def stepped(model, x, state, previous=None):
+    """The logits of each component of x (B, t) from `state` on, (B, t, V), and the state after them."""
+    logits = []
+    for component in x.unbind(1):
+        one, state = model.step(previous, state)
+        logits.append(one)
+        previous = component
+    return torch.stack(logits, 1), state
+
+
+@each_written
+@torch.no_grad()
+def test_stepping_says_what_the_whole_says(case):
+    model, x, *_ = case
+    logits, state = stepped(model.double(), in_order(x), model.begin(len(x)))
+    torch.testing.assert_close(logits, in_order(model(x)), rtol=1e-9, atol=1e-9)
+    assert isinstance(state, State) and {len(t) for t in state} == {len(x)}, "tensors, batch first"
+
+
+@each_written
+@torch.no_grad()
+def test_a_state_goes_two_ways_once_it_is_copied(case):
+    """Selected, repeated and reordered mid-way, and each way on: what comes out is what re-running those rows says."""
+    model, x, *_ = case
+    model, mine, rows = model.double(), in_order(x), torch.tensor([3, 0, 0, 1, 3])
+    others = (mine[rows] + torch.arange(5)[:, None]) % model.config.levels  # they go on in another way
+    for t in {1, mine.shape[1] // 2, mine.shape[1] - 1}:
+        _, state = stepped(model, mine[:, :t], model.begin(len(x)))
+        few = torch.tensor([False, True, False, True])
+        ways = [
+            (mine, state),
+            (torch.cat([mine[rows, :t], others[:, t:]], 1), state[rows]),
+            (mine[few], state[few]),
+        ]
+        for whole, begun in ways:  # the first writes into its state while the others wait
+            logits, _ = stepped(model, whole[:, t:], begun, whole[:, t - 1])
+            expected = in_order(model(out_of_order(whole, x)))[:, t:]
+            torch.testing.assert_close(logits, expected, rtol=1e-9, atol=1e-9)
+
+
+@each_written
+@torch.no_grad()
+def test_samples_are_written_by_the_one_loop(case):
+    """Greedy, and with parts given: what is given is kept, and each other is the likeliest after those before it."""
+    model, x, *_ = case
+    model = model.double().eval()
+    if x.ndim == 2:
+        known, parts = torch.arange(6) < 2, {"given": x[:, :2], "length": 6}
+    else:
+        known = torch.rand(x.shape[1:], generator=make_generator(3)) < 0.4
+        parts = {"given": x, "known": known}
+        known = in_order(known[None])[0]
+    settings = {"progress": False, "temperature": 0}
+    drawn = in_order(model.sample(4, generator=make_generator(0), **parts, **settings))
+    assert torch.equal(drawn[:, known], in_order(x)[:, known])
+    likeliest = in_order(model(out_of_order(drawn, x))).argmax(2)
+    assert torch.equal(drawn[:, ~known], likeliest[:, ~known])
+
+    def choose(logits, t):
+        return logits.argmax(1)
+
+    by_hand = write(model, 4, x[0].numel(), choose=choose, given=in_order(x), known=known)
+    assert torch.equal(drawn, by_hand)
+
+
+# --- bad input -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

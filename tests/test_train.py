@@ -345,8 +345,8 @@ def test_two_writers_of_one_checkpoint_both_end_right(tmp_path):
         ({"x": (torch.zeros(3, 1), torch.zeros(2, 1))}, r"got \[3, 2\]"),
         ({"x": [1, 2, 3]}, "got \\['list'\\]"),
         ({"valid": (torch.zeros(3, 1), torch.zeros(2, 1))}, "valid: expected tensors of one common"),
-        ({"schedule": "linear"}, "schedule: expected 'constant' or 'cosine', got 'linear'"),
-        ({"schedule": None}, "schedule: expected 'constant' or 'cosine', got None"),
+        ({"schedule": "linear"}, "schedule: expected one of 'constant', 'cosine', got 'linear'"),
+        ({"schedule": None}, "schedule: expected one of 'constant', 'cosine', got None"),
     ],
 )
 def test_what_cannot_work_is_refused_before_training(changes, says):

@@ -187,7 +187,7 @@ def test_a_row_is_as_long_as_the_header(row):
 
 
 def test_an_unknown_mark_is_refused():
-    with pytest.raises(ValueError, match="marks: expected wrong, given, own, here, got blue"):
+    with pytest.raises(ValueError, match="marks: expected one of 'wrong', 'given', 'own', 'here', got 'blue'"):
         show_table(["a"], [[1]], marks={(0, 0): "blue"})
 
 

@@ -2,6 +2,8 @@
 
 import torch
 
+from ..expect import expect_one_of
+
 LEVELS = 17  # a pixel is an ink level, 0 (paper) to 16 (full ink): it counts the inked dots of a 4×4 block
 # In file order, so that every reader everywhere compares the same numbers: 1000 / 350 / 447.
 SPLITS = {"train": slice(0, 1000), "valid": slice(1000, 1350), "test": slice(1350, 1797)}
@@ -17,8 +19,7 @@ def load_digits(split: str, device: str | torch.device = "cpu") -> tuple[torch.T
     Raises ValueError on another split name. Source: Alpaydin and Kaynak (1998), Optical Recognition of
     Handwritten Digits, UCI; the copy that scikit-learn ships.
     """
-    if split not in SPLITS:
-        raise ValueError(f"split must be one of {', '.join(map(repr, SPLITS))}; given {split!r}")
+    expect_one_of("split", split, SPLITS)
     from sklearn import datasets  # here, so that importing the course does not pay for scikit-learn
 
     digits, part = datasets.load_digits(), SPLITS[split]

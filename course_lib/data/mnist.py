@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ..device import make_generator
+from ..expect import expect_one_of
 from .store import StoreError, fetch, store_folder
 
 LEVELS = 256  # a pixel is a grey level, 0 (paper) to 255 (full ink)
@@ -31,7 +32,7 @@ def load_mnist(split: str, device: str | torch.device = "cpu") -> tuple[torch.Te
     Raises ValueError on another split name or a file that is no MNIST, StoreError when a file cannot be had.
     Source: LeCun, Bottou, Bengio and Haffner (1998), section III.A.
     """
-    _expect("split", split, SPLITS)
+    expect_one_of("split", split, SPLITS)
     file = "t10k" if split == "test" else "train"
     images = _read_idx(f"mnist/{file}-images-idx3-ubyte", dimensions=3)  # (N, 28, 28)
     labels = _read_idx(f"mnist/{file}-labels-idx1-ubyte", dimensions=1)  # (N,)
@@ -59,15 +60,10 @@ def load_binarised_mnist(split: str, device: str | torch.device = "cpu", *, sour
     Raises ValueError on another split or source or a file that holds no such images, StoreError when one is missing.
     Sources: Salakhutdinov and Murray (2008), for the draw; Larochelle and Murray (2011), for the files.
     """
-    _expect("split", split, SPLITS)
-    _expect("source", source, SOURCES)
+    expect_one_of("split", split, SPLITS)
+    expect_one_of("source", source, SOURCES)
     x = _drawn(split) if source == "drawn" else _larochelle(split)
     return x.to(device)
-
-
-def _expect(what, given, names):
-    if given not in names:
-        raise ValueError(f"{what} must be one of {', '.join(map(repr, names))}; given {given!r}")
 
 
 def _drawn(split):

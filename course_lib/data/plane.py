@@ -10,7 +10,7 @@ from itertools import product
 import torch
 import torch.nn.functional as F
 
-from ..expect import expect_count, expect_floats, expect_generator
+from ..expect import expect_count, expect_floats, expect_generator, expect_one_of
 
 
 def load_plane(name: str) -> "Plane":
@@ -21,8 +21,7 @@ def load_plane(name: str) -> "Plane":
 
     Raises ValueError for another name.
     """
-    if name not in _DENSITIES:
-        raise ValueError(f"name: expected one of {', '.join(map(repr, _DENSITIES))}, got {name!r}")
+    expect_one_of("name", name, _DENSITIES)
     return Plane(_DENSITIES[name])
 
 

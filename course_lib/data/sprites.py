@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from ..expect import expect_count, expect_generator, expect_levels, expect_tensor
+from ..expect import expect_count, expect_generator, expect_levels, expect_one_of, expect_tensor
 from .sprite_drawing import SOURCE, Sketch
 
 PALETTE = torch.tensor(list(SOURCE["palette"].values()))  # (16, 3) levels of red, green, blue; the first is background
@@ -13,7 +13,7 @@ RGB_LEVELS = 8  # a channel's levels, 0 to 7: few enough to be words, and every 
 _BLOCK = 1000  # creatures drawn together: enough to be fast, few enough to need little memory
 
 
-def load_sprites(n: int, generator: torch.Generator, colour: Literal["palette", "rgb"] = "palette") -> torch.Tensor:
+def load_sprites(n: int, *, generator: torch.Generator, colour: Literal["palette", "rgb"] = "palette") -> torch.Tensor:
     """Draw `n` creatures: (n, 1, 16, 16) long, colours 0..15 of `PALETTE`; 0 is the background, 1 the outline.
 
     With `colour="rgb"`, the same creatures as (n, 3, 16, 16) long, levels 0..7 of red, green and blue.
@@ -29,8 +29,7 @@ def load_sprites(n: int, generator: torch.Generator, colour: Literal["palette", 
     """
     expect_count("n", n)
     expect_generator(generator, on_cpu=True)
-    if colour not in ("palette", "rgb"):
-        raise ValueError(f"colour: expected 'palette' or 'rgb', got {colour!r}")
+    expect_one_of("colour", colour, ("palette", "rgb"))
     # A row of chances for each creature, drawn row by row, so that many creatures begin with those of a few.
     table = torch.rand(n, 64, dtype=torch.float64, generator=generator).numpy()
     blocks = np.split(table, range(_BLOCK, n, _BLOCK))

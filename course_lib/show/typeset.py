@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 
 from IPython.display import HTML
 
+from ..expect import expect_one_of
+
 # Colours of their own only where they mean something; each is readable on white and on the book's dark grey.
 LEAST = 0.005  # a bar that would be shorter than a pixel or two says nothing
 COLOURS = ["#4477aa", "#8899aa", "#228833"]
@@ -104,8 +106,8 @@ def show_table(header: Sequence[str], rows: Sequence[Sequence], *, marks: Mappin
     for row in rows:
         if len(row) != len(header):
             raise ValueError(f"rows: expected {len(header)} cells as in the header, got {len(row)}: {row!r}")
-    if unknown := set(marks.values()) - set(MARKS):
-        raise ValueError(f"marks: expected {', '.join(MARKS)}, got {', '.join(sorted(unknown))}")
+    for mark in marks.values():
+        expect_one_of("marks", mark, MARKS)
     cell = "padding: 0.1em 0.5em; text-align: left;"
     head = "".join(f'<th style="{cell}">{html.escape(name)}</th>' for name in header)
     body = ""
