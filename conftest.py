@@ -2,6 +2,24 @@
 
 import os
 
+import pytest
+
 # The tests share two cores with a browser, a server and their kernels. PyTorch's threads wait by spinning, and two of
 # them beside a busy browser have been seen to train a hundred times slower than one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist and `-m`, which read the marks
+def pytest_collection_modifyitems(items):
+    """What shares something dear runs in one process: a notebook's cells, and the modules that need the browser.
+
+    A browser is slow, too.
+    """
+    with_browser = {item.path for item in items if "browser" in getattr(item, "fixturenames", ())}
+    for item in items:
+        if item.path.suffix == ".ipynb":
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+        elif item.path in with_browser:
+            item.add_marker(pytest.mark.xdist_group("browser"))
+            if "browser" in item.fixturenames:
+                item.add_marker(pytest.mark.slow)

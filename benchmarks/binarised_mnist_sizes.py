@@ -65,8 +65,8 @@ class VAESize(Size):
     def nats(self, model, x, generator):
         """What is trained: x (B, 1, 28, 28) long -> minus the bound, (B,), with codes drawn by `generator`."""
         if self.samples == 1:
-            return -model.elbo(x, generator)
-        return -model.log_prob_bound(x, self.samples, generator)
+            return -model.elbo(x, generator=generator)
+        return -model.log_prob_bound(x, samples=self.samples, generator=generator)
 
     def published_on(self, source):
         if source == "dynamic":
@@ -78,10 +78,13 @@ class VAESize(Size):
             return make_generator(seed, next(model.parameters()).device)
 
         def minus_elbo(x, what, generator):
-            return mean(lambda batch: -model.elbo(batch, generator), x, model, what, progress)[0]
+            return mean(lambda batch: -model.elbo(batch, generator=generator), x, model, what, progress)[0]
 
         def minus_bound(x, what, generator):
-            return mean(lambda batch: -model.log_prob_bound(batch, samples, generator), x, model, what, progress)
+            def nats(batch):
+                return -model.log_prob_bound(batch, samples=samples, generator=generator)
+
+            return mean(nats, x, model, what, progress)
 
         elbos = {
             f"{what}_minus_elbo": minus_elbo(x, what, noise()) for what, x in (("test", x_test), ("valid", x_valid))

@@ -25,17 +25,17 @@ MARGIN = 0.85  # of the minutes are planned for: validation takes its part, and 
 class Knobs:
     """What a corpus is trained with: the more text there is, the more a larger network can learn from it."""
 
-    width: int
+    features: int
     batch_size: int
     lr: float
     steps: int | None = None  # at most: a small corpus is learnt by heart if one goes on
 
 
 KNOBS = {
-    "poems": Knobs(width=128, batch_size=32, lr=8e-3),
-    "names": Knobs(width=128, batch_size=64, lr=4e-3),
-    "tang": Knobs(width=128, batch_size=32, lr=2e-3, steps=1500),
-    "shakespeare": Knobs(width=256, batch_size=16, lr=4e-3),
+    "poems": Knobs(features=128, batch_size=32, lr=8e-3),
+    "names": Knobs(features=128, batch_size=64, lr=4e-3),
+    "tang": Knobs(features=128, batch_size=32, lr=2e-3, steps=1500),
+    "shakespeare": Knobs(features=256, batch_size=16, lr=4e-3),
 }
 
 
@@ -44,7 +44,7 @@ def rows(name, generator):
     if name == "poems":
         grammar = PoemGrammar()
         vocabulary = Vocabulary(grammar.characters)
-        parts = vocabulary.encode_all(grammar.sample(65_000, generator)).split([60_000, 1000, 4000])
+        parts = vocabulary.encode_all(grammar.sample(65_000, generator=generator)).split([60_000, 1000, 4000])
         return vocabulary, *parts, parts[-1].numel()
     corpus = {"names": load_names, "tang": load_tang, "shakespeare": load_shakespeare}[name]()
     vocabulary = corpus.vocabulary
@@ -65,7 +65,7 @@ def train(name, minutes, seed):
     device, knobs = pick_device(), KNOBS[name]
     generator = make_generator(seed, device)
     vocabulary, x, x_valid, x_test, characters = rows(name, make_generator(seed))
-    config = CharRNNConfig(vocabulary.levels, knobs.width)
+    config = CharRNNConfig(vocabulary.levels, features=knobs.features)
     x_valid = x_valid[:500]
     settings = {"loss": lambda model, x: -model.log_prob(x), "batch_size": knobs.batch_size, "lr": knobs.lr}
     trial = CharRNN(config, generator=generator)
@@ -85,7 +85,7 @@ def train(name, minutes, seed):
         "levels": vocabulary.levels,
         "minutes": round(history.seconds / 60, 2),
         "steps": steps,
-        "width": knobs.width,
+        "features": knobs.features,
         "parameters": sum(p.numel() for p in model.parameters()),
         "seed": seed,
         "threads": torch.get_num_threads(),

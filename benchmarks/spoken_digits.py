@@ -41,7 +41,9 @@ LOOKS = 10  # how often a run looks at windows from these
 MARGIN = 0.95  # of the minutes are planned for: a machine is not always equally fast
 ALPHA = 0.1  # what the bigram adds to each count
 PAUSE = 0.15  # seconds between two words
-CONFIG = WaveNetConfig(layers=16, stacks=2, residual=32, skip=64, global_features=len(SPEAKERS), local_features=61)
+CONFIG = WaveNetConfig(
+    layers=16, stacks=2, features=32, skip_features=64, global_channels=len(SPEAKERS), local_channels=61
+)
 
 
 class Words:
@@ -51,10 +53,10 @@ class Words:
         loudest = clips.x.abs().amax(1, keepdim=True).clamp(min=1e-6)
         self.levels = mu_law_encode(PEAK * clips.x / loudest, levels).to(device)  # (N, T)
         self.speaker = F.one_hot(clips.speaker, len(SPEAKERS)).float().to(device)  # (N, G)
-        self.local = clips.local.to(device)  # (N, F, L)
+        self.local_condition = clips.local_condition.to(device)  # (N, F, L)
         self.frames = (clips.label > 0).sum(1).to(device)  # (N,)
         self.digit, self.voice, self.rate = clips.label[:, 0] - 1, clips.speaker, clips.rate
-        self.window = min(WINDOW, self.local.shape[1])
+        self.window = min(WINDOW, self.local_condition.shape[1])
 
     def windows(self, which):
         """(clip, first frame) of the windows in clips `which`, (M,) each: every frame of a word is the middle of one.
@@ -72,8 +74,8 @@ class Words:
         """The loss of windows, (B,) each -> (B,): nats per sample of the word."""
         frame = first[:, None] + torch.arange(self.window, device=first.device)  # (B, W)
         x = self.levels.unflatten(1, (-1, FRAME))[clip[:, None], frame].flatten(1)  # (B, W * FRAME)
-        logits = model(x, self.speaker[clip], self.local[clip[:, None], frame])
-        each = F.cross_entropy(logits, x, reduction="none")
+        logits = model(x, self.speaker[clip], self.local_condition[clip[:, None], frame])
+        each = F.cross_entropy(logits.transpose(1, 2), x, reduction="none")
         heard = (frame < self.frames[clip, None]).repeat_interleave(FRAME, 1)
         return (each * heard).sum(1) / heard.sum(1)
 
@@ -87,7 +89,7 @@ class Words:
         nats = samples = 0
         for n in which:
             x, frames = self.heard(n)[None], self.frames[n]
-            logits = model(x, self.speaker[n : n + 1], self.local[n : n + 1, :frames])
+            logits = model(x, self.speaker[n : n + 1], self.local_condition[n : n + 1, :frames])
             nats -= categorical_log_prob(logits, x).item()
             samples += x.numel()
         return nats / samples / math.log(2)
@@ -195,8 +197,11 @@ def speak(model, words, generator, progress):
     kinds = list(zip(words.digit.tolist(), words.voice.tolist(), strict=True))
     firsts = [kinds.index(kind) for kind in sorted(set(kinds))]
     steps = FRAME * int(words.frames[firsts].max())
-    conditions = {"global_": words.speaker[firsts], "local": words.local[firsts, : steps // FRAME]}
-    x = model.sample(len(firsts), steps, generator=generator, progress=progress, **conditions).cpu()
+    conditions = {
+        "global_condition": words.speaker[firsts],
+        "local_condition": words.local_condition[firsts, : steps // FRAME],
+    }
+    x = model.sample(len(firsts), length=steps, generator=generator, progress=progress, **conditions).cpu()
     levels = model.config.levels
     said = [mu_law_decode(row[: len(words.heard(n))], levels) for row, n in zip(x, firsts, strict=True)]
     waves = [mu_law_decode(words.heard(n).cpu(), levels) for n in range(len(kinds))]
@@ -221,10 +226,13 @@ def in_a_row(said, rate):
 
 def samples_a_second(model, words):
     """The speed of `sample` for one word of a second, after a short one that warms up."""
-    for steps in (10 * FRAME, FRAME * words.local.shape[1]):
-        conditions = {"global_": words.speaker[:1], "local": words.local[:1, : steps // FRAME]}
+    for steps in (10 * FRAME, FRAME * words.local_condition.shape[1]):
+        conditions = {
+            "global_condition": words.speaker[:1],
+            "local_condition": words.local_condition[:1, : steps // FRAME],
+        }
         start = time.perf_counter()
-        model.sample(1, steps, generator=make_generator(0), progress=False, **conditions)
+        model.sample(1, length=steps, generator=make_generator(0), progress=False, **conditions)
     return steps / (time.perf_counter() - start)
 
 

@@ -34,7 +34,7 @@ def main():
         parser.error(f"--minutes: expected a number above 0, got {arguments.minutes:g}")
     device = pick_device()
     generator = make_generator(arguments.seed, device)
-    x = load_sprites(31_000, make_generator(arguments.seed))
+    x = load_sprites(31_000, generator=make_generator(arguments.seed))
     config = PixelConfig(levels=16, height=16, width=16, features=40, depth=5)
     settings = {"loss": nll, "batch_size": 16, "lr": 5e-3, "generator": generator}
     trial = GatedPixelCNN(config, generator=generator)

@@ -53,7 +53,7 @@ def assert_close(got, expected, *, tolerance: float = 1e-4, name: str = "result"
 def assert_causal(model: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> None:
     """The logits of `model(x)` at position t depend on x[:, :t] only: x (B, T) long -> logits (B, T, V).
 
-    An image, x (B, C, H, W) long -> logits (B, V, C, H, W), is read as a sentence of C·H·W positions: row by row from
+    An image, x (B, C, H, W) long -> logits (B, C, H, W, V), is read as a sentence of C·H·W positions: row by row from
     the left, and at each pixel channel after channel (red, then green, then blue).
 
     It is tried out: each position in turn gets another level, and we look whose logits move. That takes T passes of
@@ -72,8 +72,8 @@ def assert_causal(model: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor
         raise ValueError(f"x: expected at least one {kind} of at least two {parts}, got shape {tuple(x.shape)}")
     with torch.no_grad(), _eval_mode(model):
         logits = model(x)
-        assert_shape(logits, (B, "V", *sizes) if image else (B, *sizes, "V"), name="model(x)")
-        V = logits.shape[1 if image else 2]
+        assert_shape(logits, (B, *sizes, "V"), name="model(x)")
+        V = logits.shape[-1]
         if V < 2 or logits.isnan().any():
             raise AssertionError(f"model(x): expected numbers for two levels or more, got V = {V}, or NaN among them.")
         expect_levels("x", x, tuple(x.shape), V)
@@ -122,8 +122,8 @@ def _painter(model, sizes):
     return lambda x: _as_sentence(model(x.unflatten(1, (H, W, C)).permute(0, 3, 1, 2).contiguous()))
 
 
-def _as_sentence(logits):  # (B, V, C, H, W) -> (B, T, V)
-    return logits.permute(0, 3, 4, 2, 1).flatten(1, 3)
+def _as_sentence(logits):  # (B, C, H, W, V) -> (B, T, V)
+    return logits.movedim(1, 3).flatten(1, 3)
 
 
 @contextmanager

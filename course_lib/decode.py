@@ -1,8 +1,22 @@
-"""From logits to a choice: what may be drawn, and drawing it. All functions take logits (B, V)."""
+"""From logits to a choice, and from choices to a whole: the rules take logits (B, V), and `write` is the one loop.
+
+A model that writes step by step, whatever it writes, has two methods:
+
+    state = model.begin(n, **conditions)         # a State: what it knows of n wholes before their first component
+    logits, state = model.step(previous, state)  # previous (n,) long, None before the first -> logits (n, V)
+
+A step owns the state that it is given, and may write into its tensors. Whoever wants to go two ways from one state
+indexes it first, `state[keep]`, which copies: that is all that a beam needs. Nothing is remembered outside the state. A
+position that a model needs is one of its tensors, (n,) long and all equal, or the shape of another.
+"""
+
+from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
+from tqdm.auto import tqdm
 
-from .expect import expect_floats
+from .expect import expect_bools, expect_count, expect_floats, expect_levels
 
 COLDEST = 1e-6  # below, a division by the temperature could overflow, and only the likeliest has a chance anyway
 
@@ -86,6 +100,94 @@ def invert_cdf(logits: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
         raise ValueError(f"u: expected numbers from 0 up to, not including, 1, got {u.min()} to {u.max()}")
     cdf = logits.double().softmax(1).cumsum(1)
     return (cdf[:, :-1] <= u[:, None] * cdf[:, -1:]).sum(1)
+
+
+class State(tuple):
+    """What a model remembers from step to step: tensors, batch first, at least one, all on the model's device.
+
+    `state[keep]` selects, repeats and reorders its rows, `keep` being their numbers (m,) long or a choice (n,) bool; it
+    is a copy of its own. Raises TypeError for another `keep`: a slice would be a second view of the same memory.
+    """
+
+    __slots__ = ()
+
+    def __getitem__(self, keep: torch.Tensor) -> "State":
+        if not isinstance(keep, torch.Tensor) or keep.ndim != 1 or keep.dtype not in (torch.long, torch.bool):
+            raise TypeError(f"state[keep]: expected a tensor of row numbers (long) or choices (bool), got {keep!r}")
+        return State(t[keep] for t in self)
+
+
+@torch.no_grad()
+def write(
+    model,
+    n: int,
+    length: int,
+    *,
+    choose: Callable[[torch.Tensor, int], torch.Tensor],
+    given: torch.Tensor | None = None,
+    known: torch.Tensor | None = None,
+    progress: str | None = None,
+    **conditions,
+) -> torch.Tensor:
+    """`n` wholes (n, length) long, one component after another, by a model's `begin` and `step`.
+
+    `choose` (logits (n, V), t) -> (n,) long makes the choice at t, such as `lambda logits, t: draw(logits, …)`; it is
+    not asked where all is known. `given` (T,) or (n, T) long, T < length, is how all or each begin. With `known`, bool
+    and (length,) or (n, length), `given` is as long as the whole, and kept wherever `known` is true; what is written
+    before that place has not seen it. `conditions` are those of `begin`. `progress` names a bar, shown after 2 s.
+    Raises TypeError and ValueError for sizes, a `given` and a `known` that cannot be.
+    """
+    expect_count("n", n)
+    logits, state = model.step(None, model.begin(n, **conditions))
+    x, known = begun(n, length, logits.shape[1], given, known, logits.device)
+    whole, part = known.all(0).tolist(), known.any(0).tolist()
+    with progress_bar(length, progress) as bar:
+        for t in range(length):
+            if t:
+                logits, state = model.step(x[:, t - 1], state)
+            if not whole[t]:
+                chosen = choose(logits, t)
+                x[:, t] = torch.where(known[:, t], x[:, t], chosen) if part[t] else chosen
+            bar.update()
+    return x
+
+
+def begun(
+    n: int,
+    length: int,
+    levels: int,
+    given: torch.Tensor | None = None,
+    known: torch.Tensor | None = None,
+    device: torch.device | str = "cpu",
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What `write` begins with: x (n, length) long, 0 where it is not known, and where it is, (n, length) bool.
+
+    `given` and `known` are those of `write`, whose errors are raised here.
+    """
+    expect_count("n", n)
+    expect_count("length", length)
+    if given is None:
+        if known is not None:
+            raise ValueError("known: expected together with given=, which says what is known there, got it alone")
+        given = torch.zeros(n, 0, dtype=torch.long)
+    given = given.expand(n, -1) if isinstance(given, torch.Tensor) and given.ndim == 1 else given
+    expect_levels("given", given, (n, "T" if known is None else length), levels)
+    if known is None:
+        T = given.shape[1]
+        if length <= T:
+            left = "so that something is left to write"
+            raise ValueError(f"given: expected fewer than length = {length}, {left}, got {T}")
+        given, known = F.pad(given, (0, length - T)), torch.arange(length, device=given.device) < T
+    expect_bools("known", known)
+    if known.shape not in ((length,), (n, length)):
+        raise ValueError(f"known: expected shape ({length},) or {(n, length)}, got {tuple(known.shape)}")
+    known = known.expand(n, length).to(device)
+    return given.to(device).where(known, 0), known
+
+
+def progress_bar(length: int, name: str | None) -> tqdm:
+    """A bar of `length` steps, shown once it takes over 2 s, or never if it has no name."""
+    return tqdm(total=length, desc=name, unit="step", unit_scale=True, delay=2, disable=name is None)
 
 
 def _expect_logits(logits):

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+FORGET_BIAS = 1.0  # Jozefowicz, Zaremba and Sutskever (2015), section 5: an LSTM that starts without one learns slower
+
 
 @contextmanager
 def initialised_by(generator: torch.Generator | None):
@@ -29,8 +31,8 @@ class MLP(nn.Sequential):
 
     def __init__(self, sizes: list[int]):
         layers = []
-        for wide_in, wide_out in pairwise(sizes):
-            layers += [nn.Linear(wide_in, wide_out), nn.SiLU()]
+        for in_features, out_features in pairwise(sizes):
+            layers += [nn.Linear(in_features, out_features), nn.SiLU()]
         super().__init__(*layers[:-1])  # the last layer's output is free to be any number
 
 
@@ -49,15 +51,15 @@ class Residual(nn.Module):
 
 
 class ResidualMLP(nn.Sequential):
-    """(B, wide_in) -> (B, wide_out) through `depth` hidden layers, all but the first residual; depth 0 is linear."""
+    """(B, in_features) -> (B, out_features) by `depth` hidden layers, all but the first residual; depth 0 is linear."""
 
-    def __init__(self, wide_in: int, features: int, depth: int, wide_out: int, dropout: float = 0.0):
+    def __init__(self, in_features: int, out_features: int, *, features: int, depth: int, dropout: float = 0.0):
         if depth == 0:
-            super().__init__(nn.Linear(wide_in, wide_out))
+            super().__init__(nn.Linear(in_features, out_features))
             return
-        first = [nn.Linear(wide_in, features), nn.SiLU(), nn.Dropout(dropout)]
+        first = [nn.Linear(in_features, features), nn.SiLU(), nn.Dropout(dropout)]
         more = [Residual(features, dropout) for _ in range(depth - 1)]
-        super().__init__(*first, *more, nn.Linear(features, wide_out))
+        super().__init__(*first, *more, nn.Linear(features, out_features))
 
 
 def gate(x: torch.Tensor) -> torch.Tensor:
@@ -73,8 +75,8 @@ class CausalConv1d(nn.Conv1d):
     WaveNet), sections 2.1 and 2.2.
     """
 
-    def __init__(self, wide_in, wide_out, kernel_size, dilation=1):
-        super().__init__(wide_in, wide_out, kernel_size, dilation=dilation)
+    def __init__(self, in_channels, out_channels, kernel_size, dilation=1):
+        super().__init__(in_channels, out_channels, kernel_size, dilation=dilation)
 
     def forward(self, x):
         past = (self.kernel_size[0] - 1) * self.dilation[0]
@@ -89,28 +91,31 @@ class MaskedConv2d(nn.Conv2d):
     Raises ValueError for other sizes. Source: van den Oord, Kalchbrenner and Kavukcuoglu (2016), section 3.4.
     """
 
-    def __init__(self, wide_in, wide_out, kernel_size, mask_type, colours=1):
+    def __init__(self, in_channels, out_channels, kernel_size, mask_type, colours=1):
         one = isinstance(kernel_size, int)
         rows, columns = (kernel_size, kernel_size) if one else kernel_size
+        expect_mask(rows, columns, mask_type, colours, in_channels, out_channels)
         i, j = rows // 2, columns // 2  # the middle
-        odd = rows % 2 and columns % 2  # or there is none
-        split = wide_in % colours == wide_out % colours == 0
-        if not odd or not split or mask_type not in ("A", "B"):
-            raise ValueError(
-                "expected odd kernel sizes, mask 'A' or 'B', and widths "
-                f"that {colours} colours divide, got {rows} × {columns}, "
-                f"{mask_type!r}, {wide_in} and {wide_out}"
-            )
-        super().__init__(wide_in, wide_out, (rows, columns), padding=(i, j))
-        groups = colours, wide_out // colours, colours, wide_in // colours
+        super().__init__(in_channels, out_channels, (rows, columns), padding=(i, j))
+        groups = colours, out_channels // colours, colours, in_channels // colours
         mask = torch.zeros(*groups, rows, columns)
         mask[..., :i, :] = 1  # the rows above
         mask[..., i, :j] = 1  # to the left
         for k in range(colours):  # the pixel itself: the colours before this
             mask[k, :, : k + (mask_type == "B"), :, i, j] = 1
-        mask = mask.flatten(2, 3).flatten(0, 1)  # (wide_out, wide_in, …)
+        mask = mask.flatten(2, 3).flatten(0, 1)  # (out_channels, in_channels, …)
         self.register_buffer("mask", mask, persistent=False)
 
-    def forward(self, x):  # (B, wide_in, H, W) -> (B, wide_out, H, W)
+    def forward(self, x):  # (B, in_channels, H, W) -> (B, out_channels, H, W)
         weight = self.weight * self.mask
         return F.conv2d(x, weight, self.bias, padding=self.padding)
+
+
+def expect_mask(rows: int, columns: int, mask_type: str, colours: int, *channels: int) -> None:
+    """A mask needs a middle, a type, and `channels` that the colours divide. Raises ValueError that says so."""
+    middle = rows % 2 and columns % 2
+    if not middle or mask_type not in ("A", "B") or any(count % colours for count in channels):
+        raise ValueError(
+            f"expected odd kernel sizes, mask 'A' or 'B', and channels that {colours} colours divide, "
+            f"got {rows} × {columns}, {mask_type!r}, {' and '.join(map(str, channels))}"
+        )

@@ -58,8 +58,13 @@ def binomial_nll(logits, x):
     """
     ### BEGIN SOLUTION
     n, v = torch.tensor(16.0), x.to(logits.dtype)
-    log_coefficient = torch.lgamma(n + 1) - torch.lgamma(v + 1) - torch.lgamma(n - v + 1)
-    log_p, log_not_p = torch.nn.functional.logsigmoid(logits), torch.nn.functional.logsigmoid(-logits)
+    log_coefficient = (
+        torch.lgamma(n + 1) - torch.lgamma(v + 1) - torch.lgamma(n - v + 1)
+    )
+    log_p, log_not_p = (
+        torch.nn.functional.logsigmoid(logits),
+        torch.nn.functional.logsigmoid(-logits),
+    )
     log_prob = log_coefficient + v * log_p + (16 - v) * log_not_p  # (B, C, H, W)
     return -log_prob.flatten(1).sum(1)
     ### END SOLUTION
@@ -73,12 +78,16 @@ def binomial_nll(logits, x):
 from course_lib.check import assert_close, assert_shape
 
 half_inked = binomial_nll(torch.zeros(1, 1, 1, 1), torch.full((1, 1, 1, 1), 8))
-assert_close(half_inked, torch.tensor([1.62770]), name="−log(12870 / 65536), level 8 at p = 1/2")
+assert_close(
+    half_inked, torch.tensor([1.62770]), name="−log(12870 / 65536), level 8 at p = 1/2"
+)
 levels = torch.arange(17).view(17, 1, 1, 1)  # 17 images of a single pixel
 for logit in (0.0, 1.5, -4.0):
     nll = binomial_nll(torch.full((17, 1, 1, 1), logit), levels)
     assert_shape(nll, (17,), name="binomial_nll of 17 images")
-    assert_close((-nll).exp().sum(), 1.0, name=f"the 17 probabilities at logit {logit}, summed")
+    assert_close(
+        (-nll).exp().sum(), 1.0, name=f"the 17 probabilities at logit {logit}, summed"
+    )
 
 # %% [markdown]
 # Graded later, worth 2 points: whole images, and logits of any size. Try some yourself first.
@@ -95,9 +104,15 @@ paid = binomial_nll(said, ten)
 assert_shape(paid, (10,), name="binomial_nll of 10 images of 3×4×5")
 assert_close(paid, right, name="binomial_nll against torch.distributions.Binomial")
 certain = torch.tensor([1000.0, -1000.0]).view(2, 1, 1, 1)
-assert_close(binomial_nll(certain, torch.tensor([16, 0]).view(2, 1, 1, 1)), torch.zeros(2), name="certain and right")
+assert_close(
+    binomial_nll(certain, torch.tensor([16, 0]).view(2, 1, 1, 1)),
+    torch.zeros(2),
+    name="certain and right",
+)
 wrong = binomial_nll(certain, torch.tensor([0, 16]).view(2, 1, 1, 1))
-assert_close(wrong, torch.full((2,), 16000.0), name="certain and wrong (expensive, and finite)")
+assert_close(
+    wrong, torch.full((2,), 16000.0), name="certain and wrong (expensive, and finite)"
+)
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -107,7 +122,11 @@ assert_close(wrong, torch.full((2,), 16000.0), name="certain and wrong (expensiv
 fig, axes = plt.subplots(1, 3, figsize=(8, 2), sharey=True, layout="constrained")
 for ax, logit in zip(axes, (-2.0, 0.0, 3.0), strict=True):
     ax.bar(range(17), (-binomial_nll(torch.full((17, 1, 1, 1), logit), levels)).exp())
-    ax.set(title=f"logit {logit:g}", xlabel="level", ylabel="probability" if ax is axes[0] else None)
+    ax.set(
+        title=f"logit {logit:g}",
+        xlabel="level",
+        ylabel="probability" if ax is axes[0] else None,
+    )
 # %% [markdown]
 # Each is one narrow hill. So what can such a decoder *not* say? "Paper or full ink, I am not sure which." To see what
 # that is worth, train two autoencoders of the same size: A's decoder says 17 numbers a pixel, B's says one. Nats are
@@ -117,18 +136,24 @@ for ax, logit in zip(axes, (-2.0, 0.0, 3.0), strict=True):
 config = AutoencoderConfig(latent=8, features=64, depth=1)
 knobs = dict(steps=800, batch_size=100, lr=1e-3, generator=generator)
 model = Autoencoder(config, generator=generator)
-history = fit(model, x, loss=lambda model, x: -categorical_log_prob(model(x), x), **knobs)
+history = fit(
+    model, x, loss=lambda model, x: -categorical_log_prob(model(x), x), **knobs
+)
 model.cpu()  # fit trains on the fastest device; the rest is small
 history
 
 # %% nbgrader={"grade": false, "grade_id": "exercise1_use", "locked": true, "schema_version": 3, "solution": false, "task": false}
 model_b = Autoencoder(config, generator=generator)
-fit(model_b, x, loss=lambda model, x: binomial_nll(model(x)[:, 0], x), **knobs)  # of 17 numbers it uses the first
+fit(
+    model_b, x, loss=lambda model, x: binomial_nll(model(x)[..., 0], x), **knobs
+)  # of 17 numbers it uses the first
 model_b.cpu()
 with torch.no_grad():
     cost_a = -categorical_log_prob(model(x_test), x_test).mean()
-    cost_b = binomial_nll(model_b(x_test)[:, 0], x_test).mean()
-print(f"held-out digits, nats an image: A {cost_a:.0f}, B {cost_b:.0f} (17 equal levels: {64 * 2.833:.0f})")
+    cost_b = binomial_nll(model_b(x_test)[..., 0], x_test).mean()
+print(
+    f"held-out digits, nats an image: A {cost_a:.0f}, B {cost_b:.0f} (17 equal levels: {64 * 2.833:.0f})"
+)
 assert cost_a < cost_b, "the freedom to be unsure is worth something"
 
 # %% [markdown]
@@ -142,7 +167,7 @@ judge = DigitJudge((x, y), load_digits("valid"), generator=generator)
 @torch.no_grad()
 def decode(z):
     """z (B, Z) -> images (B, 1, 8, 8)."""
-    return model.decoder(z).argmax(1)
+    return model.decoder(z).argmax(-1)
 
 
 def is_digit(images):
@@ -152,7 +177,9 @@ def is_digit(images):
 
 with torch.no_grad():
     codes, codes_test = model.encoder(x), model.encoder(x_test)
-print(f"the judge refuses {(~is_digit(x_test)).float().mean():.1%} of the real held-out digits")
+print(
+    f"the judge refuses {(~is_digit(x_test)).float().mean():.1%} of the real held-out digits"
+)
 
 # %% [markdown]
 # ## 2 The loneliest point between two digits
@@ -191,9 +218,13 @@ street = torch.tensor([[0.0], [1.0], [5.0]])
 t, distance = loneliest_point(torch.tensor([0.0]), torch.tensor([5.0]), street, steps=6)
 assert_close(t, 0.6, name="t, a share of the path")
 assert_close(distance, 2.0, name="distance to the nearest house")
-t, distance = loneliest_point(torch.tensor([0.0]), torch.tensor([9.0]), street, steps=10)
+t, distance = loneliest_point(
+    torch.tensor([0.0]), torch.tensor([9.0]), street, steps=10
+)
 assert_close(t, 1.0, name="t on a path that ends out of town, both ends included")
-assert_close(distance, 4.0, name="distance to the nearest house, at the end of that path")
+assert_close(
+    distance, 4.0, name="distance to the nearest house, at the end of that path"
+)
 
 # %% [markdown]
 # Graded later, worth 2 points: more dimensions, other paths.
@@ -203,15 +234,23 @@ from course_lib.check import assert_close, assert_shape
 
 ### BEGIN HIDDEN TESTS
 square = torch.tensor([[0.0, 0.0], [6.0, 0.0], [0.0, 8.0]])
-t, distance = loneliest_point(torch.tensor([0.0, 0.0]), torch.tensor([6.0, 8.0]), square, steps=11)
+t, distance = loneliest_point(
+    torch.tensor([0.0, 0.0]), torch.tensor([6.0, 8.0]), square, steps=11
+)
 assert_close(t, 1.0, name="t from a corner to the free corner of a rectangle")
 assert_close(distance, 6.0, name="distance from the free corner of a 6×8 rectangle")
-t, distance = loneliest_point(torch.tensor([6.0, 0.0]), torch.tensor([0.0, 8.0]), square[1:], steps=5)
+t, distance = loneliest_point(
+    torch.tensor([6.0, 0.0]), torch.tensor([0.0, 8.0]), square[1:], steps=5
+)
 assert_close(t, 0.5, name="t half-way along a diagonal")
 assert_close(distance, 5.0, name="distance half-way along a diagonal of 10")
-t, distance = loneliest_point(torch.tensor([9.0, 0.0]), torch.tensor([6.0, 0.0]), square, steps=4)
+t, distance = loneliest_point(
+    torch.tensor([9.0, 0.0]), torch.tensor([6.0, 0.0]), square, steps=4
+)
 assert_close(t, 0.0, name="t on a path that starts far out and comes home")
-assert_close(distance, 3.0, name="distance on a path that starts far out and comes home")
+assert_close(
+    distance, 3.0, name="distance on a path that starts far out and comes home"
+)
 cloud = torch.randn(500, 8, generator=torch.Generator().manual_seed(3))
 start, end = 3 * cloud[0], -3 * cloud[1]
 points = [((1 - k / 20) * start + k / 20 * end) for k in range(21)]
@@ -287,12 +326,22 @@ from course_lib.check import assert_close, assert_shape
 ### BEGIN HIDDEN TESTS
 many = torch.linspace(0, 1, 1000)[:, None]
 share, error = rejected_share(lambda z: z**2, lambda images: images[:, 0] > 0.04, many)
-assert_close(share, 0.2, name="the share refused where the image is z² and the judge wants more than 0.04")
+assert_close(
+    share,
+    0.2,
+    name="the share refused where the image is z² and the judge wants more than 0.04",
+)
 assert_close(error, 0.0126491, tolerance=1e-6, name="its standard error, 1000 draws")
 for accepts, right in ((True, 0.0), (False, 1.0)):
-    share, error = rejected_share(lambda z: z, lambda images: torch.full((len(images),), accepts), many)  # noqa: B023
-    assert_close(share, right, name=f"the share refused by a judge who always says {accepts}")
-    assert_close(error, 0.0, tolerance=1e-9, name="the standard error when all draws agree")
+    share, error = rejected_share(
+        lambda z: z, lambda images, a=accepts: torch.full((len(images),), a), many
+    )
+    assert_close(
+        share, right, name=f"the share refused by a judge who always says {accepts}"
+    )
+    assert_close(
+        error, 0.0, tolerance=1e-9, name="the standard error when all draws agree"
+    )
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -303,7 +352,11 @@ for accepts, right in ((True, 0.0), (False, 1.0)):
 low, high = codes.min(0).values, codes.max(0).values
 u = torch.rand(len(codes_test), codes.shape[1], generator=generator)
 partner = codes_test[torch.randperm(len(codes_test), generator=generator)]
-kinds = {"held-out": codes_test, "half-way": (codes_test + partner) / 2, "box": low + (high - low) * u}
+kinds = {
+    "held-out": codes_test,
+    "half-way": (codes_test + partner) / 2,
+    "box": low + (high - low) * u,
+}
 shares = {kind: rejected_share(decode, is_digit, z) for kind, z in kinds.items()}
 for kind, (share, error) in shares.items():
     print(f"{kind:9} refused {share:6.1%} ± {error:.1%}")
@@ -314,9 +367,16 @@ for kind, (share, error) in shares.items():
 
 # %% nbgrader={"grade": false, "grade_id": "exercise3_answer", "locked": true, "schema_version": 3, "solution": false, "task": false}
 share_seen, error_seen = shares["held-out"]
-sigmas = {k: (share - share_seen) / (error**2 + error_seen**2) ** 0.5 for k, (share, error) in shares.items()}
-print(f"more than held-out digits: half-way by {sigmas['half-way']:.1f} standard errors, box by {sigmas['box']:.1f}")
-assert sigmas["box"] > 3, "a code from the box is refused more often than the code of a digit"
+sigmas = {
+    k: (share - share_seen) / (error**2 + error_seen**2) ** 0.5
+    for k, (share, error) in shares.items()
+}
+print(
+    f"more than held-out digits: half-way by {sigmas['half-way']:.1f} standard errors, box by {sigmas['box']:.1f}"
+)
+assert sigmas["box"] > 3, (
+    "a code from the box is refused more often than the code of a digit"
+)
 
 # %% [markdown]
 # ## What you saw

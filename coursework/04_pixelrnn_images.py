@@ -36,14 +36,25 @@ from course_lib.models.pixel.model import PixelConfig
 from course_lib.train import fit
 
 generator = make_generator(0)
-creatures, unseen = load_sprites(3000, generator, "rgb").split([2900, 100])  # (N, 3, 16, 16): 8 levels a colour
+# creatures (N, 3, 16, 16): 8 levels a colour
+creatures, unseen = load_sprites(3000, generator=generator, colour="rgb").split(
+    [2900, 100]
+)
 (digits, _), (digits_test, _) = load_digits("train"), load_digits("test")
-digits, digits_test = (digits > 7).long(), (digits_test > 7).long()  # (N, 1, 8, 8): paper 0 or ink 1
+digits, digits_test = (
+    (digits > 7).long(),
+    (digits_test > 7).long(),
+)  # (N, 1, 8, 8): paper 0 or ink 1
 
 
 def show(ax, image, title=""):
     """One image, (3, 16, 16) or (1, 8, 8) long, without axes."""
-    ax.imshow(to_rgb(image[None])[0] if len(image) == 3 else 1 - image[0], cmap="gray", vmin=0, vmax=1)
+    ax.imshow(
+        to_rgb(image[None])[0] if len(image) == 3 else 1 - image[0],
+        cmap="gray",
+        vmin=0,
+        vmax=1,
+    )
     ax.set(xticks=[], yticks=[], title=title)
 
 
@@ -56,7 +67,12 @@ for ax, image in zip(axes, [*unseen[:6], *digits_test[:6]], strict=True):
 # other paints digits in ink and paper. Both are small, and trained for about two seconds.
 
 # %% nbgrader={"grade": false, "grade_id": "training", "locked": true, "schema_version": 3, "solution": false, "task": false}
-knobs = dict(loss=lambda model, x: -model.log_prob(x), lr=1e-2, schedule="cosine", generator=generator)
+knobs = dict(
+    loss=lambda model, x: -model.log_prob(x),
+    lr=1e-2,
+    schedule="cosine",
+    generator=generator,
+)
 painter = PixelCNN(PixelConfig(RGB_LEVELS, 3, 16, 16, features=16), generator=generator)
 fit(painter, creatures, steps=200, batch_size=16, **knobs)
 writer = GatedPixelCNN(PixelConfig(2, 1, 8, 8, features=16), generator=generator)
@@ -90,7 +106,7 @@ with torch.no_grad():
 def paid_and_expected(logits, x):
     """How many bits each pixel costs, and how many the model expected it to cost, on average over the images.
 
-    logits (B, V, C, H, W) float, not normalised, of any size, 1000 too: logits[b, :, c, i, j] are for x[b, c, i, j].
+    logits (B, C, H, W, V) float, not normalised, of any size, 1000 too: logits[b, c, i, j] (V,) are for x[b, c, i, j].
     x (B, C, H, W) long, levels 0 to V − 1.
     -> (paid, expected), both (H, W) in bits, ≥ 0. At each place, paid is the sum over the channels of −log₂ p(the level
     that x has), and expected the sum over the channels of the entropy, −Σ p(v) log₂ p(v) over all V levels; of both,
@@ -100,9 +116,9 @@ def paid_and_expected(logits, x):
     1/2 and 1: it costs 2 bits, as expected. So paid is 4 and expected 2.18.
     """
     ### BEGIN SOLUTION
-    log_p = logits.log_softmax(dim=1)  # (B, V, C, H, W)
-    paid = -log_p.gather(1, x[:, None]).sum((1, 2))  # (B, H, W)
-    expected = -(log_p.exp() * log_p).sum((1, 2))
+    log_p = logits.log_softmax(dim=-1)  # (B, C, H, W, V)
+    paid = -log_p.gather(-1, x[..., None]).sum((1, -1))  # (B, H, W)
+    expected = -(log_p.exp() * log_p).sum((1, -1))
     return paid.mean(0) / math.log(2), expected.mean(0) / math.log(2)
     ### END SOLUTION
 
@@ -114,19 +130,47 @@ def paid_and_expected(logits, x):
 # %% nbgrader={"grade": true, "grade_id": "exercise1_visible", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 from course_lib.check import assert_close, assert_shape
 
-said = torch.tensor([[[1 / 2, 1 / 4, 1 / 8], [1 / 2, 3 / 4, 7 / 8]], [[1 / 2, 1 / 2, 1.0], [1 / 2, 1 / 2, 1e-9]]])
-paid, expected = paid_and_expected(said.log()[..., None, None], torch.zeros(2, 3, 1, 1, dtype=torch.long))
+said = torch.tensor(
+    [
+        [[1 / 2, 1 / 4, 1 / 8], [1 / 2, 3 / 4, 7 / 8]],
+        [[1 / 2, 1 / 2, 1.0], [1 / 2, 1 / 2, 1e-9]],
+    ]
+)
+said = said.mT[:, :, None, None]  # (2, 3, 1, 1, 2)
+paid, expected = paid_and_expected(
+    said.log(), torch.zeros(2, 3, 1, 1, dtype=torch.long)
+)
 for name, bits in (("paid", paid), ("expected", expected)):
     assert_shape(bits, (1, 1), name=f"{name}, for images of one pixel")
-assert_close(paid, torch.tensor([[4.0]]), name="paid in the example: 6 bits and 2 bits, on average")
-assert_close(expected, torch.tensor([[2.17742]]), name="expected in the example: 2.35 bits and 2 bits, on average")
-three = torch.tensor([[0.5, 0.25, 0.0625], [0.5, 0.75, 0.9375]]).log()[None, :, None, None]  # (1, 2, 1, 1, 3)
+assert_close(
+    paid,
+    torch.tensor([[4.0]]),
+    name="paid in the example: 6 bits and 2 bits, on average",
+)
+assert_close(
+    expected,
+    torch.tensor([[2.17742]]),
+    name="expected in the example: 2.35 bits and 2 bits, on average",
+)
+three = (
+    torch.tensor([[0.5, 0.25, 0.0625], [0.5, 0.75, 0.9375]]).log().mT[None, None, None]
+)  # (1, 1, 1, 3, 2)
 paid, expected = paid_and_expected(three + 5, torch.tensor([[[[0, 0, 0]]]]))
-name = "{}: 1/2, 1/4, 1/16 in a row (5 added to every logit, which changes no probability)"
+name = (
+    "{}: 1/2, 1/4, 1/16 in a row (5 added to every logit, which changes no probability)"
+)
 assert_close(paid, torch.tensor([[1.0, 2.0, 4.0]]), name=name.format("paid"))
-assert_close(expected, torch.tensor([[1.0, 0.81128, 0.33729]]), name=name.format("expected"))
-for bits in paid_and_expected(torch.zeros(5, 8, 3, 2, 4), torch.zeros(5, 3, 2, 4, dtype=torch.long)):
-    assert_close(bits, torch.full((2, 4), 9.0), name="eight equal levels: 3 bits for each of the 3 channels, summed")
+assert_close(
+    expected, torch.tensor([[1.0, 0.81128, 0.33729]]), name=name.format("expected")
+)
+for bits in paid_and_expected(
+    torch.zeros(5, 3, 2, 4, 8), torch.zeros(5, 3, 2, 4, dtype=torch.long)
+):
+    assert_close(
+        bits,
+        torch.full((2, 4), 9.0),
+        name="eight equal levels: 3 bits for each of the 3 channels, summed",
+    )
 
 # %% [markdown]
 # Graded later, worth 2 points: other sizes, and logits of any size.
@@ -137,20 +181,35 @@ from course_lib.check import assert_close, assert_shape
 ### BEGIN HIDDEN TESTS
 chance = torch.Generator().manual_seed(1)
 for B, V, C, H, W in ((1, 2, 1, 3, 3), (4, 5, 2, 3, 6), (7, 3, 3, 4, 2)):
-    guess = 3 * torch.randn(B, V, C, H, W, generator=chance)
+    guess = 3 * torch.randn(B, C, H, W, V, generator=chance)
     truth = torch.randint(V, (B, C, H, W), generator=chance)
-    believed = torch.distributions.Categorical(logits=guess.double().movedim(1, -1))  # of (B, C, H, W)
+    believed = torch.distributions.Categorical(logits=guess.double())  # of (B, C, H, W)
     answers = paid_and_expected(guess, truth)
     for name, answer, right in zip(
-        ("paid", "expected"), answers, (-believed.log_prob(truth), believed.entropy()), strict=True
+        ("paid", "expected"),
+        answers,
+        (-believed.log_prob(truth), believed.entropy()),
+        strict=True,
     ):
         case = f"{name}, {B} images of {C}×{H}×{W}"
         assert_shape(answer, (H, W), name=case)
-        assert_close(answer, right.sum(1).mean(0) / math.log(2), name=f"{case}, against torch.distributions")
-sure = torch.tensor([1000.0, 0.0]).view(1, 2, 1, 1, 1).expand(1, 2, 1, 1, 2)
+        assert_close(
+            answer,
+            right.sum(1).mean(0) / math.log(2),
+            name=f"{case}, against torch.distributions",
+        )
+sure = torch.tensor([1000.0, 0.0]).expand(1, 1, 1, 2, 2)
 paid, expected = paid_and_expected(sure, torch.tensor([[[[0, 1]]]]))
-assert_close(paid, torch.tensor([[0.0, 1000 / math.log(2)]]), name="paid: sure and right, sure and wrong (finite)")
-assert_close(expected, torch.zeros(1, 2), name="expected, by a model that is sure (0 · log 0 counts as 0)")
+assert_close(
+    paid,
+    torch.tensor([[0.0, 1000 / math.log(2)]]),
+    name="paid: sure and right, sure and wrong (finite)",
+)
+assert_close(
+    expected,
+    torch.zeros(1, 2),
+    name="expected, by a model that is sure (0 · log 0 counts as 0)",
+)
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -159,21 +218,39 @@ assert_close(expected, torch.zeros(1, 2), name="expected, by a model that is sur
 # %% nbgrader={"grade": false, "grade_id": "exercise1_use", "locked": true, "schema_version": 3, "solution": false, "task": false}
 with torch.no_grad():
     logits = painter(unseen)
-    single = [paid_and_expected(logits[b : b + 1], unseen[b : b + 1]) for b in range(len(unseen))]
-    paid, expected = (torch.stack(maps) for maps in zip(*single, strict=True))  # (100, 16, 16) each
+    single = [
+        paid_and_expected(logits[b : b + 1], unseen[b : b + 1])
+        for b in range(len(unseen))
+    ]
+    paid, expected = (
+        torch.stack(maps) for maps in zip(*single, strict=True)
+    )  # (100, 16, 16) each
     channels = [slice(c, c + 1) for c in range(3)]
-    by_channel = [paid_and_expected(logits[:, :, c], unseen[:, c])[0].mean().item() for c in channels]
+    by_channel = [
+        paid_and_expected(logits[:, c], unseen[:, c])[0].mean().item() for c in channels
+    ]
 fig, axes = plt.subplots(3, 6, figsize=(8, 4.2), layout="constrained")
 for b in range(6):
     show(axes[0, b], unseen[b])
-    for ax, bits, name in ((axes[1, b], paid[b], "paid"), (axes[2, b], expected[b], "expected")):
+    for ax, bits, name in (
+        (axes[1, b], paid[b], "paid"),
+        (axes[2, b], expected[b], "expected"),
+    ):
         ax.imshow(bits, cmap="magma", vmin=0, vmax=8)
         ax.set(xticks=[], yticks=[], title=f"{name} {bits.sum():.0f}")
-print(f"bits a pixel, 100 creatures: paid {paid.mean():.3f}, expected {expected.mean():.3f}")
+print(
+    f"bits a pixel, 100 creatures: paid {paid.mean():.3f}, expected {expected.mean():.3f}"
+)
 print("red, green, blue: {:.2f}, {:.2f}, {:.2f} bits".format(*by_channel))
-assert_close(paid.sum((1, 2)), -painter.log_prob(unseen) / math.log(2), name="the map's sum, against log_prob")
+assert_close(
+    paid.sum((1, 2)),
+    -painter.log_prob(unseen) / math.log(2),
+    name="the map's sum, against log_prob",
+)
 assert paid.mean() < 0.95 * expected.mean(), "it is timid"
-assert by_channel[0] > 1.5 * by_channel[1] and by_channel[2] < 0.2 * by_channel[0], "a colour tells about the next"
+assert by_channel[0] > 1.5 * by_channel[1] and by_channel[2] < 0.2 * by_channel[0], (
+    "a colour tells about the next"
+)
 
 # %% [markdown]
 # Black is free, white costs eight bits or more. The middle row is speckled, the lower one smooth: no single surprise
@@ -191,17 +268,29 @@ few = GatedPixelCNN(writer.config, generator=generator)
 fit(few, digits[:50], steps=150, batch_size=32, **knobs)
 few.cpu()
 own = writer.sample(500, generator=generator)
-cases = {"its own": (writer, own), "new ones": (writer, digits_test), "mirrored": (writer, digits_test.flip(3))}
+cases = {
+    "its own": (writer, own),
+    "new ones": (writer, digits_test),
+    "mirrored": (writer, digits_test.flip(3)),
+}
 cases |= {"50 by heart": (few, digits[:50]), "then new ones": (few, digits_test)}
 too_sure = {}
 for name, (model, images) in cases.items():
     with torch.no_grad():
-        paid_now, expected_now = (bits.sum().item() for bits in paid_and_expected(model(images), images))
+        paid_now, expected_now = (
+            bits.sum().item() for bits in paid_and_expected(model(images), images)
+        )
     too_sure[name] = paid_now / expected_now - 1
-    print(f"{name:14} paid {paid_now:.1f}, expected {expected_now:.1f} bits an image: {too_sure[name]:+.0%}")
+    print(
+        f"{name:14} paid {paid_now:.1f}, expected {expected_now:.1f} bits an image: {too_sure[name]:+.0%}"
+    )
 assert abs(too_sure["its own"]) < 0.05, "in a world of its own, every model is right"
-assert abs(too_sure["new ones"]) < 0.1 < too_sure["mirrored"], "and in another world, too sure of itself"
-assert too_sure["50 by heart"] < 0.03 and too_sure["then new ones"] > 0.1, "who learns by heart is too sure as well"
+assert abs(too_sure["new ones"]) < 0.1 < too_sure["mirrored"], (
+    "and in another world, too sure of itself"
+)
+assert too_sure["50 by heart"] < 0.03 and too_sure["then new ones"] > 0.1, (
+    "who learns by heart is too sure as well"
+)
 
 # %% [markdown]
 # On its own digits a model is always right on average, and that is worth nothing. On new ones this one is
@@ -255,22 +344,40 @@ def reach(masks, height, width, row, column):
 # %% nbgrader={"grade": true, "grade_id": "exercise2_visible", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 from course_lib.check import assert_close, assert_shape
 
-mask_a, mask_b = (MaskedConv2d(1, 1, 3, kind).mask[0, 0] for kind in "AB")  # (3, 3) each
+mask_a, mask_b = (
+    MaskedConv2d(1, 1, 3, kind).mask[0, 0] for kind in "AB"
+)  # (3, 3) each
 both_sides = torch.tensor([[1, 0, 1]])
 name = "what {} sees (1: sees, 0: does not)"
 seen = reach([both_sides], 1, 4, 0, 1)
 assert_shape(seen, (1, 4), name="reach in an image of one row and four columns")
-assert_close(seen, torch.tensor([[1, 0, 1, 0]]), name=name.format("pixel (0, 1) through [[1, 0, 1]]"))
+assert_close(
+    seen,
+    torch.tensor([[1, 0, 1, 0]]),
+    name=name.format("pixel (0, 1) through [[1, 0, 1]]"),
+)
 seen = reach([both_sides], 1, 4, 0, 0)
-assert_close(seen, torch.tensor([[0, 1, 0, 0]]), name=name.format("pixel (0, 0), left of which the image ends,"))
+assert_close(
+    seen,
+    torch.tensor([[0, 1, 0, 0]]),
+    name=name.format("pixel (0, 0), left of which the image ends,"),
+)
 seen = reach([both_sides, both_sides], 1, 4, 0, 1)
-assert_close(seen, torch.tensor([[0, 1, 0, 1]]), name=name.format("pixel (0, 1) through [[1, 0, 1]] twice"))
+assert_close(
+    seen,
+    torch.tensor([[0, 1, 0, 1]]),
+    name=name.format("pixel (0, 1) through [[1, 0, 1]] twice"),
+)
 seen = reach([mask_a], 3, 3, 1, 1)
 wanted = torch.tensor([[1, 1, 1], [1, 0, 0], [0, 0, 0]])
 assert_close(seen, wanted, name=name.format("the middle of 3×3 through mask A"))
-wanted = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 1, 0], [1, 1, 0, 0, 0], [0, 0, 0, 0, 0]])
+wanted = torch.tensor(
+    [[1, 1, 1, 1, 1], [1, 1, 1, 1, 0], [1, 1, 0, 0, 0], [0, 0, 0, 0, 0]]
+)
 seen = reach([mask_a, mask_b], 4, 5, 2, 2)
-assert_close(seen, wanted, name=name.format("pixel (2, 2) of 4×5 through mask A, then B"))
+assert_close(
+    seen, wanted, name=name.format("pixel (2, 2) of 4×5 through mask A, then B")
+)
 
 # %% [markdown]
 # Graded later, worth 2 points: masks of other shapes, more layers, pixels at the border; compared with a gradient.
@@ -282,8 +389,16 @@ from course_lib.check import assert_close, assert_shape
 chance = torch.Generator().manual_seed(2)
 left_only, right_only = torch.tensor([[1, 0, 0]]), torch.tensor([[0, 0, 1]])
 stacks = [([left_only, right_only], 1, 3, 0, 0), ([right_only, left_only], 1, 3, 0, 0)]
-stacks += [([mask_a, mask_b], 4, 5, 0, 0), ([mask_a] + [mask_b] * 4, 7, 9, 6, 0), ([mask_a] * 3, 5, 4, 4, 3)]
-for sizes, height, width in (([(3, 1), (1, 5)], 4, 6), ([(5, 3)], 3, 3), ([(1, 3), (3, 3), (7, 5)], 6, 3)) * 4:
+stacks += [
+    ([mask_a, mask_b], 4, 5, 0, 0),
+    ([mask_a] + [mask_b] * 4, 7, 9, 6, 0),
+    ([mask_a] * 3, 5, 4, 4, 3),
+]
+for sizes, height, width in (
+    ([(3, 1), (1, 5)], 4, 6),
+    ([(5, 3)], 3, 3),
+    ([(1, 3), (3, 3), (7, 5)], 6, 3),
+) * 4:
     masks = [(torch.rand(size, generator=chance) < 0.4).long() for size in sizes]
     place = [int(torch.randint(n, (), generator=chance)) for n in (height, width)]
     stacks.append((masks, height, width, *place))
@@ -297,7 +412,11 @@ for masks, height, width, i, j in stacks:
     seen = reach(masks, height, width, i, j)
     assert_shape(seen, (height, width), name=f"reach in an image of {height}×{width}")
     case = f"what pixel ({i}, {j}) of {height}×{width} sees through {[m.tolist() for m in masks]}, against a gradient"
-    assert_close(seen, gradient[0, 0] > 0, name=f"{case} (1: sees; nothing comes from outside the image)")
+    assert_close(
+        seen,
+        gradient[0, 0] > 0,
+        name=f"{case} (1: sees; nothing comes from outside the image)",
+    )
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -320,19 +439,31 @@ def show_seen(ax, seen, title):
     colours[blind(seen)] = torch.tensor([0.85, 0.25, 0.2])
     colours[i, j] = 0
     ax.imshow(colours)
-    ax.set(xticks=[], yticks=[], title=f"{title}\nblind: {blind(seen).sum()} of {before.sum()}")
+    ax.set(
+        xticks=[],
+        yticks=[],
+        title=f"{title}\nblind: {blind(seen).sum()} of {before.sum()}",
+    )
 
 
 large_a = MaskedConv2d(1, 1, 7, "A").mask[0, 0]
-stacks = {"2 layers": [mask_a, mask_b], "5 layers": [mask_a] + [mask_b] * 4, "20 layers": [mask_a] + [mask_b] * 19}
+stacks = {
+    "2 layers": [mask_a, mask_b],
+    "5 layers": [mask_a] + [mask_b] * 4,
+    "20 layers": [mask_a] + [mask_b] * 19,
+}
 stacks["20, first 7×7"] = [large_a] + [mask_b] * 19
 found = {name: reach(masks, H, W, i, j) for name, masks in stacks.items()}
 fig, axes = plt.subplots(1, 4, figsize=(9, 2.8), layout="constrained")
 for ax, (name, seen) in zip(axes, found.items(), strict=True):
     show_seen(ax, seen, name)
 gaps = {name: int(blind(seen).sum()) for name, seen in found.items()}
-assert gaps["2 layers"] > gaps["5 layers"] > gaps["20 layers"] > gaps["20, first 7×7"] > 0, "smaller, never gone"
-assert torch.equal(reach([mask_a] + [mask_b] * 39, H, W, i, j), found["20 layers"]), "nor with 40"
+assert (
+    gaps["2 layers"] > gaps["5 layers"] > gaps["20 layers"] > gaps["20, first 7×7"] > 0
+), "smaller, never gone"
+assert torch.equal(reach([mask_a] + [mask_b] * 39, H, W, i, j), found["20 layers"]), (
+    "nor with 40"
+)
 
 # %% [markdown]
 # Depth fills the left and the top, and the wedge at the upper right stays: a path climbs one row a step and gains at
@@ -345,20 +476,33 @@ assert torch.equal(reach([mask_a] + [mask_b] * 39, H, W, i, j), found["20 layers
 # %% nbgrader={"grade": false, "grade_id": "exercise2_two_stacks", "locked": true, "schema_version": 3, "solution": false, "task": false}
 depth = 8
 above, down = torch.zeros(5, 5), torch.zeros(3, 3)
-above[:2], down[:2] = 1, 1  # the two rows above; later, a row above and the row itself, which is shifted already
+above[:2], down[:2] = (
+    1,
+    1,
+)  # the two rows above; later, a row above and the row itself, which is shifted already
 left, along = torch.zeros(1, 9), torch.tensor([[1, 1, 0]])
 left[:, :4] = 1
-kinds = [[left] + [along] * depth] + [[above] + [down] * k + [along] * (depth - k) for k in range(1, depth + 1)]
+kinds = [[left] + [along] * depth] + [
+    [above] + [down] * k + [along] * (depth - k) for k in range(1, depth + 1)
+]
 seen = torch.stack([reach(masks, H, W, i, j) for masks in kinds]).any(0)
-network = GatedPixelCNN(PixelConfig(2, 1, H, W, features=16, depth=depth), generator=generator)
+network = GatedPixelCNN(
+    PixelConfig(2, 1, H, W, features=16, depth=depth), generator=generator
+)
 words = torch.rand(8, 2, H, W, generator=generator, requires_grad=True)
 (gradient,) = torch.autograd.grad(network.context(words)[:, :, i, j].sum(), words)
 fig, axes = plt.subplots(1, 3, figsize=(7, 2.8), layout="constrained")
 show_seen(axes[0], reach(kinds[0], H, W, i, j), "the row's own stack")
-show_seen(axes[1], torch.stack([reach(masks, H, W, i, j) for masks in kinds[1:]]).any(0), "the vertical one")
+show_seen(
+    axes[1],
+    torch.stack([reach(masks, H, W, i, j) for masks in kinds[1:]]).any(0),
+    "the vertical one",
+)
 show_seen(axes[2], seen, "both")
 assert not blind(seen).any(), "two stacks have no blind spot"
-assert torch.equal(gradient.abs().sum((0, 1)) > 0, seen), "the network sees what the walk found"
+assert torch.equal(gradient.abs().sum((0, 1)) > 0, seen), (
+    "the network sees what the walk found"
+)
 
 # %% [markdown]
 # The repair is not a better network. It is another way to walk. How many layers does it take from the lower right
@@ -385,7 +529,7 @@ assert torch.equal(gradient.abs().sum((0, 1)) > 0, seen), "the network sees what
 def palette_probs(model, x, row, column, palette):
     """How likely each colour of a palette is at one pixel, given what was painted before, and what the palette misses.
 
-    model: images (M, 3, H, W) long, any M -> logits (M, V, 3, H, W) float, not normalised: at each pixel, red's have
+    model: images (M, 3, H, W) long, any M -> logits (M, 3, H, W, V) float, not normalised: at each pixel, red's have
     seen all pixels before it, green's have seen its red as well, blue's both. x (B, 3, H, W) long; (row, column): the
     pixel; palette (N, 3) long, N different colours.
     -> (p, missed): p (B, N) float, where p[b, n] is the probability of colour n at the pixel of image b, given that
@@ -398,10 +542,12 @@ def palette_probs(model, x, row, column, palette):
     """
     ### BEGIN SOLUTION
     B, N = len(x), len(palette)
-    candidates = x.repeat_interleave(N, dim=0)  # (B · N, 3, H, W): N copies of the first image, then of the second …
+    candidates = x.repeat_interleave(
+        N, dim=0
+    )  # (B · N, 3, H, W): N copies of the first image, then of the second …
     candidates[:, :, row, column] = palette.repeat(B, 1)
-    log_p = model(candidates)[..., row, column].log_softmax(dim=1)  # (B · N, V, 3)
-    log_p = log_p.gather(1, candidates[:, None, :, row, column]).sum((1, 2)).view(B, N)
+    log_p = model(candidates)[:, :, row, column].log_softmax(dim=-1)  # (B · N, 3, V)
+    log_p = log_p.gather(-1, candidates[:, :, row, column, None]).sum((1, 2)).view(B, N)
     return log_p.softmax(dim=1), 1 - log_p.exp().sum(dim=1)
     ### END SOLUTION
 
@@ -412,28 +558,43 @@ def palette_probs(model, x, row, column, palette):
 # %% nbgrader={"grade": true, "grade_id": "exercise3_visible", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 from course_lib.check import assert_close, assert_shape
 
-p_green, p_blue = torch.tensor([0.5, 0.25]), torch.tensor([[0.5, 0.5], [0.1, 0.8]])  # of level 1, given R; given R, G
+p_green, p_blue = (
+    torch.tensor([0.5, 0.25]),
+    torch.tensor([[0.5, 0.5], [0.1, 0.8]]),
+)  # of level 1, given R; given R, G
 
 
 def three_tables(x):
-    """(M, 3, H, W) -> logits (M, 2, 3, H, W), the example's."""
+    """(M, 3, H, W) -> logits (M, 3, H, W, 2), the example's."""
     red, green = x[:, 0], x[:, 1]
-    p = torch.stack([torch.full(red.shape, 0.4), p_green[red], p_blue[red, green]], dim=1)  # (M, 3, H, W)
-    return torch.stack([1 - p, p], dim=1).log() + 3  # 3 more everywhere: not normalised
+    p = torch.stack(
+        [torch.full(red.shape, 0.4), p_green[red], p_blue[red, green]], dim=1
+    )  # (M, 3, H, W)
+    return (
+        torch.stack([1 - p, p], dim=-1).log() + 3
+    )  # 3 more everywhere: not normalised
 
 
 three_colours = torch.tensor([[0, 0, 0], [1, 0, 0], [1, 1, 1]])
-painted = torch.tensor([[0, 1, 0], [1, 1, 0]])[..., None, None].repeat(1, 1, 2, 2)  # two images, green and yellow
+painted = torch.tensor([[0, 1, 0], [1, 1, 0]])[..., None, None].repeat(
+    1, 1, 2, 2
+)  # two images, green and yellow
 as_it_was = painted.clone()
 p, missed = palette_probs(three_tables, painted, 0, 1, three_colours)
-assert_close(painted, as_it_was, name="x itself, afterwards (put the colours into copies)")
+assert_close(
+    painted, as_it_was, name="x itself, afterwards (put the colours into copies)"
+)
 assert_shape(p, (2, 3), name="p, of 2 images and 3 colours")
 assert_shape(missed, (2,), name="missed, of 2 images")
 assert_close(p.sum(1), torch.ones(2), name="p, summed over the palette")
 wanted = torch.tensor([[0.3, 0.54, 0.16]]).expand(2, 3)
 name = "p of black, red, white (does green see the colour's own red, and blue both, and not what stood there?)"
 assert_close(p, wanted, name=name)
-assert_close(missed, torch.tensor([0.5, 0.5]), name="missed (before dividing, the three have 0.15 + 0.27 + 0.08)")
+assert_close(
+    missed,
+    torch.tensor([0.5, 0.5]),
+    name="missed (before dividing, the three have 0.15 + 0.27 + 0.08)",
+)
 all_eight = torch.cartesian_prod(*[torch.arange(2)] * 3)
 _, missed = palette_probs(three_tables, painted, 1, 1, all_eight)
 assert_close(missed, torch.zeros(2), name="missed by all eight colours")
@@ -447,19 +608,27 @@ from course_lib.check import assert_close, assert_shape
 
 ### BEGIN HIDDEN TESTS
 chance = torch.Generator().manual_seed(3)
-t_red, t_green, t_blue = (2 * torch.randn(*[4] * n, generator=chance) for n in (2, 3, 4))
+t_red, t_green, t_blue = (
+    2 * torch.randn(*[4] * n, generator=chance) for n in (2, 3, 4)
+)
 
 
 def looks_left(x):
     """Tables of four levels, chosen by the red of the pixel to the left (in column 0: by 0)."""
     beside = torch.nn.functional.pad(x[:, 0], (1, 0))[..., :-1]  # (M, H, W)
-    logits = [t_red[beside], t_green[beside, x[:, 0]], t_blue[beside, x[:, 0], x[:, 1]]]  # (M, H, W, 4) each
-    return torch.stack(logits, dim=1).movedim(-1, 1)
+    logits = [
+        t_red[beside],
+        t_green[beside, x[:, 0]],
+        t_blue[beside, x[:, 0], x[:, 1]],
+    ]  # (M, H, W, 4) each
+    return torch.stack(logits, dim=1)
 
 
 images = torch.randint(4, (5, 3, 2, 3), generator=chance)
 kept = images.clone()
-colours = torch.cartesian_prod(*[torch.arange(4)] * 3)[torch.randperm(64, generator=chance)]
+colours = torch.cartesian_prod(*[torch.arange(4)] * 3)[
+    torch.randperm(64, generator=chance)
+]
 for i, j, N in ((0, 0, 7), (1, 2, 2), (0, 1, 64), (1, 1, 1)):
     p, missed = palette_probs(looks_left, images, i, j, colours[:N])
     assert_close(images, kept, name="x, which must stay as it is")
@@ -468,21 +637,32 @@ for i, j, N in ((0, 0, 7), (1, 2, 2), (0, 1, 64), (1, 1, 1)):
         beside = int(kept[b, 0, i, j - 1]) if j else 0
         for n, (red, green, blue) in enumerate(colours[:N].tolist()):
             tables = t_red[beside], t_green[beside, red], t_blue[beside, red, green]
-            right[b, n] = math.prod(t.double().softmax(0)[v] for t, v in zip(tables, (red, green, blue), strict=True))
+            right[b, n] = math.prod(
+                t.double().softmax(0)[v]
+                for t, v in zip(tables, (red, green, blue), strict=True)
+            )
     case = f"5 images, {N} colours of 64, pixel ({i}, {j})"
     assert_shape(p, (5, N), name=f"p, {case}")
     assert_close(p, right / right.sum(1, keepdim=True), name=f"p, {case}")
     assert_close(missed, 1 - right.sum(1), name=f"missed, {case}")
-hardly = torch.tensor([3.0, 2.0, -500.0, -501.0])  # levels 2 and 3 are all but impossible
+hardly = torch.tensor(
+    [3.0, 2.0, -500.0, -501.0]
+)  # levels 2 and 3 are all but impossible
 p, missed = palette_probs(
-    lambda x: hardly.view(1, 4, 1, 1, 1).expand(len(x), 4, *x.shape[1:]),
+    lambda x: hardly.expand(*x.shape, 4),
     images,
     0,
     0,
     torch.tensor([[2, 2, 2], [3, 2, 3]]),
 )
-assert_close(p, torch.tensor([[0.0, -2.0]]).softmax(1).expand(5, 2), name="p of two colours as unlikely as e^−1500")
-assert_close(missed, torch.ones(5), name="missed, where the palette is all but impossible")
+assert_close(
+    p,
+    torch.tensor([[0.0, -2.0]]).softmax(1).expand(5, 2),
+    name="p of two colours as unlikely as e^−1500",
+)
+assert_close(
+    missed, torch.ones(5), name="missed, where the palette is all but impossible"
+)
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -492,14 +672,22 @@ assert_close(missed, torch.ones(5), name="missed, where the palette is all but i
 # %% nbgrader={"grade": false, "grade_id": "exercise3_use", "locked": true, "schema_version": 3, "solution": false, "task": false}
 with torch.no_grad():
     places = torch.randint(16, (24, 2), generator=generator).tolist()
-    missed = torch.stack([palette_probs(painter, unseen[:8], i, j, PALETTE)[1] for i, j in places])  # (24, 8)
+    missed = torch.stack(
+        [palette_probs(painter, unseen[:8], i, j, PALETTE)[1] for i, j in places]
+    )  # (24, 8)
 untrained = PixelCNN(painter.config, generator=generator)
 with torch.no_grad():
     missed_first = palette_probs(untrained, unseen[:8], 8, 8, PALETTE)[1].mean().item()
 wasted = -torch.log2(1 - missed).mean().item()
-print(f"on colours that do not exist: {missed_first:.0%} before training, {missed.mean():.1%} after it")
-print(f"that costs {wasted:.3f} bits a pixel, of {paid.mean():.2f} in all; the worst pixel {missed.max():.0%}")
-assert missed_first > 0.9 and missed.mean() < 0.25, "it has learnt most of the palette by itself"
+print(
+    f"on colours that do not exist: {missed_first:.0%} before training, {missed.mean():.1%} after it"
+)
+print(
+    f"that costs {wasted:.3f} bits a pixel, of {paid.mean():.2f} in all; the worst pixel {missed.max():.0%}"
+)
+assert missed_first > 0.9 and missed.mean() < 0.25, (
+    "it has learnt most of the palette by itself"
+)
 assert wasted > 0.01, "and not all of it"
 
 # %% [markdown]
@@ -511,7 +699,9 @@ assert wasted > 0.01, "and not all of it"
 band = slice(5, 10)  # rows
 known = torch.ones(16, 16, dtype=torch.bool)
 known[band] = False
-free = painter.sample(5, generator=generator, given=unseen[0], known=known)  # (5, 3, 16, 16)
+free = painter.sample(
+    5, generator=generator, given=unseen[0], known=known
+)  # (5, 3, 16, 16)
 kept = unseen[:1].repeat(5, 1, 1, 1)
 kept[:, :, band] = 0
 with torch.no_grad():
@@ -527,14 +717,20 @@ def foreign(x):
 
 
 fig, axes = plt.subplots(2, 6, figsize=(8, 3), layout="constrained")
-for axis_row, title, images in zip(axes, ("all 512 colours", "palette"), (free, kept), strict=True):
+for axis_row, title, images in zip(
+    axes, ("all 512 colours", "palette"), (free, kept), strict=True
+):
     show(axis_row[0], unseen[0], "the original" if title != "palette" else "")
     for ax, image, strange in zip(axis_row[1:], images, foreign(images), strict=True):
         show(ax, image)
-        ax.scatter(*strange.nonzero().T.flip(0), s=14, marker="x", color="black", linewidths=1)
+        ax.scatter(
+            *strange.nonzero().T.flip(0), s=14, marker="x", color="black", linewidths=1
+        )
     axis_row[1].set_title(title)
 share = foreign(free)[:, band].float().mean().item()
-print(f"no colour of the palette (crossed out): {share:.1%} of what was painted freely, none with the palette")
+print(
+    f"no colour of the palette (crossed out): {share:.1%} of what was painted freely, none with the palette"
+)
 assert share > 0.01 and not foreign(kept).any(), "a palette is kept by whoever knows it"
 
 # %% [markdown]
@@ -567,7 +763,7 @@ assert share > 0.01 and not foreign(kept).any(), "a palette is kept by whoever k
 def weigh_completions(model, given, known, n, generator):
     """n completions of an image, each with the weight that the known pixels give it, wherever they are.
 
-    model: a chapter's model. model(x) -> logits (n, V, C, H, W), not normalised, each given all before it;
+    model: a chapter's model. model(x) -> logits (n, C, H, W, V), not normalised, each given all before it;
     model.sample(n, generator=…, given=…, known=…) -> (n, C, H, W) long, the known pixels as given, all others painted
     given what comes before them. given (C, H, W) long; known (C, H, W) bool, true for the pixels that are known.
     -> (x, weights, log_known): x (n, C, H, W) long, the completions as `sample` painted them; weights (n,), which sum
@@ -579,7 +775,9 @@ def weigh_completions(model, given, known, n, generator):
     """
     ### BEGIN SOLUTION
     x = model.sample(n, generator=generator, given=given, known=known)
-    log_p = model(x).detach().log_softmax(dim=1).gather(1, x[:, None]).squeeze(1)  # (n, C, H, W)
+    log_p = (
+        model(x).detach().log_softmax(dim=-1).gather(-1, x[..., None]).squeeze(-1)
+    )  # (n, C, H, W)
     log_w = torch.where(known, log_p, 0.0).flatten(1).sum(1)  # (n,)
     return x, log_w.softmax(dim=0), log_w.logsumexp(dim=0) - math.log(n)
     ### END SOLUTION
@@ -600,8 +798,12 @@ class TwoPixels:
 
     def __call__(self, x):
         right = torch.tensor([0.3, 0.9])[x[:, 0, 0, 0]]
-        p = torch.stack([torch.full_like(right, 0.25), right], dim=1)[:, None, None]  # (n, 1, 1, 2)
-        return torch.stack([1 - p, p], dim=1).log() - 7  # (n, 2, 1, 1, 2), not normalised
+        p = torch.stack([torch.full_like(right, 0.25), right], dim=1)[
+            :, None, None
+        ]  # (n, 1, 1, 2)
+        return (
+            torch.stack([1 - p, p], dim=-1).log() - 7
+        )  # (n, 1, 1, 2, 2), not normalised
 
     def log_prob(self, x):
         return categorical_log_prob(self(x), x)
@@ -612,15 +814,36 @@ class TwoPixels:
         return x if known is None else torch.where(known, given, x)
 
 
-given, known = torch.tensor([[[0, 1]]]), torch.tensor([[[False, True]]])  # the right one is known: ink
-x, weights, log_known = weigh_completions(TwoPixels(), given, known, 4, generator=make_generator(0))
+given, known = (
+    torch.tensor([[[0, 1]]]),
+    torch.tensor([[[False, True]]]),
+)  # the right one is known: ink
+x, weights, log_known = weigh_completions(
+    TwoPixels(), given, known, 4, generator=make_generator(0)
+)
 assert_shape(x, (4, 1, 1, 2), name="x, four completions")
-assert_close(x[:, 0, 0, 1], torch.ones(4), name="the known pixel in all completions (given= and known= hold it fast)")
+assert_close(
+    x[:, 0, 0, 1],
+    torch.ones(4),
+    name="the known pixel in all completions (given= and known= hold it fast)",
+)
 assert_shape(weights, (4,), name="weights, one for each completion")
 assert_close(weights.sum(), 1.0, name="the weights, summed")
-assert_close(weights, torch.tensor([0.3, 0.3, 0.3, 0.9]) / 1.8, name="weights, 0.3, 0.3, 0.3, 0.9 over their sum")
-assert_close((weights * x[:, 0, 0, 0]).sum(), 0.5, name="p(left | right), by the weights; by Bayes' rule it is 1/2")
-assert_close(log_known, math.log(0.45), name="log_known, the logarithm of the mean of 0.3, 0.3, 0.3, 0.9")
+assert_close(
+    weights,
+    torch.tensor([0.3, 0.3, 0.3, 0.9]) / 1.8,
+    name="weights, 0.3, 0.3, 0.3, 0.9 over their sum",
+)
+assert_close(
+    (weights * x[:, 0, 0, 0]).sum(),
+    0.5,
+    name="p(left | right), by the weights; by Bayes' rule it is 1/2",
+)
+assert_close(
+    log_known,
+    math.log(0.45),
+    name="log_known, the logarithm of the mean of 0.3, 0.3, 0.3, 0.9",
+)
 
 # %% [markdown]
 # Graded later, worth 2 points: real models on images so small that all of them can be priced, with the known pixels
@@ -630,35 +853,75 @@ assert_close(log_known, math.log(0.45), name="log_known, the logarithm of the me
 from course_lib.check import assert_close, assert_shape
 
 ### BEGIN HIDDEN TESTS
-for levels, C, H, W, hole in ((2, 1, 2, 3, (1, 3)), (3, 3, 1, 2, (0, 2)), (2, 2, 2, 2, (2, 4, 5))):
-    tiny = PixelCNN(PixelConfig(levels, C, H, W, features=8, depth=1), generator=make_generator(4))
+for levels, C, H, W, hole in (
+    (2, 1, 2, 3, (1, 3)),
+    (3, 3, 1, 2, (0, 2)),
+    (2, 2, 2, 2, (2, 4, 5)),
+):
+    tiny = PixelCNN(
+        PixelConfig(levels, C, H, W, features=8, depth=1), generator=make_generator(4)
+    )
     for weight in tiny.parameters():
         weight.data.mul_(3)  # so that it has opinions
-    everything = torch.cartesian_prod(*[torch.arange(levels)] * (C * H * W)).view(-1, C, H, W)
-    given, known = everything[len(everything) // 3], torch.ones(C * H * W, dtype=torch.bool)
+    everything = torch.cartesian_prod(*[torch.arange(levels)] * (C * H * W)).view(
+        -1, C, H, W
+    )
+    given, known = (
+        everything[len(everything) // 3],
+        torch.ones(C * H * W, dtype=torch.bool),
+    )
     known[list(hole)] = False
     known = known.view(C, H, W)
-    logits = tiny(everything).detach().double().movedim(1, -1)
-    log_p = torch.distributions.Categorical(logits=logits).log_prob(everything)  # (N, C, H, W)
+    logits = tiny(everything).detach().double()
+    log_p = torch.distributions.Categorical(logits=logits).log_prob(
+        everything
+    )  # (N, C, H, W)
     prices = (log_p * known).flatten(1).sum(1)  # of the known pixels
     fits = (everything == given)[:, known].all(1)
     joint = log_p.flatten(1).sum(1)[fits]
-    exact = (joint.softmax(0)[:, None] * everything[fits][:, ~known]).sum(0)  # mean level of each unknown pixel
+    exact = (joint.softmax(0)[:, None] * everything[fits][:, ~known]).sum(
+        0
+    )  # mean level of each unknown pixel
     given_before, known_before = given.clone(), known.clone()
-    x, weights, log_known = weigh_completions(tiny, given, known, 4000, make_generator(5))
+    x, weights, log_known = weigh_completions(
+        tiny, given, known, 4000, make_generator(5)
+    )
     case = f"{C}×{H}×{W}, {levels} levels, unknown {hole} of {C * H * W} numbers"
     assert_shape(x, (4000, C, H, W), name=f"x, {case}")
-    assert_close(x[:, known], given_before[known].expand(4000, -1), name=f"the known pixels, {case}")
+    assert_close(
+        x[:, known],
+        given_before[known].expand(4000, -1),
+        name=f"the known pixels, {case}",
+    )
     assert_close(given, given_before, name="given, which must stay as it is")
-    number = (x.flatten(1) * levels ** torch.arange(C * H * W - 1, -1, -1)).sum(1)  # which of `everything` it is
+    number = (x.flatten(1) * levels ** torch.arange(C * H * W - 1, -1, -1)).sum(
+        1
+    )  # which of `everything` it is
     right = prices[number].softmax(0)
     assert_shape(weights, (4000,), name=f"weights, {case}")
-    assert_close(4000 * weights, 4000 * right, tolerance=1e-2, name=f"4000 times the weights, {case}")
+    assert_close(
+        4000 * weights,
+        4000 * right,
+        tolerance=1e-2,
+        name=f"4000 times the weights, {case}",
+    )
     log_mean = prices[number].logsumexp(0) - math.log(4000)
-    assert_close(log_known, log_mean, tolerance=1e-3, name=f"log_known, {case}: log of the mean of w, all known pixels")
+    assert_close(
+        log_known,
+        log_mean,
+        tolerance=1e-3,
+        name=f"log_known, {case}: log of the mean of w, all known pixels",
+    )
     name = f"mean level of the unknown pixels by the weights, against all images priced, {case}"
-    assert_close((weights[:, None] * x[:, ~known]).sum(0), exact, tolerance=0.06, name=name)
-    assert_close(log_known, joint.logsumexp(0), tolerance=0.1, name=f"log_known against all images priced, {case}")
+    assert_close(
+        (weights[:, None] * x[:, ~known]).sum(0), exact, tolerance=0.06, name=name
+    )
+    assert_close(
+        log_known,
+        joint.logsumexp(0),
+        tolerance=0.1,
+        name=f"log_known against all images priced, {case}",
+    )
 
 
 class Hardly(TwoPixels):
@@ -666,16 +929,24 @@ class Hardly(TwoPixels):
 
     def __call__(self, images):
         price = 1000 + 2.0 * images[:, 0, 0, 0]
-        ink = torch.stack([torch.full_like(price, -1.0), -price], dim=1)[:, None, None]  # (n, 1, 1, 2)
-        return torch.stack([torch.zeros_like(ink), ink], dim=1)
+        ink = torch.stack([torch.full_like(price, -1.0), -price], dim=1)[
+            :, None, None
+        ]  # (n, 1, 1, 2)
+        return torch.stack([torch.zeros_like(ink), ink], dim=-1)
 
 
 given, known = torch.tensor([[[1, 1]]]), torch.tensor([[[False, True]]])
 _, weights, log_known = weigh_completions(Hardly(), given, known, 4, make_generator(0))
 wanted = torch.tensor([0.0, 0.0, 0.0, -2.0])
-assert_close(weights, wanted.softmax(0), name="weights where w is e^−1000, three times, and e^−1002")
+assert_close(
+    weights,
+    wanted.softmax(0),
+    name="weights where w is e^−1000, three times, and e^−1002",
+)
 wanted = wanted.double().exp().mean().log() - 1000
-assert_close(log_known, wanted, tolerance=1e-6, name="log_known where w is near e^−1000")
+assert_close(
+    log_known, wanted, tolerance=1e-6, name="log_known where w is near e^−1000"
+)
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -692,14 +963,20 @@ for image in digits_test[:12]:
     candidates[:, hole] = fillings
     with torch.no_grad():
         log_p = writer.log_prob(candidates)  # (256,)
-    exact = (log_p.softmax(0)[:, None] * fillings).sum(0)  # (8,): how likely is ink, exactly
+    exact = (log_p.softmax(0)[:, None] * fillings).sum(
+        0
+    )  # (8,): how likely is ink, exactly
     x, weights, log_known = weigh_completions(writer, image, ~hole, 400, generator)
     inks = x[:, hole].float()  # (400, 8)
     off_plain.append((inks.mean(0) - exact).abs().mean().item())
     off_weighed.append(((weights[:, None] * inks).sum(0) - exact).abs().mean().item())
     off_log.append(abs(float(log_known) - log_p.logsumexp(0).item()))
-off_plain, off_weighed, off_log = (sum(off) / 12 for off in (off_plain, off_weighed, off_log))
-print(f"probability of ink, distance to the truth: {off_plain:.3f} as painted, {off_weighed:.3f} weighed")
+off_plain, off_weighed, off_log = (
+    sum(off) / 12 for off in (off_plain, off_weighed, off_log)
+)
+print(
+    f"probability of ink, distance to the truth: {off_plain:.3f} as painted, {off_weighed:.3f} weighed"
+)
 print(f"log p(known pixels): {off_log:.2f} nats from the truth, on average")
 assert off_weighed < off_plain / 3 and off_weighed < 0.05, "weighed, the bottom speaks"
 assert off_log < 0.3, "and the price of what is known comes with it"
@@ -719,7 +996,9 @@ for ax in axes[:, [1, 8]].flat:
 right_plain, right_weighed, sizes = [], [], []
 for number, image in enumerate(digits_test[:12]):
     x, weights, _ = weigh_completions(writer, image, ~top, 400, generator)
-    right = (x == image)[:, top].float().mean(1)  # (400,): share of the hidden pixels that are as they were
+    right = (
+        (x == image)[:, top].float().mean(1)
+    )  # (400,): share of the hidden pixels that are as they were
     right_plain.append(right.mean().item())
     right_weighed.append((weights * right).sum().item())
     sizes.append(1 / weights.square().sum().item())
@@ -727,12 +1006,22 @@ for number, image in enumerate(digits_test[:12]):
         chosen = x[weights.multinomial(6, replacement=True, generator=generator)]
         show(axes[number, 0], image, "digit" if number == 0 else "")
         for k in range(6):
-            show(axes[number, 2 + k], x[k], "as painted" if (number, k) == (0, 2) else "")
-            show(axes[number, 9 + k], chosen[k], "weighed" if (number, k) == (0, 2) else "")
+            show(
+                axes[number, 2 + k], x[k], "as painted" if (number, k) == (0, 2) else ""
+            )
+            show(
+                axes[number, 9 + k],
+                chosen[k],
+                "weighed" if (number, k) == (0, 2) else "",
+            )
 right_plain, right_weighed = sum(right_plain) / 12, sum(right_weighed) / 12
-print(f"hidden pixels as they were: {right_plain:.1%} as painted, {right_weighed:.1%} weighed")
+print(
+    f"hidden pixels as they were: {right_plain:.1%} as painted, {right_weighed:.1%} weighed"
+)
 print(f"effective sample size of 400: {min(sizes):.0f} to {max(sizes):.0f}")
-assert right_weighed > right_plain + 0.01, "the lower half tells something about the upper one"
+assert right_weighed > right_plain + 0.01, (
+    "the lower half tells something about the upper one"
+)
 assert min(sizes) > 5 and max(sizes) < 350, "fewer than 400, and more than a few"
 
 # %% [markdown]

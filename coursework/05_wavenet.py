@@ -36,34 +36,47 @@ from course_lib.data.clips import FRAME
 from course_lib.data.voices import PHONES, SPEAKERS, VOWELS
 from course_lib.data.waveforms import mu_law_decode, mu_law_encode
 from course_lib.device import make_generator, pick_device
-from course_lib.fast.queues import Queues
 from course_lib.layers import CausalConv1d, gate
 from course_lib.models.wavenet import WaveNet, WaveNetConfig
 from course_lib.show.sounds import show_sounds
 from course_lib.train import fit
 
 generator = make_generator(0)
-clips, test = load_vowels(300, generator), load_vowels(100, generator)  # 0.4 s each: a vowel, one of four voices
+# 0.4 s each: a vowel, one of four voices
+clips, test = (
+    load_vowels(300, generator=generator),
+    load_vowels(100, generator=generator),
+)
 people = [speaker.name for speaker in SPEAKERS]
-show_sounds({f"{people[test.speaker[i]]}: {PHONES[test.label[i, 20]]}": test.x[i] for i in range(3)})
+show_sounds(
+    {
+        f"{people[test.speaker[i]]}: {PHONES[test.label[i, 20]]}": test.x[i]
+        for i in range(3)
+    }
+)
 
 # %% [markdown]
 # Long vowels in four voices. One WaveNet serves the exercises 2 and 4: small, with 64 levels, and trained for some five
-# seconds on pieces of 40 ms. As in the chapter it is told who speaks (`global_`), and what, frame by frame (`local`).
-# Ask it for words and it would croak; it knows more than one hears.
+# seconds on pieces of 40 ms. As in the chapter it is told who speaks (`global_condition`), and what, frame by frame
+# (`local_condition`). Ask it for words and it would croak; it knows more than one hears.
 
 # %% nbgrader={"grade": false, "grade_id": "training", "locked": true, "schema_version": 3, "solution": false, "task": false}
 LEVELS, WINDOW = 64, 4  # frames of 10 ms in a piece
+told = {"global_channels": 4, "local_channels": clips.local_condition.shape[2]}
 config = WaveNetConfig(
-    LEVELS, layers=6, stacks=1, residual=16, skip=32, global_features=4, local_features=clips.local.shape[2]
+    LEVELS, layers=6, stacks=1, features=16, skip_features=32, **told
 )
 voice = WaveNet(config, generator=generator)
-x = mu_law_encode(clips.x, LEVELS)[:, 2 * FRAME : -2 * FRAME].reshape(-1, WINDOW * FRAME)  # without the silence
-local = clips.local[:, 2:-2].reshape(len(x), WINDOW, -1)
-global_ = F.one_hot(clips.speaker, 4).float().repeat_interleave(len(x) // len(clips), 0)
+x = mu_law_encode(clips.x, LEVELS)[:, 2 * FRAME : -2 * FRAME].reshape(
+    -1, WINDOW * FRAME
+)  # without the silence
+local_condition = clips.local_condition[:, 2:-2].reshape(len(x), WINDOW, -1)
+global_condition = (
+    F.one_hot(clips.speaker, 4).float().repeat_interleave(len(x) // len(clips), 0)
+)
 history = fit(
     voice,
-    (x, global_, local),
+    (x, global_condition, local_condition),
     loss=lambda model, x, who, what: -model.log_prob(x, who, what) / x.shape[1],
     steps=250,
     batch_size=8,
@@ -72,7 +85,9 @@ history = fit(
     generator=make_generator(1, pick_device()),
 )
 voice.cpu()  # fit trains on the fastest device; the rest is small
-print(f"{sum(history.loss[-20:]) / 20:.2f} nats a sample, all levels alike would cost 4.16")
+print(
+    f"{sum(history.loss[-20:]) / 20:.2f} nats a sample, all levels alike would cost 4.16"
+)
 
 # %% [markdown]
 # ## 1 Let the sounds choose
@@ -98,7 +113,9 @@ def move_levels(x, points):
     """
     ### BEGIN SOLUTION
     borders = (points[1:] + points[:-1]) / 2
-    level = torch.bucketize(x, borders, right=True)  # (N,): how many borders are at or below each sample
+    level = torch.bucketize(
+        x, borders, right=True
+    )  # (N,): how many borders are at or below each sample
     count = torch.bincount(level, minlength=len(points))
     total = torch.bincount(level, weights=x.double(), minlength=len(points))
     new_points = torch.where(count > 0, (total / count).to(points.dtype), points)
@@ -117,9 +134,17 @@ points, noise = move_levels(five, three)
 assert_shape(points, (3,), name="new_points of three levels")
 assert_shape(noise, (), name="noise, the mean over all samples")
 assert_close(noise, 2.0, name="noise in the example, before anything moves")
-assert_close(points, torch.tensor([0.5, 13 / 3, 9.0]), name="new_points in the example: 2 goes up to 4, 9 stays")
+assert_close(
+    points,
+    torch.tensor([0.5, 13 / 3, 9.0]),
+    name="new_points in the example: 2 goes up to 4, 9 stays",
+)
 points, noise = move_levels(five, torch.tensor([-7.0]))
-assert_close(points, torch.tensor([2.8]), name="a single level, wherever it was, moves to the mean of all")
+assert_close(
+    points,
+    torch.tensor([2.8]),
+    name="a single level, wherever it was, moves to the mean of all",
+)
 points, noise = move_levels(five, five)
 assert_close(points, five, name="levels at the samples do not move")
 assert_close(noise, 0.0, name="noise with a level at each sample")
@@ -132,7 +157,13 @@ from course_lib.check import assert_close, assert_shape
 
 ### BEGIN HIDDEN TESTS
 chance = torch.Generator().manual_seed(1)
-for N, V, spread in ((1, 1, 1.0), (1, 5, 0.3), (40, 3, 3.0), (300, 8, 0.2), (5000, 256, 1.0)):
+for N, V, spread in (
+    (1, 1, 1.0),
+    (1, 5, 0.3),
+    (40, 3, 3.0),
+    (300, 8, 0.2),
+    (5000, 256, 1.0),
+):
     samples = spread * torch.randn(N, generator=chance)
     points = torch.linspace(-1, 1, V) + 0.2 / V * torch.rand(V, generator=chance)
     kept = samples.clone(), points.clone()
@@ -144,18 +175,35 @@ for N, V, spread in ((1, 1, 1.0), (1, 5, 0.3), (40, 3, 3.0), (300, 8, 0.2), (500
     mine = F.one_hot(away.argmin(1), V).double()
     means = (mine * samples[:, None]).sum(0) / mine.sum(0).clamp(min=1)
     assert_shape(new_points, (V,), name=f"new_points, {case}")
-    assert_close(new_points, torch.where(mine.any(0), means, points.double()), name=f"new_points, {case}")
+    assert_close(
+        new_points,
+        torch.where(mine.any(0), means, points.double()),
+        name=f"new_points, {case}",
+    )
     assert_shape(noise, (), name=f"noise, {case}")
     assert_close(noise, away.amin(1).square().mean(), name=f"noise, {case}")
-points, noise = move_levels(torch.tensor([1.0, 3.0, 3.0, 5.0]), torch.tensor([0.0, 2.0, 4.0, 6.0]))
-assert_close(points, torch.tensor([0.0, 1.0, 3.0, 5.0]), name="samples on every border: each goes to the higher level")
-points, _ = move_levels(torch.tensor([-50.0, 70.0, 80.0]), torch.tensor([10.0, 20.0, 30.0]))
+points, noise = move_levels(
+    torch.tensor([1.0, 3.0, 3.0, 5.0]), torch.tensor([0.0, 2.0, 4.0, 6.0])
+)
 assert_close(
-    points, torch.tensor([-50.0, 20.0, 75.0]), name="samples outside of all levels; nobody comes to the middle one"
+    points,
+    torch.tensor([0.0, 1.0, 3.0, 5.0]),
+    name="samples on every border: each goes to the higher level",
+)
+points, _ = move_levels(
+    torch.tensor([-50.0, 70.0, 80.0]), torch.tensor([10.0, 20.0, 30.0])
+)
+assert_close(
+    points,
+    torch.tensor([-50.0, 20.0, 75.0]),
+    name="samples outside of all levels; nobody comes to the middle one",
 )
 points, _ = move_levels(torch.full((200_000,), 0.7), torch.linspace(-1, 1, 3))
 assert_close(
-    points, torch.tensor([-1.0, 0.0, 0.7]), tolerance=1e-3, name="the mean of 200,000 samples that are all 0.7"
+    points,
+    torch.tensor([-1.0, 0.0, 0.7]),
+    tolerance=1e-3,
+    name="the mean of 200,000 samples that are all 0.7",
 )
 ### END HIDDEN TESTS
 
@@ -168,7 +216,10 @@ assert_close(
 even, mu_law = torch.linspace(-1, 1, 16), mu_law_decode(torch.arange(16), 16)
 loud = clips.x[:, 2 * FRAME : -2 * FRAME].flatten()[::40].contiguous()
 volumes = torch.arange(-40, 1, 4)  # dB
-lessons = {"learnt, one volume": loud, "learnt, all volumes": (loud[:, None] * 10 ** (volumes / 20)).flatten()}
+lessons = {
+    "learnt, one volume": loud,
+    "learnt, all volumes": (loud[:, None] * 10 ** (volumes / 20)).flatten(),
+}
 choices, falling = {"even": even, "μ-law": mu_law}, {}
 for name, samples in lessons.items():
     points, falling[name] = 0.7 * even, []
@@ -186,13 +237,23 @@ for row, (name, points) in enumerate(choices.items()):
         ratio[name].append(10 * math.log10(quiet.square().mean() / noise))
     left.plot(points, [-row] * 16, "|", markersize=16)
     right.plot(volumes, ratio[name], label=name)
-    print(f"{name:20} {ratio[name][-1]:5.1f} dB at full volume, {ratio[name][3]:5.1f} dB at {volumes[3]} dB")
-left.set(yticks=[-row for row in range(4)], yticklabels=choices, xlabel="where the 16 levels are")
+    print(
+        f"{name:20} {ratio[name][-1]:5.1f} dB at full volume, {ratio[name][3]:5.1f} dB at {volumes[3]} dB"
+    )
+left.set(
+    yticks=[-row for row in range(4)],
+    yticklabels=choices,
+    xlabel="where the 16 levels are",
+)
 right.set(xlabel="volume (dB)", ylabel="signal to noise (dB)")
 right.legend()
 full, low = ({name: ratio[name][at] for name in choices} for at in (-1, 3))
-assert all(b <= a * (1 + 1e-5) for noises in falling.values() for a, b in pairwise(noises)), "noise never rises"
-assert full["learnt, one volume"] > full["μ-law"] + 2, "who knows the sounds needs fewer levels"
+assert all(
+    b <= a * (1 + 1e-5) for noises in falling.values() for a, b in pairwise(noises)
+), "noise never rises"
+assert full["learnt, one volume"] > full["μ-law"] + 2, (
+    "who knows the sounds needs fewer levels"
+)
 assert low["learnt, one volume"] < low["μ-law"] - 4, "and does not know the quiet ones"
 both = zip(ratio["learnt, all volumes"], ratio["μ-law"], strict=True)
 assert all(learnt > formula - 1 for learnt, formula in both), "the logarithm, found"
@@ -253,7 +314,11 @@ chance = torch.Generator().manual_seed(0)
 
 def random_layer(R, S, k, d):
     """(conv, skip, add) with random weights."""
-    layer = CausalConv1d(R, 2 * R, k, d), torch.nn.Conv1d(R, S, 1), torch.nn.Conv1d(R, R, 1)
+    layer = (
+        CausalConv1d(R, 2 * R, k, d),
+        torch.nn.Conv1d(R, S, 1),
+        torch.nn.Conv1d(R, R, 1),
+    )
     for part in layer:
         for weight in part.parameters():
             weight.data = torch.randn(weight.shape, generator=chance)
@@ -262,7 +327,10 @@ def random_layer(R, S, k, d):
 
 with torch.no_grad():
     conv, skip, add = random_layer(2, 5, 2, 3)
-    h, told = torch.randn(4, 2, 11, generator=chance), torch.randn(4, 4, 1, generator=chance)
+    h, told = (
+        torch.randn(4, 2, 11, generator=chance),
+        torch.randn(4, 4, 1, generator=chance),
+    )
     found = gate(conv(h) + told)
     out, s, new_past = layer_on_piece(conv, skip, add, h, torch.zeros(4, 2, 3), told)
     assert_shape(out, (4, 2, 11), name="out, B = 4, R = 2, m = 11")
@@ -270,12 +338,30 @@ with torch.no_grad():
     assert_shape(new_past, (4, 2, 3), name="new_past, P = 3")
     assert_close(s, skip(found), name="s of the whole sound in one piece")
     assert_close(out, h + add(found), name="out of the whole sound in one piece")
-    assert_close(new_past, h[:, :, 8:], name="new_past after the whole sound: its last three columns")
-    first, s, new_past = layer_on_piece(conv, skip, add, h[:, :, :6], torch.zeros(4, 2, 3), told)
-    assert_close(new_past, h[:, :, 3:6], name="new_past after columns 0 to 5: columns 3, 4, 5")
-    second, s, new_past = layer_on_piece(conv, skip, add, h[:, :, 6:], h[:, :, 3:6], told)
-    assert_close(s, skip(found)[:, :, 6:], name="s of columns 6 to 10, whose past is columns 3 to 5")
-    assert_close(torch.cat([first, second], 2), h + add(found), name="out, in pieces of six and five")
+    assert_close(
+        new_past,
+        h[:, :, 8:],
+        name="new_past after the whole sound: its last three columns",
+    )
+    first, s, new_past = layer_on_piece(
+        conv, skip, add, h[:, :, :6], torch.zeros(4, 2, 3), told
+    )
+    assert_close(
+        new_past, h[:, :, 3:6], name="new_past after columns 0 to 5: columns 3, 4, 5"
+    )
+    second, s, new_past = layer_on_piece(
+        conv, skip, add, h[:, :, 6:], h[:, :, 3:6], told
+    )
+    assert_close(
+        s,
+        skip(found)[:, :, 6:],
+        name="s of columns 6 to 10, whose past is columns 3 to 5",
+    )
+    assert_close(
+        torch.cat([first, second], 2),
+        h + add(found),
+        name="out, in pieces of six and five",
+    )
 
 # %% [markdown]
 # Graded later, worth 2 points: other kernels and dilations, and pieces of all sizes, among them single columns.
@@ -292,7 +378,10 @@ for R, S, k, d, sizes in (
 ):
     conv, skip, add = random_layer(R, S, k, d)
     P, T, B = (k - 1) * d, sum(sizes), 3
-    h, told = torch.randn(B, R, T, generator=chance), torch.randn(B, 2 * R, T, generator=chance)
+    h, told = (
+        torch.randn(B, R, T, generator=chance),
+        torch.randn(B, 2 * R, T, generator=chance),
+    )
     for add_, told_ in ((add, told), (None, told[:, :, :1].expand(-1, -1, T))):
         with torch.inference_mode():
             found = gate(conv(h) + told_)
@@ -303,18 +392,37 @@ for R, S, k, d, sizes in (
                 given = h[:, :, now].clone(), past.clone(), told_[:, :, now].clone()
                 out, s, new_past = layer_on_piece(conv, skip, add_, *given)
                 for name, after, then in zip(
-                    ("h", "past", "told"), given, (h[:, :, now], past, told_[:, :, now]), strict=True
+                    ("h", "past", "told"),
+                    given,
+                    (h[:, :, now], past, told_[:, :, now]),
+                    strict=True,
                 ):
-                    assert_close(after, then, name=f"{name}, which must stay as it was; {case}")
+                    assert_close(
+                        after, then, name=f"{name}, which must stay as it was; {case}"
+                    )
                 assert_shape(s, (B, S, m), name=f"s, {case}")
-                assert_close(s, skip(found)[:, :, now], name=f"s, {case}, against CausalConv1d on the whole")
+                assert_close(
+                    s,
+                    skip(found)[:, :, now],
+                    name=f"s, {case}, against CausalConv1d on the whole",
+                )
                 right = h if add_ is None else h + add_(found)
                 assert_shape(out, (B, R, m), name=f"out, {case}")
-                assert_close(out, right[:, :, now], name=f"out, {case}" + ", where add is None" * (add_ is None))
+                assert_close(
+                    out,
+                    right[:, :, now],
+                    name=f"out, {case}" + ", where add is None" * (add_ is None),
+                )
                 assert_shape(new_past, (B, R, P), name=f"new_past, {case}")
                 start += m
-                latest = torch.cat([torch.zeros(B, R, P), h[:, :, :start]], 2)[:, :, start:]
-                assert_close(new_past, latest, name=f"new_past, {case}: the last {P} columns so far")
+                latest = torch.cat([torch.zeros(B, R, P), h[:, :, :start]], 2)[
+                    :, :, start:
+                ]
+                assert_close(
+                    new_past,
+                    latest,
+                    name=f"new_past, {case}: the last {P} columns so far",
+                )
                 past = new_past
 ### END HIDDEN TESTS
 
@@ -328,12 +436,16 @@ for R, S, k, d, sizes in (
 
 def hear(piece, told, memory):
     """x (1, m) long, told (1, layers, 2R, m) -> nats of each sample (m,), and the memory for the next piece."""
-    before, pasts = memory  # the column that the first sample is predicted from, and each layer's past
+    before, pasts = (
+        memory  # the column that the first sample is predicted from, and each layer's past
+    )
     columns = voice.embed(piece).transpose(1, 2)  # (1, R, m)
     h, findings, kept = torch.cat([before, columns[:, :, :-1]], 2), 0, []
     for layer, conv in enumerate(voice.convs):
         add = voice.adds[layer] if layer < len(voice.adds) else None
-        h, s, past = layer_on_piece(conv, voice.skips[layer], add, h, pasts[layer], told[:, layer])
+        h, s, past = layer_on_piece(
+            conv, voice.skips[layer], add, h, pasts[layer], told[:, layer]
+        )
         findings = findings + s
         kept.append(past)
     nats = F.cross_entropy(voice.head(findings), piece, reduction="none")[0]
@@ -342,7 +454,10 @@ def hear(piece, told, memory):
 
 def listen(x, told, m):
     """The price of each sample (T,) of x (1, T), heard in pieces of m."""
-    memory = torch.zeros(1, 16, 1), [torch.zeros(1, 16, conv.dilation[0]) for conv in voice.convs]
+    memory = (
+        torch.zeros(1, 16, 1),
+        [torch.zeros(1, 16, conv.dilation[0]) for conv in voice.convs],
+    )
     prices = []
     for piece, now in zip(x.split(m, 1), told.split(m, 3), strict=True):
         nats, memory = hear(piece, now, memory)
@@ -352,33 +467,59 @@ def listen(x, told, m):
 
 def first_of(name, phone="a"):
     """The number of the first held-out clip of a speaker and a vowel; where nobody says it, of the speaker."""
-    right = (test.speaker == people.index(name)) & (test.label[:, 20] == PHONES.index(phone))
-    return int((right if right.any() else test.speaker == people.index(name)).nonzero()[0])
+    right = (test.speaker == people.index(name)) & (
+        test.label[:, 20] == PHONES.index(phone)
+    )
+    return int(
+        (right if right.any() else test.speaker == people.index(name)).nonzero()[0]
+    )
 
 
 bruno, dora = first_of("Bruno"), first_of("Dora")
 half = 20 * FRAME
 mixed = torch.cat([test.x[bruno, :half], test.x[dora, half:]])
-what = torch.cat([test.local[bruno, :20], test.local[dora, 20:]])[None]
+what = torch.cat([test.local_condition[bruno, :20], test.local_condition[dora, 20:]])[
+    None
+]
 x = mu_law_encode(mixed, LEVELS)[None]
 with torch.no_grad():
-    told = voice.told(1, x.shape[1], torch.eye(4)[:1], what)  # (1, frames, layers, 2R)
-    told = told.permute(0, 2, 3, 1).repeat_interleave(FRAME, 3)  # a column for each sample
+    told = voice.conditioning(
+        1, x.shape[1], torch.eye(4)[:1], what
+    )  # (1, frames, layers, 2R)
+    told = told.permute(0, 2, 3, 1).repeat_interleave(
+        FRAME, 3
+    )  # a column for each sample
     took, prices = {}, {}
     for m in (1, 10, FRAME, x.shape[1]):
         start = time.perf_counter()
         prices[m] = listen(x, told, m)
         took[m] = time.perf_counter() - start
-        print(f"pieces of {m:4}: {1e6 * took[m] / x.shape[1]:7.1f} µs a sample (real time: 125)")
-        assert_close(prices[m], prices[1], tolerance=1e-3, name=f"prices in pieces of {m}, against single samples")
+        print(
+            f"pieces of {m:4}: {1e6 * took[m] / x.shape[1]:7.1f} µs a sample (real time: 125)"
+        )
+        assert_close(
+            prices[m],
+            prices[1],
+            tolerance=1e-3,
+            name=f"prices in pieces of {m}, against single samples",
+        )
     whole = -voice.log_prob(x, torch.eye(4)[:1], what)[0]
-assert_close(prices[FRAME].sum(), whole, tolerance=1e-3, name="all prices together, against log_prob")
+assert_close(
+    prices[FRAME].sum(),
+    whole,
+    tolerance=1e-3,
+    name="all prices together, against log_prob",
+)
 assert took[1] > 5 * took[FRAME], "a piece costs little more than a sample"
 meter = prices[FRAME].view(-1, FRAME).mean(1)
 fig, ax = plt.subplots(figsize=(7, 2.4), layout="constrained")
 ax.step(10 * torch.arange(len(meter)), meter, where="post")
 ax.axvline(200, color="grey", linestyle=":")
-ax.set(xlabel="ms", ylabel="nats a sample", title="How surprised is a listener who expects Bruno?")
+ax.set(
+    xlabel="ms",
+    ylabel="nats a sample",
+    title="How surprised is a listener who expects Bruno?",
+)
 before, after = meter[5:20].mean(), meter[20:35].mean()
 print(f"Bruno: {before:.2f} nats a sample, then Dora: {after:.2f}")
 assert after > before + 0.2, "it notices"
@@ -409,8 +550,8 @@ show_sounds({"Bruno, then Dora": mixed})
 def count_multiplications(config, steps):
     """How many multiplications by weights it takes to draw one sound, in the simple way and with queues.
 
-    config: a WaveNetConfig without conditions; config.levels V, .layers, .stacks, .residual R, .skip S, .kernel_size k,
-    .growth and .dilations (a list, one for each layer) are of use. steps T: samples, from 1 to 10¹².
+    config: a WaveNetConfig without conditions; config.levels V, .layers, .stacks, .features R, .skip_features S,
+    .kernel_size k, .growth and .dilations (a list, one for each layer) are of use. steps T: samples, from 1 to 10¹².
     -> (again, queues): two ints, exact. queues: T positions. again: the network runs T times, once for each new sample;
     for the t-th, t = 1 … T, it runs on t positions, or on the receptive field, 1 + (k − 1) Σ dilations, if that is
     less. A position costs the entries of the weights named above; embedding, biases and gates count nothing.
@@ -419,10 +560,17 @@ def count_multiplications(config, steps):
     414.
     """
     ### BEGIN SOLUTION
-    R, S, k, L = config.residual, config.skip, config.kernel_size, config.layers
+    R, S, k, L = (
+        config.features,
+        config.skip_features,
+        config.kernel_size,
+        config.layers,
+    )
     position = L * (2 * R * R * k + S * R) + (L - 1) * R * R + S * S + config.levels * S
     field = 1 + (k - 1) * sum(config.dilations)
-    growing = min(steps, field)  # runs on 1, 2, 3 … positions; all others are on `field`
+    growing = min(
+        steps, field
+    )  # runs on 1, 2, 3 … positions; all others are on `field`
     positions = growing * (growing + 1) // 2 + (steps - growing) * field
     return positions * position, steps * position
     ### END SOLUTION
@@ -434,14 +582,27 @@ def count_multiplications(config, steps):
 # %% nbgrader={"grade": true, "grade_id": "exercise3_visible", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 from course_lib.check import assert_close, assert_shape
 
-tiny = WaveNetConfig(levels=4, layers=2, stacks=1, residual=2, skip=3)
+tiny = WaveNetConfig(levels=4, layers=2, stacks=1, features=2, skip_features=3)
 for steps, right in ((1, (69, 69)), (3, (414, 207)), (6, (1242, 414))):
     answer = count_multiplications(tiny, steps)
-    assert isinstance(answer, tuple) and len(answer) == 2, f"two numbers, (again, queues), are expected, got {answer!r}"
+    assert isinstance(answer, tuple) and len(answer) == 2, (
+        f"two numbers, (again, queues), are expected, got {answer!r}"
+    )
     for name, number, wanted in zip(("again", "queues"), answer, right, strict=True):
-        assert_close(number, wanted, tolerance=1e-9, name=f"{name} in the example, {steps} samples")
-answer = count_multiplications(WaveNetConfig(levels=2, layers=1, stacks=1, residual=1, skip=1), 2)
-assert_close(torch.tensor(answer), torch.tensor([24, 16]), name="one layer of dilation 1, R = S = 1, V = 2, so 8 each")
+        assert_close(
+            number,
+            wanted,
+            tolerance=1e-9,
+            name=f"{name} in the example, {steps} samples",
+        )
+answer = count_multiplications(
+    WaveNetConfig(levels=2, layers=1, stacks=1, features=1, skip_features=1), 2
+)
+assert_close(
+    torch.tensor(answer),
+    torch.tensor([24, 16]),
+    name="one layer of dilation 1, R = S = 1, V = 2, so 8 each",
+)
 
 # %% [markdown]
 # Graded later, worth 2 points: other networks, compared with what PyTorch counts while they run; and a year of sound,
@@ -452,10 +613,37 @@ from torch.utils.flop_counter import FlopCounterMode
 
 ### BEGIN HIDDEN TESTS
 cases = [
-    (WaveNetConfig(levels=5, layers=4, stacks=2, residual=3, skip=7), 12),
-    (WaveNetConfig(levels=11, layers=3, stacks=1, residual=4, skip=2, kernel_size=3, growth=3), 30),
-    (WaveNetConfig(levels=256, layers=5, stacks=5, residual=8, skip=6, kernel_size=4, growth=1), 20),
-    (WaveNetConfig(levels=3, layers=6, stacks=3, residual=2, skip=9, growth=4), 9),
+    (WaveNetConfig(levels=5, layers=4, stacks=2, features=3, skip_features=7), 12),
+    (
+        WaveNetConfig(
+            levels=11,
+            layers=3,
+            stacks=1,
+            features=4,
+            skip_features=2,
+            kernel_size=3,
+            growth=3,
+        ),
+        30,
+    ),
+    (
+        WaveNetConfig(
+            levels=256,
+            layers=5,
+            stacks=5,
+            features=8,
+            skip_features=6,
+            kernel_size=4,
+            growth=1,
+        ),
+        20,
+    ),
+    (
+        WaveNetConfig(
+            levels=3, layers=6, stacks=3, features=2, skip_features=9, growth=4
+        ),
+        9,
+    ),
 ]
 for config_, steps in cases:
     net = WaveNet(config_, generator=make_generator(0))
@@ -464,11 +652,13 @@ for config_, steps in cases:
         with FlopCounterMode(display=False) as counter:
             for t in range(1, steps + 1):
                 net(torch.zeros(1, min(t, net.receptive_field), dtype=torch.long))
-        counted.append(counter.get_total_flops() // 2)  # it counts an addition beside each multiplication
+        counted.append(
+            counter.get_total_flops() // 2
+        )  # it counts an addition beside each multiplication
         with FlopCounterMode(display=False) as counter:
-            queues = Queues(net, 1)
+            state = net.begin(1)
             for _ in range(steps):
-                queues.step(torch.zeros(1, dtype=torch.long))
+                _, state = net.step(torch.zeros(1, dtype=torch.long), state)
         counted.append(counter.get_total_flops() // 2)
     answer = count_multiplications(config_, steps)
     for name, number, wanted in zip(("again", "queues"), answer, counted, strict=True):
@@ -477,9 +667,15 @@ for config_, steps in cases:
         )
 year = 16000 * 86400 * 365
 wanted = 162_816 * (2047 * 2048 // 2 + (year - 2047) * 2047), 162_816 * year
-for number, right in zip(count_multiplications(WaveNetConfig(), year), wanted, strict=True):
-    assert isinstance(number, int), f"whole numbers (int) are expected, got {type(number).__name__}: {number}"
-    assert number == right, f"a year at 16 kHz, the usual network: expected exactly {right}, got {number}"
+for number, right in zip(
+    count_multiplications(WaveNetConfig(), year), wanted, strict=True
+):
+    assert isinstance(number, int), (
+        f"whole numbers (int) are expected, got {type(number).__name__}: {number}"
+    )
+    assert number == right, (
+        f"a year at 16 kHz, the usual network: expected exactly {right}, got {number}"
+    )
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -489,7 +685,10 @@ for number, right in zip(count_multiplications(WaveNetConfig(), year), wanted, s
 
 # %% nbgrader={"grade": false, "grade_id": "exercise3_use", "locked": true, "schema_version": 3, "solution": false, "task": false}
 depths, hour = range(4, 15), 3600 * 16000
-again, queues = zip(*(count_multiplications(WaveNetConfig(layers=L, stacks=1), hour) for L in depths), strict=True)
+again, queues = zip(
+    *(count_multiplications(WaveNetConfig(layers=L, stacks=1), hour) for L in depths),
+    strict=True,
+)
 fig, ax = plt.subplots(figsize=(5, 3), layout="constrained")
 ax.semilogy(depths, again, label="from scratch")
 ax.semilogy(depths, queues, label="queues")
@@ -505,11 +704,21 @@ with torch.no_grad():
     net(sound)
 speed = seen / (time.perf_counter() - start)
 hours, minutes = again[6] / speed / 3600, queues[6] / speed / 60
-print(f"10 layers: from scratch {again[6]:.1e} multiplications, with queues {queues[6]:.1e}")
-print(f"in real time: {again[6] / 3600 / 1e9:,.0f} billion a second, with queues {queues[6] / 3600 / 1e9:.1f}")
-print(f"this computer makes about {speed / 1e9:.0f} billion a second when it runs on a whole sound;")
-print(f"at that speed the hour takes {hours:.0f} hours from scratch, {minutes:.0f} minutes with queues")
-assert seen == count_multiplications(WaveNetConfig(layers=10, stacks=1), 2000)[1], "a look costs what drawing does"
+print(
+    f"10 layers: from scratch {again[6]:.1e} multiplications, with queues {queues[6]:.1e}"
+)
+print(
+    f"in real time: {again[6] / 3600 / 1e9:,.0f} billion a second, with queues {queues[6] / 3600 / 1e9:.1f}"
+)
+print(
+    f"this computer makes about {speed / 1e9:.0f} billion a second when it runs on a whole sound;"
+)
+print(
+    f"at that speed the hour takes {hours:.0f} hours from scratch, {minutes:.0f} minutes with queues"
+)
+assert seen == count_multiplications(WaveNetConfig(layers=10, stacks=1), 2000)[1], (
+    "a look costs what drawing does"
+)
 assert 1000 < again[6] / queues[6] < 1024, "almost the receptive field"
 
 # %% [markdown]
@@ -534,47 +743,71 @@ assert 1000 < again[6] / queues[6] < 1024, "almost the receptive field"
 
 
 # %% nbgrader={"grade": false, "grade_id": "exercise4_solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
-def posterior(model, x, global_, local, log_prior):
+def posterior(model, x, global_condition, local_condition, log_prior):
     """How likely each of K hypotheses is about one sound, after each of its samples.
 
-    model: called as model(x (K, T) long, global_ (K, G), local (K, frames, L)) -> logits (K, T, V), not normalised,
-    where those at [k, t] are for x[k, t], given the samples before it and what sound k is told. x (T,) long: the sound,
-    T from 1 to 100,000; global_, local: row k is what hypothesis k tells the model. log_prior (K,): log p(k), where
-    the p(k) sum to 1; −∞ marks a hypothesis that is impossible, and at least one is possible.
+    model: called as model(x (K, T) long, global_condition (K, G), local_condition (K, frames, L)) -> logits (K, T, V),
+    not normalised, where those at [k, t] are for x[k, t], given the samples before it and what sound k is told.
+    x (T,) long: the sound, T from 1 to 100,000; global_condition, local_condition: row k is what hypothesis k tells the
+    model. log_prior (K,): log p(k), where the p(k) sum to 1; −∞ marks a hypothesis that is impossible, and at least one
+    is possible.
     -> (T + 1, K) float: row t is p(k | the first t samples), so row 0 is the prior. Every row sums to 1.
     Example: V = 2; hypothesis 0 is a fair coin, hypothesis 1 one that gives x = 1 with 3/4, equally likely before. For
     x = (1, 1, 0) the rows are (1/2, 1/2), (2/5, 3/5), (4/13, 9/13) and (8/17, 9/17).
     """
     ### BEGIN SOLUTION
     same = x.expand(len(log_prior), -1)  # (K, T): the same sound, K times
-    log_p = model(same, global_, local).log_softmax(2).gather(2, same[:, :, None])[:, :, 0]  # (K, T)
+    log_p = (
+        model(same, global_condition, local_condition)
+        .log_softmax(2)
+        .gather(2, same[:, :, None])[:, :, 0]
+    )  # (K, T)
     heard = F.pad(log_p.cumsum(1), (1, 0))  # (K, T + 1): nothing costs nothing
     return (log_prior[:, None] + heard).softmax(0).T
     ### END SOLUTION
 
 
 # %% [markdown]
-# The example: a model that tosses coins, and is told by `global_` how large p(1) is. Then one who starts out nearly
-# sure that the coin is fair.
+# The example: a model that tosses coins, and is told by `global_condition` how large p(1) is. Then one who starts out
+# nearly sure that the coin is fair.
 
 # %% nbgrader={"grade": true, "grade_id": "exercise4_visible", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 from course_lib.check import assert_close, assert_shape
 
 
-def coins(x, global_, local):
-    """(K, T) long, p(1) in global_ (K, 1) -> logits (K, T, 2); 7 is added to all, which changes no probability."""
-    assert_shape(x, (len(global_), "T"), name="x, as the model is given it: the sound once for each hypothesis")
-    return torch.stack([1 - global_, global_], 2).log().expand(-1, x.shape[1], -1) + 7
+def coins(x, global_condition, local_condition):
+    """(K, T) long, global_condition p(1) (K, 1) -> logits (K, T, 2); 7 is added to all, which changes no probability."""
+    p = global_condition
+    assert_shape(
+        x,
+        (len(p), "T"),
+        name="x, as the model is given it: the sound once for each hypothesis",
+    )
+    return torch.stack([1 - p, p], 2).log().expand(-1, x.shape[1], -1) + 7
 
 
 coin_p, nothing = torch.tensor([[0.5], [0.75]]), torch.zeros(2, 1, 1)
-p = posterior(coins, torch.tensor([1, 1, 0]), coin_p, nothing, torch.tensor([0.5, 0.5]).log())
-assert_shape(p, (4, 2), name="posterior of 3 samples and 2 hypotheses: a row before the first sample, too")
-wanted = torch.tensor([[1 / 2, 1 / 2], [2 / 5, 3 / 5], [4 / 13, 9 / 13], [8 / 17, 9 / 17]])
+p = posterior(
+    coins, torch.tensor([1, 1, 0]), coin_p, nothing, torch.tensor([0.5, 0.5]).log()
+)
+assert_shape(
+    p,
+    (4, 2),
+    name="posterior of 3 samples and 2 hypotheses: a row before the first sample, too",
+)
+wanted = torch.tensor(
+    [[1 / 2, 1 / 2], [2 / 5, 3 / 5], [4 / 13, 9 / 13], [8 / 17, 9 / 17]]
+)
 assert_close(p, wanted, name="posterior in the example, coin tosses 1, 1, 0")
-p = posterior(coins, torch.tensor([1, 1]), coin_p, nothing, torch.tensor([0.9, 0.1]).log())
+p = posterior(
+    coins, torch.tensor([1, 1]), coin_p, nothing, torch.tensor([0.9, 0.1]).log()
+)
 wanted = torch.tensor([[0.9, 0.1], [6 / 7, 1 / 7], [0.8, 0.2]])
-assert_close(p, wanted, name="posterior where 0.9 was believed before (the prior counts once, not at each sample)")
+assert_close(
+    p,
+    wanted,
+    name="posterior where 0.9 was believed before (the prior counts once, not at each sample)",
+)
 
 # %% [markdown]
 # Graded later, worth 2 points: more hypotheses, longer sounds, a model with a memory, impossible hypotheses.
@@ -585,13 +818,19 @@ from course_lib.check import assert_close, assert_shape
 ### BEGIN HIDDEN TESTS
 chance = torch.Generator().manual_seed(4)
 for K, T, V, frames in ((1, 1, 2, 1), (3, 5, 4, 5), (6, 40, 3, 8), (20, 2000, 64, 25)):
-    table = torch.randn(V + 1, V, generator=chance).double()  # logits after each level; the last row is for the start
-    who, what = (torch.randn(size, generator=chance).double() for size in ((K, V), (K, frames, V)))
+    table = torch.randn(
+        V + 1, V, generator=chance
+    ).double()  # logits after each level; the last row is for the start
+    who, what = (
+        torch.randn(size, generator=chance).double()
+        for size in ((K, V), (K, frames, V))
+    )
 
-    def chain(x, global_, local):
+    def chain(x, global_condition, local_condition):
         before = torch.cat([torch.full_like(x[:, :1], len(table) - 1), x[:, :-1]], 1)  # noqa: B023
-        often = -(-x.shape[1] // local.shape[1])
-        return table[before] + global_[:, None] + 0.1 * local.repeat_interleave(often, 1)[:, : x.shape[1]]  # noqa: B023
+        often = -(-x.shape[1] // local_condition.shape[1])
+        now = local_condition.repeat_interleave(often, 1)[:, : x.shape[1]]
+        return table[before] + global_condition[:, None] + 0.1 * now  # noqa: B023
 
     sound = torch.randint(V, (T,), generator=chance)
     log_prior = (2 * torch.randn(K, generator=chance).double()).log_softmax(0)
@@ -599,8 +838,14 @@ for K, T, V, frames in ((1, 1, 2, 1), (3, 5, 4, 5), (6, 40, 3, 8), (20, 2000, 64
     case = f"{K} hypotheses, {T} samples, {V} levels"
     assert_shape(p, (T + 1, K), name=f"posterior, {case}")
     rule = torch.distributions.Categorical(logits=chain(sound.repeat(K, 1), who, what))
-    log_joint = log_prior + torch.cat([torch.zeros(1, K), rule.log_prob(sound.repeat(K, 1)).T.cumsum(0)])
-    assert_close(p, (log_joint - log_joint.logsumexp(1, keepdim=True)).exp(), name=f"posterior, {case}")
+    log_joint = log_prior + torch.cat(
+        [torch.zeros(1, K), rule.log_prob(sound.repeat(K, 1)).T.cumsum(0)]
+    )
+    assert_close(
+        p,
+        (log_joint - log_joint.logsumexp(1, keepdim=True)).exp(),
+        name=f"posterior, {case}",
+    )
 long_ago = torch.ones(20000, dtype=torch.long)
 p = posterior(
     coins,
@@ -610,42 +855,72 @@ p = posterior(
     torch.tensor([0.2, 0.3, 0.5]).log(),
 )
 assert_close(
-    p[-1], torch.tensor([0.4, 0.6, 0.0]), name="two fair coins, 0.2 and 0.3 before, after 20,000 tosses (finite)"
+    p[-1],
+    torch.tensor([0.4, 0.6, 0.0]),
+    name="two fair coins, 0.2 and 0.3 before, after 20,000 tosses (finite)",
 )
 log_prior = torch.tensor([0.0, 0.25, 0.75]).log()
-p = posterior(coins, torch.tensor([0, 1]), torch.tensor([[0.5], [0.2], [0.6]]), torch.zeros(3, 1, 1), log_prior)
-wanted = torch.tensor([[0.0, 0.25, 0.75], [0.0, 0.4, 0.6], [0.0, 0.04 / 0.22, 0.18 / 0.22]])
-assert_close(p, wanted, name="posterior where hypothesis 0 was impossible before (log 0 is −∞, and may be)")
+p = posterior(
+    coins,
+    torch.tensor([0, 1]),
+    torch.tensor([[0.5], [0.2], [0.6]]),
+    torch.zeros(3, 1, 1),
+    log_prior,
+)
+wanted = torch.tensor(
+    [[0.0, 0.25, 0.75], [0.0, 0.4, 0.6], [0.0, 0.04 / 0.22, 0.18 / 0.22]]
+)
+assert_close(
+    p,
+    wanted,
+    name="posterior where hypothesis 0 was impossible before (log 0 is −∞, and may be)",
+)
 ### END HIDDEN TESTS
 
 # %% [markdown]
 # A hundred sounds that the network has not heard, 100 ms out of the middle of each. Who is it? Which vowel? For the
-# second question the hypotheses differ in `local`: for each, a different one of its ten phones is set to 1. Watch one listener
-# first, for 40 ms.
+# second question the hypotheses differ in `local_condition`: for each, a different one of its ten phones is set to 1.
+# Watch one listener first, for 40 ms.
 
 # %% nbgrader={"grade": false, "grade_id": "exercise4_use", "locked": true, "schema_version": 3, "solution": false, "task": false}
 start, frames = 10, 10
-sounds = mu_law_encode(test.x, LEVELS)[:, start * FRAME : (start + frames) * FRAME]  # (100, 800)
-told = test.local[:, start : start + frames]  # (100, 10, 11): the phone, one-hot, and the pitch above the mean
+sounds = mu_law_encode(test.x, LEVELS)[
+    :, start * FRAME : (start + frames) * FRAME
+]  # (100, 800)
+told = test.local_condition[
+    :, start : start + frames
+]  # (100, 10, 11): the phone, one-hot, and the pitch above the mean
 said = test.label[:, 20] - 1
 
 
 @torch.no_grad()
 def which_speaker(i):
     """Four hypotheses about clip i: (801, 4)."""
-    return posterior(voice, sounds[i], torch.eye(4), told[i].expand(4, -1, -1), torch.full((4,), 0.25).log())
+    return posterior(
+        voice,
+        sounds[i],
+        torch.eye(4),
+        told[i].expand(4, -1, -1),
+        torch.full((4,), 0.25).log(),
+    )
 
 
 @torch.no_grad()
 def which_vowel(i):
     """Five hypotheses about clip i, whose speaker is known: (801, 5)."""
-    local = told[i].repeat(5, 1, 1)  # (5, 10, 11)
-    local[:, :, : len(PHONES)] = F.one_hot(1 + torch.arange(5), len(PHONES))[:, None].float()
+    local_condition = told[i].repeat(5, 1, 1)  # (5, 10, 11)
+    local_condition[:, :, : len(PHONES)] = F.one_hot(1 + torch.arange(5), len(PHONES))[
+        :, None
+    ].float()
     who = torch.eye(4)[test.speaker[i]].expand(5, -1)
-    return posterior(voice, sounds[i], who, local, torch.full((5,), 0.2).log())
+    return posterior(
+        voice, sounds[i], who, local_condition, torch.full((5,), 0.2).log()
+    )
 
 
-by_speaker, by_vowel = (torch.stack([f(i) for i in range(len(test))]) for f in (which_speaker, which_vowel))
+by_speaker, by_vowel = (
+    torch.stack([f(i) for i in range(len(test))]) for f in (which_speaker, which_vowel)
+)
 ms = torch.arange(sounds.shape[1] + 1) / 8
 fig, axes = plt.subplots(1, 2, figsize=(9, 2.8), layout="constrained")
 for ax, p, names in ((axes[0], by_speaker[0], people), (axes[1], by_vowel[0], VOWELS)):
@@ -657,14 +932,21 @@ axes[0].set_title(f"it is {people[test.speaker[0]]}")
 axes[1].set_title(f"it is {VOWELS[said[0]]}")
 shares = {}
 print("right after    0 ms  10 ms  100 ms")
-for name, p, truth in (("speaker", by_speaker, test.speaker), ("vowel", by_vowel, said)):
+for name, p, truth in (
+    ("speaker", by_speaker, test.speaker),
+    ("vowel", by_vowel, said),
+):
     right = (p.argmax(2) == truth[:, None]).float().mean(0)  # (801,)
     shares[name] = right[80].item(), right[-1].item()
     print(f"{name:10} {1 / p.shape[2]:8.0%} {right[80]:6.0%} {right[-1]:7.0%}")
 sure = [by_speaker[:, t].amax(1).mean().item() for t in (80, -1)]
 print("sure of the speaker{:5.0%} {:7.0%}".format(*sure))
-assert shares["vowel"][1] > 0.8 and shares["speaker"][1] > 0.6, "it was taught to speak, and it recognises"
-assert all(a > b for a, b in zip(sure, shares["speaker"], strict=True)), "and is surer than it is right"
+assert shares["vowel"][1] > 0.8 and shares["speaker"][1] > 0.6, (
+    "it was taught to speak, and it recognises"
+)
+assert all(a > b for a, b in zip(sure, shares["speaker"], strict=True)), (
+    "and is surer than it is right"
+)
 
 # %% [markdown]
 # Nobody trained a classifier, and here are two. Ten milliseconds, less than a period of Bruno's voice, go far for the

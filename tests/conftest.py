@@ -1,13 +1,68 @@
-"""What several tests share: a browser, and a server whose downloads go wrong. Nothing heavy is imported unasked."""
+"""What several tests share: patience, a browser, a store, a server whose downloads go wrong; imported when asked."""
 
+import hashlib
 import os
 import shutil
+import subprocess
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).parents[1]
 NO_BROWSER = "no Chromium found: install it with `sudo apt-get install chromium`, or set CHROMIUM to its path"
+
+# The only clock of the tests: seconds after which something hangs. Nothing takes a tenth of it, but the machine may be
+# busy with other things, and then a test is slower, and passes.
+PATIENCE = 900
+
+
+@pytest.fixture(scope="session")
+def patience():
+    """Seconds for which a test may wait for anything: a process, an answer, a change on a page."""
+    return PATIENCE
+
+
+@pytest.fixture(scope="session")
+def eventually():
+    """eventually(what, page): whether `what()` comes true while the page goes on."""
+
+    def eventually(what, page):
+        end = time.monotonic() + PATIENCE
+        while not (true := what()) and time.monotonic() < end:
+            page.wait_for_timeout(50)
+        return true
+
+    return eventually
+
+
+@pytest.fixture(scope="session")
+def run():
+    """`subprocess.run` as the tests want it: run(command, **options), what it says as text, one thread, no haste.
+
+    With check=True a command that fails is the test's failure, which says what the command said.
+    """
+
+    def run(command, *, check=False, env=None, **options):
+        done = subprocess.run(
+            [str(part) for part in command],
+            env={**os.environ, "OMP_NUM_THREADS": "1", **(env or {})},
+            **{"capture_output": True, "text": True, "encoding": "utf-8", "timeout": PATIENCE} | options,
+        )
+        if check and done.returncode:
+            pytest.fail(f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr}", pytrace=False)
+        return done
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def clone(tmp_path_factory):
+    """A copy of the course in a folder whose name has a space and Chinese in it, to build and to make things in."""
+    made = shutil.ignore_patterns(".git", ".venv", "_build", "*.egg-info", ".*cache*", "__pycache__", "checkpoints")
+    return shutil.copytree(ROOT, tmp_path_factory.mktemp("深度 course") / "the clone", ignore=made)
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +94,7 @@ def open_offline(browser):
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, "offline": True} | options)
         contexts.append(context)
         page = context.new_page()
+        page.set_default_timeout(1000 * PATIENCE)
         page.problems = []
 
         def local_only(route):
@@ -65,6 +121,41 @@ def offline_page(open_offline):
     return open_offline()
 
 
+@pytest.fixture
+def put_files(tmp_path, monkeypatch):
+    """put_files({name: bytes}): they lie in a store of their own, and are all that it knows."""
+    from course_lib.data import store
+
+    def put(files):
+        registry = {}
+        for name, content in files.items():
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_bytes(content)
+            sha256 = hashlib.sha256(content).hexdigest()
+            registry[name] = store.Download("http://127.0.0.1:9/", sha256, len(content), "test", "none")
+        monkeypatch.setattr(store, "REGISTRY", registry)
+        monkeypatch.setenv("COURSE_DATA", str(tmp_path))
+
+    return put
+
+
+@pytest.fixture
+def need_real(monkeypatch):
+    """need_real("text/names.txt"): the store is a folder that holds the real file, or the test is skipped.
+
+    Nothing is downloaded for a test.
+    """
+
+    def need(name):
+        folders = [os.environ.get("COURSE_DATA"), ROOT.parent / "shared" / "data"]
+        folder = next((folder for folder in folders if folder and (Path(folder) / name).exists()), None)
+        if folder is None:
+            pytest.skip(f"no real {name} here: COURSE_DATA can name a folder with it")
+        monkeypatch.setenv("COURSE_DATA", str(folder))
+
+    return need
+
+
 class Server(ThreadingHTTPServer):
     """Serves the bytes in `files`, {path: content}, in the manner that `mode` says, and counts the requests."""
 
@@ -74,7 +165,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Answer)
         self.files = {}
-        self.together = threading.Barrier(2, timeout=100)  # "together" answers only when two ask at once
+        self.together = threading.Barrier(2, timeout=PATIENCE)  # "together" answers only when two ask at once
 
 
 class Answer(BaseHTTPRequestHandler):

@@ -291,9 +291,9 @@ def test_the_published_bound_has_5000_samples(command, monkeypatch):
     asked = []
     bound = VAE.log_prob_bound
 
-    def few(self, x, samples, generator):
+    def few(self, x, *, samples, generator):
         asked.append((len(x), samples))
-        return bound(self, x, min(samples, 3), generator)
+        return bound(self, x, samples=min(samples, 3), generator=generator)
 
     monkeypatch.setattr(VAE, "log_prob_bound", few)
     assert command("--steps 1", "tiny_vae")["bound_samples"] == 5000

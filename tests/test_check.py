@@ -131,8 +131,8 @@ def counts(x):
 @pytest.mark.parametrize(
     "model",
     [
-        CharRNN(CharRNNConfig(levels=LEVELS, width=8), generator=make_generator(0)),
-        CharRNN(CharRNNConfig(levels=LEVELS, width=8, depth=2), generator=make_generator(0)).double(),
+        CharRNN(CharRNNConfig(levels=LEVELS, features=8), generator=make_generator(0)),
+        CharRNN(CharRNNConfig(levels=LEVELS, features=8, depth=2), generator=make_generator(0)).double(),
         Toy(),
         Toy(delay=2),  # it never sees the character before: a poor model, and a causal one
         counts,
@@ -263,7 +263,7 @@ class Painter(nn.Module):
     def forward(self, x):
         words = nn.functional.one_hot(x, LEVELS).movedim(-1, 2).flatten(1, 2)
         words = words.to(self.layers[0].weight.dtype)
-        return self.layers(self.change(words)).unflatten(1, (self.channels, LEVELS)).transpose(1, 2)
+        return self.layers(self.change(words)).unflatten(1, (self.channels, LEVELS)).movedim(2, -1)
 
 
 def left(x, steps):
@@ -273,7 +273,7 @@ def left(x, steps):
 def in_order(*channels):
     """A right model, but it takes the channels of a pixel in another order: first, second, third."""
     model, back = Painter(C), torch.tensor(channels).argsort()
-    return lambda x: model(x[:, list(channels)])[:, :, back]
+    return lambda x: model(x[:, list(channels)])[:, back]
 
 
 def whisper(reader, listener, size=1.0):
@@ -282,7 +282,7 @@ def whisper(reader, listener, size=1.0):
 
     def whispered(x):
         logits = model(x).clone()
-        logits[:, 0, *listener] += size * (x[:, *reader] == 2)
+        logits[:, *listener, 0] += size * (x[:, *reader] == 2)
         return logits
 
     return whispered
@@ -340,7 +340,7 @@ ORDER = "of its own pixel, red sees nothing, green sees red, blue sees both: mas
             f"pixel (0, 1)'s logits change when pixel (2, 0) {FUTURE}{NO_MASK}",
         ),
         (
-            lambda x: Painter()(x.mT).mT,  # column by column
+            lambda x: Painter()(x.mT).transpose(2, 3),  # column by column
             grey,
             f"pixel (0, 1)'s logits change when pixel (1, 0) {FUTURE}{NO_MASK}",
         ),
@@ -380,16 +380,16 @@ ORDER = "of its own pixel, red sees nothing, green sees red, blue sees both: mas
             f"pixel (1, 1)'s logits of channel 2 change when channel 2 of pixel (1, 1) {ITSELF}{ORDER}",
         ),
         (
-            lambda x: torch.ones(2, LEVELS, 1, H, W),
+            lambda x: torch.ones(2, 1, H, W, LEVELS),
             grey,
             "ignores its past. Hint: is x used at all, and does a mask hide",
         ),
         (Painter(change=lambda words: 0 * words), grey, "the model ignores its past"),
-        (lambda x: torch.full((2, LEVELS, 1, H, W), math.nan), grey, "NaN"),
-        (lambda x: torch.zeros(2, 1, 1, H, W), grey, "expected numbers for two levels or more, got V = 1"),
-        (lambda x: torch.zeros(2, 1, H, W, LEVELS), grey, "expected shape (2, V, 1, 3, 4), got (2, 1, 3, 4, 5)."),
-        (lambda x: torch.zeros(2, LEVELS, H, W), grey, "model(x): expected shape (2, V, 1, 3, 4), got (2, 5, 3, 4)."),
-        (lambda x: None, grey, "model(x): expected a tensor of shape (2, V, 1, 3, 4), got None."),
+        (lambda x: torch.full((2, 1, H, W, LEVELS), math.nan), grey, "NaN"),
+        (lambda x: torch.zeros(2, 1, H, W, 1), grey, "expected numbers for two levels or more, got V = 1"),
+        (lambda x: torch.zeros(2, LEVELS, 1, H, W), grey, "expected shape (2, 1, 3, 4, V), got (2, 5, 1, 3, 4)."),
+        (lambda x: torch.zeros(2, H, W, LEVELS), grey, "model(x): expected shape (2, 1, 3, 4, V), got (2, 3, 4, 5)."),
+        (lambda x: None, grey, "model(x): expected a tensor of shape (2, 1, 3, 4, V), got None."),
     ],
 )
 def test_a_model_that_paints_out_of_order_is_told_which_pixel_and_channel(model, x, says):
@@ -421,4 +421,4 @@ def test_a_model_of_images_is_asked_for_every_pixel_and_channel_in_few_passes():
 )
 def test_an_x_that_holds_no_images_is_refused(x, error, says):
     with pytest.raises(error, match=says):
-        assert_causal(lambda x: torch.zeros(len(x), LEVELS, *x.shape[1:]), x)
+        assert_causal(lambda x: torch.zeros(*x.shape, LEVELS), x)

@@ -7,8 +7,8 @@ mistakes, `tests/mistakes/NN_name.md`.
 import ast
 import csv
 import json
-import os
 import re
+import shutil
 import subprocess
 import sys
 import warnings
@@ -19,6 +19,8 @@ from pathlib import Path
 import jupytext
 import nbformat
 import pytest
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "coursework").glob("[0-9][0-9]_*.py"))
@@ -84,16 +86,29 @@ def states():
 
 
 def run_checks(state, source, exercise, answer, only=("visible", "hidden")):
-    """Run the checks of one exercise on an answer; raises what they raise."""
+    """Run the checks of one exercise on an answer; raises what they raise, and AssertionError where one shows a value.
+
+    For what a check cell ends in, nbgrader would read as points.
+    """
     namespace = dict(state)
     exec(answer, namespace)
     for name, text in cells_of(source):
         if name in {f"{exercise}_{kind}" for kind in only}:
-            exec(compile(text, name, "exec"), namespace)
+            tree = ast.parse(text)
+            last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+            exec(compile(tree, name, "exec"), namespace)
+            shown = eval(compile(ast.Expression(last.value), name, "eval"), namespace) if last else None
+            assert shown is None, f"{name} ends in {shown!r}, which nbgrader would read as points"
 
 
-EXERCISES = [pytest.param(s, e, id=f"{s.stem}-{e}") for s in SOURCES for e in exercises_of(s)]
-MISTAKES = [pytest.param(s, *m, id=f"{s.stem}-{m[0]}-{m[1]}") for s in SOURCES for m in mistakes_of(s)]
+def case(source, *rest):
+    """One parameter set; those of an assignment stay in one process, which runs its solutions once."""
+    name = "-".join([source.stem, *rest[:2]])
+    return pytest.param(source, *rest, id=name, marks=pytest.mark.xdist_group(f"coursework {source.stem}"))
+
+
+EXERCISES = [case(s, e) for s in SOURCES for e in exercises_of(s)]
+MISTAKES = [case(s, *m) for s in SOURCES for m in mistakes_of(s)]
 each_source = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 
 
@@ -101,16 +116,24 @@ each_source = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.s
 
 
 @pytest.mark.parametrize(("source", "exercise"), EXERCISES)
-def test_the_checks_pass_on_the_solution(states, source, exercise):
-    run_checks(states(source)[exercise], source, exercise, solution_of(source, exercise))
+def test_the_checks_pass_on_the_solution(states, source, exercise, capsys):
+    state = states(source)[exercise]
+    capsys.readouterr()
+    run_checks(state, source, exercise, solution_of(source, exercise))
+    assert capsys.readouterr().err == "", "nbgrader counts a check that writes to stderr as failed"
 
 
 @pytest.mark.parametrize(("source", "exercise", "wrong", "answer"), MISTAKES)
 def test_the_checks_refuse(states, source, exercise, wrong, answer):
     state = states(source)[exercise]
-    with pytest.raises(NotImplementedError if wrong == "the stub" else AssertionError) as error:
+    if wrong == "the stub":
+        for kind in ("visible", "hidden"):  # each alone, for each has points of its own
+            with pytest.raises(NotImplementedError):
+                run_checks(state, source, exercise, answer, only=[kind])
+        return
+    with pytest.raises(AssertionError) as error:
         run_checks(state, source, exercise, answer)
-    assert wrong == "the stub" or len(str(error.value)) > 40, "a message must teach"
+    assert len(str(error.value)) > 40, "a message must teach"
     if wrong.endswith("(subtle)"):
         run_checks(state, source, exercise, answer, only=["visible"])
 
@@ -141,30 +164,41 @@ def functions(tree):
     return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
 
 
+@cache
+def functions_of_the_library():
+    """Triples (file, name, body as text) of every function."""
+    files = sorted((ROOT / "course_lib").rglob("*.py"))
+    return [(p.name, f.name, shape_of(f)) for p in files for f in functions(ast.parse(p.read_text("utf-8")))]
+
+
 @pytest.mark.parametrize(("source", "exercise"), EXERCISES)
 def test_no_answer_stands_ready_in_the_library(source, exercise):
     (answer,) = functions(ast.parse(solution_of(source, exercise)))
-    for path in (ROOT / "course_lib").rglob("*.py"):
-        for function in functions(ast.parse(path.read_text("utf-8"))):
-            assert function.name != answer.name, f"{path.name} defines {answer.name}"
-            assert shape_of(function) != shape_of(answer), f"{path.name}: {function.name} is the answer"
+    for file, name, shape in functions_of_the_library():
+        assert name != answer.name, f"{file} defines {answer.name}"
+        assert shape != shape_of(answer), f"{file}: {name} is the answer"
 
 
 # --- release and grade --------------------------------------------------------------------------------------
 
 
-def grading(course, *arguments, sources=None):
-    """Run the command line, as a teacher would."""
-    command = [sys.executable, str(ROOT / "tools" / "grading" / "grading.py"), "--course", str(course)]
-    command += ["--sources", str(sources)] * (sources is not None)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [*command, *map(str, arguments)], capture_output=True, text=True, encoding="utf-8", env=environment, timeout=600
-    )
+together = pytest.mark.xdist_group("grading")  # one process for what is released once
 
 
-@pytest.fixture(scope="module")
-def course(tmp_path_factory):
+def grading_command(course, *arguments, sources=None):
+    """The command line, as a teacher would type it."""
+    command = [sys.executable, "-u", ROOT / "tools" / "grading" / "grading.py", "--course", course]
+    return [*command, *(["--sources", sources] if sources else []), *map(str, arguments)]
+
+
+@pytest.fixture(scope="session")
+def grading(run):
+    """A function that runs that command: grading(course, "grade", folder)."""
+    return lambda *arguments, **options: run(grading_command(*arguments, **options))
+
+
+@pytest.fixture(scope="session")
+def course(tmp_path_factory, grading):
     """A course directory in which all assignments are released."""
     folder = tmp_path_factory.mktemp("course")
     done = grading(folder, "release")
@@ -177,6 +211,7 @@ def released(course, name):
     return nbformat.read(course / "release" / name / f"{name}.ipynb", as_version=4)
 
 
+@together
 @each_source
 def test_a_release_gives_nothing_away(course, source):
     from nbgrader.nbgraderformat import MetadataValidator
@@ -224,18 +259,22 @@ assert half(2) == 1
 """  # noqa: E501
 
 DOUBLE, HALF = "def double(x):\n    return x + x", "def half(x):\n    return x / 2"
+TIMEOUT = 15  # seconds for a cell of these: what is right takes none of them, however busy the machine
 # what the student wrote for (exercise 1, exercise 2) -> points, status, and a word of the message
 ANSWERS = {
     "perfect": (DOUBLE, HALF, 3, 2, "graded", ""),
     "half [1] *?": ("def double(x):\n    return 2", HALF, 1, 2, "graded", "exercise1_hidden: AssertionError"),
-    "loop": (DOUBLE, "def half(x):\n    while True: pass", 3, 0, "timeout", "stopped after 3 s"),
+    "loop": (DOUBLE, "import time\ndef half(x):\n    while True: time.sleep(1)", 3, 0, "timeout",
+             f"stopped after {TIMEOUT} s"),
     "exit": (DOUBLE, "exit()\nimport os\nos._exit(1)", 3, 0, "kernel died", "exercise2_visible"),
     "syntax": ("def double(x) return", HALF, 0, 2, "graded", "NameError"),
     "stderr": (DOUBLE, "import sys\ndef half(x):\n    print('?', file=sys.stderr)\n    return x / 2", 3, 0, "graded",
                "stderr"),
-    "flood": (DOUBLE, HALF + "\nfor i in range(20000): print('x' * 1000)", 3, 2, "graded", ""),
+    "flood": (DOUBLE, HALF + "\nfor i in range(3000): print('x' * 1000)", 3, 2, "graded", ""),
     "=cmd()": (DOUBLE + "\nraise ValueError('x' * 10**7)", HALF, 3, 2, "graded", ""),
 }  # fmt: skip
+# where it lies, where not in a folder of the student's, under the assignment's name
+PLACES = {"flood": "flood__01_tiny.ipynb", "=cmd()": "=cmd()/01_tiny/my work.ipynb"}  # this one is known by its cells
 
 
 def answered(notebook, answers):
@@ -257,31 +296,33 @@ def table(course):
         return {row["student"].removeprefix("'"): row for row in csv.DictReader(file)}
 
 
-def test_a_class_is_graded_whatever_it_hands_in(tmp_path):
-    sources, course, folder = tmp_path / "sources", tmp_path / "course", tmp_path / "class"
-    sources.mkdir()
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory, grading):
+    """The sources of a tiny assignment, a course directory in which it is released, and the released notebook."""
+    sources = tmp_path_factory.mktemp("sources")
     (sources / "01_tiny.py").write_text(TINY.lstrip(), encoding="utf-8")
+    course = tmp_path_factory.mktemp("tiny")
     assert grading(course, "release", sources=sources).returncode == 0
-    tiny = released(course, "01_tiny")
+    return sources, course, released(course, "01_tiny")
+
+
+@together
+def test_a_class_is_graded_whatever_it_hands_in(tmp_path, tiny, grading):
+    sources, empty_course, handed_out = tiny
+    course, folder = shutil.copytree(empty_course, tmp_path / "course"), tmp_path / "class"
     expected = {}
     for student, (one, two, *row) in ANSWERS.items():
-        notebook = answered(tiny, {"exercise1_solution": one, "exercise2_solution": two})
-        hand_in(folder, f"{student}/01_tiny.ipynb", notebook)
+        notebook = answered(handed_out, {"exercise1_solution": one, "exercise2_solution": two})
+        hand_in(folder, PLACES.get(student, f"{student}/01_tiny.ipynb"), notebook)
         expected[student] = tuple(row)
+    hand_in(folder, "=cmd()/notes.ipynb", nbformat.v4.new_notebook())
 
-    right = answered(tiny, {"exercise1_solution": DOUBLE, "exercise2_solution": HALF})
-    hand_in(folder, "flat__01_tiny.ipynb", right)
-    expected["flat"] = (3, 2, "graded", "")
-    hand_in(folder, "copy/01_tiny/my work.ipynb", right)  # known by its cells
-    hand_in(folder, "copy/notes.ipynb", nbformat.v4.new_notebook())
-    expected["copy"] = (3, 2, "graded", "")
-    deleted = answered(right, {})
-    deleted.cells = [c for c in deleted.cells if "exercise2" not in str(c.metadata)]
-    hand_in(folder, "deleted/01_tiny/01_tiny.ipynb", deleted)
-    expected["deleted"] = (3, 0, "graded", "exercise2_visible was deleted, put back")
-    cheat = {"exercise1_visible": "pass", "exercise1_hidden": "100", "exercise2_solution": HALF}
-    hand_in(folder, "tampered/01_tiny.ipynb", answered(tiny, cheat))
-    expected["tampered"] = (0, 2, "graded", "exercise1_visible was changed, put back")
+    right = answered(handed_out, {"exercise1_solution": DOUBLE, "exercise2_solution": HALF})
+    tampered = answered(right, {"exercise1_visible": "pass", "exercise1_hidden": "100", "exercise1_solution": ""})
+    tampered.cells = [c for c in tampered.cells if "exercise2" not in str(c.metadata)]
+    hand_in(folder, "tampered/01_tiny/01_tiny.ipynb", tampered)
+    put_back = "exercise1_hidden was changed, put back; exercise2_solution was deleted, put back"
+    expected["tampered"] = (0, 0, "graded", put_back)
     hand_in(folder, "broken/01_tiny.ipynb", '{"cells": [')
     expected["broken"] = (0, 0, "unreadable", "no notebook")
     hand_in(folder, "empty/01_tiny.ipynb", "")
@@ -296,7 +337,7 @@ def test_a_class_is_graded_whatever_it_hands_in(tmp_path):
     hand_in(folder, "nothing/answer.txt", "42")
     expected["nothing"] = (0, 0, "missing", "no notebook")
 
-    done = grading(course, "grade", folder, "--timeout", 3, sources=sources)
+    done = grading(course, "grade", folder, "--timeout", TIMEOUT, sources=sources)
     assert done.stderr == ""
     rows = table(course)
     got = {s: (float(r["exercise1"]), float(r["exercise2"]), r["status"]) for s, r in rows.items()}
@@ -312,7 +353,7 @@ def test_a_class_is_graded_whatever_it_hands_in(tmp_path):
     # once more: only what changed is graded, and what was graded stays in the table
     hand_in(folder, "empty/01_tiny.ipynb", right)
     hand_in(folder, "perfect/01_tiny.ipynb", '{"cells": 3}')
-    again = grading(course, "grade", folder, "--timeout", 3, sources=sources)
+    again = grading(course, "grade", folder, "--timeout", TIMEOUT, sources=sources)
     assert again.stdout.count("01_tiny: ") == 2, again.stdout
     changed = table(course)
     assert (changed["empty"]["total"], changed["perfect"]["total"]) == ("5.0", "0.0")
@@ -320,57 +361,57 @@ def test_a_class_is_graded_whatever_it_hands_in(tmp_path):
     assert {s: changed[s] for s in unchanged} == {s: rows[s] for s in unchanged}
 
 
-@each_source
-def test_a_right_and_an_empty_answer_are_graded(course, tmp_path, source):
+@together
+def test_a_right_and_an_empty_answer_are_graded(course, tmp_path, grading):
+    """One assignment stands for all: of each, the tests above run every check on the solution and on the stub."""
+    source = SOURCES[0]
     notebook = released(course, source.stem)
     right = {f"{e}_solution": solution_of(source, e) for e in exercises_of(source)}
     hand_in(tmp_path, f"王 小明 Müller/{source.stem}.ipynb", answered(notebook, right))
     hand_in(tmp_path, f"stub/{source.stem}/{source.stem}.ipynb", notebook)
-    done = grading(course, "grade", tmp_path)
+    done = grading(course, "grade", tmp_path, "--timeout", 600)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = {s: r for s, r in table(course).items() if r["assignment"] == source.stem}
     assert (rows["王 小明 Müller"]["total"], rows["王 小明 Müller"]["message"]) == (rows["stub"]["max"], "")
     assert (rows["stub"]["total"], rows["stub"]["status"]) == ("0.0", "graded")
 
 
-def test_ctrl_c_keeps_what_was_graded(tmp_path):
-    sources, course, folder = tmp_path / "sources", tmp_path / "course", tmp_path / "class"
-    sources.mkdir()
-    (sources / "01_tiny.py").write_text(TINY.lstrip(), encoding="utf-8")
-    assert grading(course, "release", sources=sources).returncode == 0
-    tiny = released(course, "01_tiny")
-    hand_in(folder, "a/01_tiny.ipynb", answered(tiny, {"exercise2_solution": HALF}))
-    hand_in(folder, "b/01_tiny.ipynb", answered(tiny, {"exercise1_solution": "while True: pass"}))
-    script = ROOT / "tools" / "grading" / "grading.py"
-    command = [sys.executable, "-u", script, "--course", course, "--sources", sources, "grade", folder]
+@together
+def test_ctrl_c_keeps_what_was_graded(tmp_path, tiny, patience):
+    sources, empty_course, handed_out = tiny
+    course, folder = shutil.copytree(empty_course, tmp_path / "course"), tmp_path / "class"
+    hand_in(folder, "a/01_tiny.ipynb", answered(handed_out, {"exercise2_solution": HALF}))
+    endless = "import time\nwhile True: time.sleep(1)"
+    hand_in(folder, "b/01_tiny.ipynb", answered(handed_out, {"exercise1_solution": endless}))
+    command = grading_command(course, "grade", folder, "--timeout", patience, sources=sources)
     with subprocess.Popen([*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert "a, 01_tiny: 2 of 5" in process.stdout.readline()
         process.send_signal(2)
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=patience)
     assert process.returncode == 130
     assert said.strip() == "stopped; what was graded is kept, and the same command goes on from here"
     assert {s: r["total"] for s, r in table(course).items()} == {"a": "2.0"}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no interval timer")
-def test_a_ctrl_c_that_somebody_swallows_comes_again():
+def test_a_ctrl_c_that_somebody_swallows_comes_again(run, patience):
     script = (
         "import os, signal, sys, time\n"
         "sys.path.insert(0, sys.argv[1])\n"
         "import grading\n"
         "grading.insist_on_ctrl_c()\n"
         "try:\n    os.kill(os.getpid(), signal.SIGINT)\nexcept KeyboardInterrupt:\n    print('swallowed')\n"
-        "try:\n    time.sleep(40)\nexcept KeyboardInterrupt:\n    print('heard')\n"
+        f"try:\n    time.sleep({patience})\nexcept KeyboardInterrupt:\n    print('heard')\n"
     )
-    command = [sys.executable, "-c", script, str(ROOT / "tools" / "grading")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = run([sys.executable, "-c", script, ROOT / "tools" / "grading"])
     assert done.stdout.split() == ["swallowed", "heard"], done.stderr
 
 
-@pytest.mark.parametrize("folder", ["nowhere", "", "empty"])
-def test_a_folder_that_is_none_is_named(tmp_path, folder):
+@together
+@pytest.mark.parametrize("folder", ["", "empty"])  # "" is what `make grade` gives without SUBMISSIONS
+def test_a_folder_that_is_none_is_named(course, tmp_path, folder, grading):
     (tmp_path / "empty").mkdir()
-    done = grading(tmp_path / "course", "grade", tmp_path / folder if folder else "")
+    done = grading(course, "grade", tmp_path / folder if folder else "")
     assert done.returncode != 0
     assert ("holds no submissions" if folder == "empty" else "no folder") in done.stderr
     assert "Traceback" not in done.stderr

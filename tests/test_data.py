@@ -1,14 +1,10 @@
 """The data sets are the ones that the chapters' numbers were computed on: images, splits and units."""
 
-import hashlib
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
-from course_lib.data import digits, load_digits, load_mnist, mnist, store
+from course_lib.data import digits, load_digits, load_mnist, mnist
 
 
 @pytest.mark.parametrize(
@@ -60,22 +56,12 @@ def idx(array):
 
 
 @pytest.fixture
-def put(tmp_path, monkeypatch):
-    """Return put(images, labels), two bytes objects: they become the store's training files of MNIST."""
-    monkeypatch.setenv("COURSE_DATA", str(tmp_path))
+def put(put_files, monkeypatch):
+    """put(images, labels), two bytes objects: they become MNIST's training files, and two are for validation."""
     monkeypatch.setattr(mnist, "VALID", 2)
-    (tmp_path / "mnist").mkdir()
-
-    def put(images, labels):
-        registry = {}
-        files = {"images-idx3": images, "labels-idx1": labels}
-        for name, content in ((f"mnist/train-{kind}-ubyte", content) for kind, content in files.items()):
-            (tmp_path / name).write_bytes(content)
-            sha256 = hashlib.sha256(content).hexdigest()
-            registry[name] = store.Download("http://127.0.0.1:9/", sha256, len(content), "test", "none")
-        monkeypatch.setattr(store, "REGISTRY", registry)
-
-    return put
+    return lambda images, labels: put_files(
+        {"mnist/train-images-idx3-ubyte": images, "mnist/train-labels-idx1-ubyte": labels}
+    )
 
 
 IMAGES = np.arange(5 * 28 * 28).reshape(5, 28, 28) % 256
@@ -109,16 +95,8 @@ def test_what_is_no_mnist_is_refused(put, images, labels, message):
         load_mnist("train")
 
 
-def real_store():
-    """Find a folder that already holds the real MNIST, or None. Nothing is downloaded for a test."""
-    shared = Path(__file__).parents[2] / "shared" / "data"
-    folders = [Path(folder) for folder in (os.environ.get("COURSE_DATA"), shared) if folder]
-    return next((folder for folder in folders if (folder / "mnist/train-images-idx3-ubyte").exists()), None)
-
-
-@pytest.mark.skipif(real_store() is None, reason="no real MNIST here: COURSE_DATA can name a folder with it")
-def test_the_real_mnist(monkeypatch):
-    monkeypatch.setenv("COURSE_DATA", str(real_store()))
+def test_the_real_mnist(need_real):
+    need_real("mnist/train-images-idx3-ubyte")
     for split, counts in {
         "train": [4932, 5678, 4968, 5101, 4859, 4506, 4951, 5175, 4842, 4988],
         "valid": [991, 1064, 990, 1030, 983, 915, 967, 1090, 1009, 961],

@@ -1,11 +1,11 @@
-"""Drawing rules, against brute force and counted draws, and what they say to numbers that make no sense."""
+"""Drawing rules and the loop that writes by them, against brute force and counted draws; and what they refuse."""
 
 from itertools import combinations
 
 import pytest
 import torch
 
-from course_lib.decode import apply_temperature, draw, invert_cdf, keep_top_k, keep_top_p
+from course_lib.decode import State, apply_temperature, draw, invert_cdf, keep_top_k, keep_top_p, progress_bar, write
 from course_lib.device import make_generator
 
 ROW = torch.tensor([[0.5, 2.0, -1.0, 2.0, 0.0]])  # two share the first place
@@ -289,3 +289,178 @@ def test_wrong_logits_are_refused(rule, logits, error, says):
 @pytest.mark.parametrize("rule", RULES)
 def test_no_rows_no_choices(rule):
     assert len(RULES[rule](torch.zeros(0, 5))) == 0
+
+
+# --- the state -------------------------------------------------------------------------------------------------
+
+
+def test_a_state_selects_repeats_and_reorders_and_what_comes_out_is_its_own():
+    state = State((torch.arange(3), torch.arange(12.0).view(3, 2, 2)))
+    order = torch.tensor([2, 0, 0, 1])
+    a, b = state[order]
+    assert torch.equal(a, order) and torch.equal(b, torch.arange(12.0).view(3, 2, 2)[order])
+    few = state[torch.tensor([True, False, True])]
+    assert isinstance(few, State) and [len(t) for t in few] == [2, 2]
+    copy = state[torch.arange(3)]
+    for t in copy:
+        t.zero_()
+    assert torch.equal(next(iter(state[order])), order)
+
+
+@pytest.mark.parametrize("keep", [0, slice(2), [0, 1], torch.tensor(0), torch.tensor([0.0]), torch.zeros(1, 1).bool()])
+def test_a_view_of_a_state_is_not_to_be_had(keep):
+    with pytest.raises(TypeError, match=r"state\[keep\]: expected a tensor of row numbers"):
+        State((torch.zeros(3),))[keep]
+
+
+# --- the loop --------------------------------------------------------------------------------------------------
+
+V, T, N = 3, 4, 20_000
+EVERY = torch.cartesian_prod(*[torch.arange(V)] * T)  # (81, 4)
+
+
+class Sums:
+    """A small model that is all contract: what comes next depends on the sum so far, the place, and a condition."""
+
+    def __init__(self):
+        self.table = 2 * torch.randn(T, T * V, V, generator=make_generator(1))
+        self.fed = []
+
+    def begin(self, n, shift=0):
+        return State((torch.full((n,), shift), torch.zeros(n, dtype=torch.long)))
+
+    def step(self, previous, state):
+        total, at = state
+        if previous is not None:
+            total += previous  # its own to write into
+            at += 1
+        self.fed.append(previous)
+        return self.table[at, total], state
+
+    def logits(self, x, shift=0):
+        """The same at once: x (B, T) -> (B, T, V)."""
+        return self.table[torch.arange(T), x.cumsum(1) - x + shift]
+
+    def log_prob(self, x, shift=0):
+        return self.logits(x, shift).log_softmax(2).gather(2, x[..., None])[..., 0].sum(1)
+
+
+def drawing(seed, **settings):
+    generator = make_generator(seed)
+    return lambda logits, t: draw(logits, generator=generator, **settings)
+
+
+def index(x):
+    return (x * V ** torch.arange(T).flip(0)).sum(1)
+
+
+def test_greedy_is_the_path_of_the_likeliest():
+    model = Sums()
+    x = write(model, 3, T, choose=lambda logits, t: logits.argmax(1))
+    assert x.shape == (3, T) and x.dtype == torch.long
+    assert torch.equal(model.logits(x).argmax(2), x)
+    assert torch.equal(write(model, 3, T, choose=drawing(0, temperature=0)), x)
+    assert model.fed[0] is None and len(model.fed) == 2 * T, "as many steps as components, and nothing fed twice"
+
+
+@pytest.mark.parametrize("shift", [0, 2])
+def test_what_is_written_comes_as_often_as_the_model_says(shift):
+    model = Sums()
+    counts = index(write(model, N, T, choose=drawing(0), shift=shift)).bincount(minlength=len(EVERY))
+    p = model.log_prob(EVERY, shift).exp()
+    often = N * p > 5  # the rest is one cell
+    counts, expected = (torch.cat([a[often], a[~often].sum()[None]]) for a in (counts, N * p))
+    assert p_value(counts, expected) > 1e-3
+
+
+@pytest.mark.parametrize("settings", [{"temperature": 0.5}, {"top_k": 2}, {"top_p": 0.7}], ids=str)
+def test_the_rule_cuts_every_step(settings):
+    model = Sums()
+    x = write(model, 500, T, choose=drawing(0, **settings))
+    again, step = torch.zeros_like(x), drawing(0, **settings)
+    for t in range(T):  # the simple way: all that stands before, anew
+        again[:, t] = step(model.logits(again)[:, t], t)
+    assert torch.equal(x, again)
+
+
+def test_a_choice_may_be_one_number_of_a_given_list():
+    model, u = Sums(), torch.rand(T, 50, generator=make_generator(3), dtype=torch.float64)
+    x = write(model, 50, T, choose=lambda logits, t: invert_cdf(logits, u[t]))
+    assert torch.equal(invert_cdf(model.logits(x).flatten(0, 1), u.T.flatten()).view(50, T), x)
+
+
+def test_a_beginning_is_kept_and_gone_on_with_as_if_it_had_been_drawn():
+    model, given, asked = Sums(), torch.tensor([2, 0]), []
+
+    def choose(logits, t):
+        asked.append(t)
+        return draw(logits, generator=chance)
+
+    chance = make_generator(0)
+    x = write(model, N, T, choose=choose, given=given)
+    assert (x[:, :2] == given).all() and asked == [2, 3]
+    p = model.log_prob(EVERY).exp() * (EVERY[:, :2] == given).all(1)
+    assert p_value(index(x).bincount(minlength=len(p))[p > 0], (N * p / p.sum())[p > 0]) > 1e-3
+    for same in (
+        {"given": given.expand(N, 2)},
+        {"given": torch.tensor([2, 0, 1, 1]), "known": torch.tensor([True, True, False, False])},
+    ):
+        chance = make_generator(0)
+        assert torch.equal(write(model, N, T, choose=choose, **same), x)
+    nothing = write(model, 5, T, choose=drawing(0), given=given[:0])
+    assert torch.equal(nothing, write(model, 5, T, choose=drawing(0)))
+
+
+def test_what_is_known_anywhere_is_kept_and_seen_by_what_comes_after_it():
+    model = Sums()
+    given = torch.randint(V, (60, T), generator=make_generator(5))
+    known = torch.rand(60, T, generator=make_generator(6)) < 0.5
+    before = given.clone()
+    x = write(model, 60, T, choose=drawing(0, temperature=0), given=given, known=known)
+    assert torch.equal(x[known], given[known]) and torch.equal(given, before)
+    assert torch.equal(x[~known], model.logits(x).argmax(2)[~known])
+    assert torch.equal(write(model, 60, T, choose=None, given=given, known=torch.ones(T).bool()), given)
+
+
+def test_the_bar_is_silent_unless_it_has_a_name_and_time_to_be_seen(capsys):
+    for progress in None, "writing":
+        write(Sums(), 2, T, choose=drawing(0), progress=progress)
+        assert capsys.readouterr().err == ""
+    bar = progress_bar(T, "writing")
+    assert (bar.total, bar.desc, bar.delay, bar.disable) == (T, "writing", 2, False)
+    bar.close()
+
+
+def test_nothing_that_is_written_keeps_a_gradient():
+    model, asked = Sums(), []
+    model.table.requires_grad_()
+    write(model, 2, T, choose=lambda logits, t: asked.append(logits.requires_grad) or logits.argmax(1))
+    assert asked == [False] * T
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "says"),
+    [
+        ({"n": 0}, ValueError, "n: expected a whole number ≥ 1, got 0"),
+        ({"n": 2.5}, TypeError, "n: expected a whole number ≥ 1, got float 2.5"),
+        ({"length": 0}, ValueError, "length: expected a whole number ≥ 1, got 0"),
+        ({"length": 2.5}, TypeError, "length: expected a whole number ≥ 1, got float 2.5"),
+        ({"given": EVERY[0]}, ValueError, "given: expected fewer than length = 4, so that .* write, got 4"),
+        ({"given": EVERY[:2, :2]}, ValueError, r"given: expected shape \(3, T\), got \(2, 2\)"),
+        ({"given": torch.tensor(1)}, ValueError, r"given: expected shape \(3, T\), got \(\)"),
+        ({"given": torch.tensor([V])}, ValueError, "given: expected levels 0 to 2, got 3 to 3"),
+        ({"given": torch.tensor([-1])}, ValueError, "given: expected levels 0 to 2, got -1 to -1"),
+        ({"given": torch.tensor([1.0])}, TypeError, "given: expected levels as torch.long, got torch.float32"),
+        ({"given": [0, 1]}, TypeError, "given: expected a torch.Tensor, got list"),
+        ({"known": torch.ones(T).bool()}, ValueError, "known: expected together with given="),
+        ({"given": EVERY[0], "known": torch.ones(T)}, TypeError, "known: expected torch.bool, got torch.float32"),
+        ({"given": EVERY[0], "known": torch.ones(2).bool()}, ValueError, r"shape \(4,\) or \(3, 4\), got \(2,\)"),
+        ({"given": EVERY[0, :2], "known": torch.ones(T).bool()}, ValueError, r"given: expected shape \(3, 4\)"),
+        ({"shift": 0, "else": 1}, TypeError, "else"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_written_is_refused(settings, error, says):
+    settings = {"n": 3, "length": T, "choose": drawing(0)} | settings
+    with pytest.raises(error, match=says):
+        write(Sums(), settings.pop("n"), settings.pop("length"), **settings)

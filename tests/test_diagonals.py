@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from course_lib.device import make_generator
-from course_lib.fast.diagonals import FORGET_BIAS, diagonals, lstm, scan
+from course_lib.fast.diagonals import diagonals, lstm, scan
+from course_lib.layers import FORGET_BIAS
 
 SIZES = [(1, 1), (1, 5), (5, 1), (2, 3), (4, 3), (3, 3)]
 each_size = pytest.mark.parametrize(("H", "W"), SIZES)
@@ -37,14 +38,15 @@ def plain(here, memory, weight, bias, H, W):
                 n = order.index((i, j))
                 left, above = (i, j - 1), (i - 1, j)
                 x = torch.cat([here[g, :, n], h.get(left, zero)[0], h.get(above, zero)[-1 if K == 1 else 1]])
-                keep, write, show, new = (weight[g] @ x + bias[g]).unflatten(0, (4, K, F))
+                forget, input, output, candidate = (weight[g] @ x + bias[g]).unflatten(0, (4, K, F))
                 before = [m.get(left, zero)[0]]
                 if K == 3:
                     before += [m.get(above, zero)[1], memory[g, :, n]]
                 m[i, j] = [
-                    (keep[k] + FORGET_BIAS).sigmoid() * before[k] + write[k].sigmoid() * new[k].tanh() for k in range(K)
+                    (forget[k] + FORGET_BIAS).sigmoid() * before[k] + input[k].sigmoid() * candidate[k].tanh()
+                    for k in range(K)
                 ]
-                h[i, j] = [show[k].sigmoid() * m[i, j][k].tanh() for k in range(K)]
+                h[i, j] = [output[k].sigmoid() * m[i, j][k].tanh() for k in range(K)]
         hidden.append(torch.stack([h[pixel][-1] for pixel in order], 1))
         after.append(torch.stack([m[pixel][-1] for pixel in order], 1))
     return torch.stack(hidden), torch.stack(after) if K == 3 else None
@@ -170,8 +172,8 @@ def test_an_lstm_step_is_that_of_torch(dim):
         for parameter in theirs.parameters():
             parameter.zero_()
         for x in range(5):
-            keep, write, show, new = gates[x].chunk(4)
-            theirs.bias_ih.copy_(torch.cat([write, keep + FORGET_BIAS, new, show]))  # their order
+            forget, input, output, candidate = gates[x].chunk(4)
+            theirs.bias_ih.copy_(torch.cat([input, forget + FORGET_BIAS, candidate, output]))  # their order
             expected = theirs(torch.zeros(1), (torch.zeros(3), cell[x]))
             for got, one in zip(lstm(gates[x : x + 1], cell[x : x + 1], dim), expected, strict=True):
                 torch.testing.assert_close(got[0], one)

@@ -33,7 +33,7 @@ def show_poem(lines):
 
 
 def play_tone(pitch):
-    return Audio(np.sin(np.arange(1600) * pitch / 8000 * 2 * np.pi), rate=8000)
+    return Audio(np.sin(np.arange(352_000 // pitch) * pitch / 8000 * 2 * np.pi), rate=8000)  # 44 periods
 
 
 def show_model(model, steps):
@@ -88,24 +88,26 @@ def expected_pixels(**values):
     return np.asarray(Image.open(io.BytesIO(render(show_dot, values).data)).convert("RGB"))
 
 
-def wait_until_drawn(page, name, **values):
-    """The strip is decoded in the background: the picture is right after a moment, or never."""
-    expected = expected_pixels(**values)
-    for _ in range(40):
-        if np.array_equal(canvas_pixels(page, name), expected):
-            return
-        page.wait_for_timeout(50)
-    pytest.fail(f"the picture of {name} is not the one at {values}")
+@pytest.fixture
+def wait_until_drawn(eventually):
+    """wait_until_drawn(page, name, **values): its strip is decoded in the background, and the picture right at last."""
+
+    def wait(page, name, **values):
+        expected = expected_pixels(**values)
+        drawn = eventually(lambda: np.array_equal(canvas_pixels(page, name), expected), page)
+        assert drawn, f"the picture of {name} is not the one at {values}"
+
+    return wait
 
 
-def test_the_start_is_in_the_middle(page):
+def test_the_start_is_in_the_middle(page, wait_until_drawn):
     wait_until_drawn(page, "figure", x=0.0, y=0)
     assert slider(page, "figure", "first code z₁").get_attribute("aria-valuetext") == "0"
     assert page.locator(".course-player-note").count() == 0
     assert page.locator("#figure canvas").evaluate("c => c.getBoundingClientRect().width") == 600  # 6 inches
 
 
-def test_the_keyboard_moves_the_picture_its_value_and_its_alt_text(page):
+def test_the_keyboard_moves_the_picture_its_value_and_its_alt_text(page, wait_until_drawn):
     x = slider(page, "figure", "first code z₁")
     x.focus()
     page.keyboard.press("ArrowRight")
@@ -125,16 +127,16 @@ def test_the_keyboard_moves_the_picture_its_value_and_its_alt_text(page):
     wait_until_drawn(page, "figure", x=-1.5, y=-1)
 
 
-def test_every_position_shows_its_own_frame(page, players):
+def test_every_position_shows_its_own_frame(page, wait_until_drawn):
     x, y = slider(page, "figure", "first code z₁"), slider(page, "figure", "y")
-    for row, x_value in enumerate(players["figure"].grid["x"]):
-        for column, y_value in enumerate(players["figure"].grid["y"]):
+    for row, x_value in enumerate(X):
+        for column, y_value in enumerate([-1, 0, 1]):
             x.fill(str(row))
             y.fill(str(column))
             wait_until_drawn(page, "figure", x=x_value, y=y_value)
 
 
-def test_the_mouse_drags(page):
+def test_the_mouse_drags(page, wait_until_drawn):
     box = slider(page, "figure", "first code z₁").bounding_box()
     middle = box["y"] + box["height"] / 2
     page.mouse.move(box["x"] + box["width"] / 2, middle)
@@ -145,7 +147,7 @@ def test_the_mouse_drags(page):
     wait_until_drawn(page, "figure", x=2.0, y=0)  # and no frame that was on the way
 
 
-def test_equal_players_on_a_page_are_two(page):
+def test_equal_players_on_a_page_are_two(page, wait_until_drawn):
     slider(page, "again", "first code z₁").press("ArrowRight")
     wait_until_drawn(page, "again", x=0.5, y=0)
     wait_until_drawn(page, "figure", x=0.0, y=0)
@@ -168,6 +170,7 @@ def test_a_sound_is_exchanged_and_goes_on_playing(page, players):
     pitch = slider(page, "sound", "pitch in hertz")
     pitch.press("ArrowRight")
     assert audio.evaluate("audio => audio.paused")
+    assert page.locator("#sound figcaption").text_content() == "0.05 s", "where the browser's clock says 0:00"
     data = base64.b64encode(players["sound"].value(pitch=880).data).decode()
     assert audio.evaluate("audio => audio.src") == f"data:audio/wav;base64,{data}"
     audio.evaluate("audio => { audio.loop = true; return audio.play() }")
@@ -201,7 +204,7 @@ def test_it_runs_where_a_notebook_inserts_it(offline_page, players, tmp_path):
     assert offline_page.problems == []
 
 
-def test_a_strip_is_decoded_when_it_is_first_wanted(offline_page, address):
+def test_a_strip_is_decoded_when_it_is_first_wanted(offline_page, address, wait_until_drawn):
     offline_page.add_init_script(
         "window.decoded = 0; const real = Image.prototype.decode;"
         "Image.prototype.decode = function () { window.decoded += this.isConnected ? 0 : 1; return real.call(this); }"
@@ -242,7 +245,7 @@ def test_nothing_overflows_and_axe_finds_nothing_serious(open_offline, address, 
     assert page.problems == []
 
 
-def test_a_finger_taps_and_the_page_still_scrolls(open_offline, address):
+def test_a_finger_taps_and_the_page_still_scrolls(open_offline, address, wait_until_drawn):
     page = open_offline(viewport={"width": 375, "height": 800}, has_touch=True, is_mobile=True, device_scale_factor=2)
     page.goto(address)
     page.wait_for_function("document.querySelectorAll('canvas').length === 2")

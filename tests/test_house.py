@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -49,6 +50,12 @@ def flat_of(module):
     return tuple(parts[: 2 if parts[0] == "models" else 1]) if len(parts) > 1 or module in PACKAGES else None
 
 
+@cache
+def tree_of(path):
+    """A file's syntax tree: each is read once, for many rules ask for all of them."""
+    return ast.parse(path.read_text("utf-8"))
+
+
 SOURCES = {module_name(path): path for path in sorted(LIBRARY.rglob("*.py"))}
 PACKAGES = {name for name, path in SOURCES.items() if path.name == "__init__.py"}
 each_module = pytest.mark.parametrize("module", SOURCES, ids=lambda name: name or "course_lib")
@@ -84,7 +91,7 @@ def wrong_imports(module, tree):
 
 @each_module
 def test_imports_point_down(module):
-    wrong = list(wrong_imports(module, ast.parse(SOURCES[module].read_text("utf-8"))))
+    wrong = list(wrong_imports(module, tree_of(SOURCES[module])))
     assert not wrong, f"course_lib.{module} imports what is not below it: {'; '.join(wrong)}"
 
 
@@ -129,7 +136,7 @@ def test_the_map_shows_what_is_there():
 def test_no_circle():
     """Within a room arrows may go any way but round."""
     arrows = {
-        module: {n.removeprefix("course_lib.") for n in imports(module, ast.parse(path.read_text("utf-8")))}
+        module: {n.removeprefix("course_lib.") for n in imports(module, tree_of(path))}
         for module, path in SOURCES.items()
         if module not in PACKAGES
     }
@@ -152,10 +159,9 @@ LIGHT = [f"course_lib.{name}".rstrip(".") for name in SOURCES if floor_of(name) 
 
 
 @pytest.mark.parametrize("modules", [["course_lib"], LIGHT], ids=["the package", "floors 0 to 3"])
-def test_importing_is_light(modules):
+def test_importing_is_light(modules, run):
     code = f"import sys, {', '.join(modules)}; print(*({HEAVY} & sys.modules.keys()))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
+    done = run([sys.executable, "-c", code], cwd=ROOT, check=True)
     assert done.stdout.split() == [], "every reader's first cell pays for these: import them where used"
 
 
@@ -191,8 +197,9 @@ def dead_names(tree, used_elsewhere):
     return sorted(name for name in needs.keys() - alive if not name.startswith("_"))
 
 
+@cache
 def mentioned(path):
-    return set(names_in(ast.parse(path.read_text("utf-8"))))
+    return frozenset(names_in(tree_of(path)))
 
 
 @each_module
@@ -201,8 +208,8 @@ def test_nothing_is_dead(module):
     users = [path for name, path in SOURCES.items() if name not in PACKAGES | {module}]
     for folder in ("chapters", "coursework", "benchmarks", "tools"):
         users += (ROOT / folder).rglob("*.py")
-    used = set().union(*map(mentioned, users))
-    dead = dead_names(ast.parse(SOURCES[module].read_text("utf-8")), used)
+    used = frozenset().union(*map(mentioned, users))
+    dead = dead_names(tree_of(SOURCES[module]), used)
     assert not dead, (
         f"course_lib.{module}: no chapter, assignment, benchmark, tool or other module uses "
         f"{', '.join(dead)}: use it or delete it"
@@ -306,7 +313,7 @@ ALLOWED = {("README.md", "download." + "pytorch.org")}
 def files_of_the_repository():
     command = ["git", "ls-files", "-z", "-co", "--exclude-standard"]
     try:
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     except (OSError, subprocess.SubprocessError):
         pytest.skip("git cannot list the files here: this is no clone of the repository")
     return [ROOT / name for name in done.stdout.split("\0") if name and (ROOT / name).is_file()]

@@ -24,7 +24,7 @@ def test_it_refuses_few_digits_and_most_ruins(judges):
     for judge in judges:
         assert judge.invalid_share(load_digits("valid")[0]) == pytest.approx(0.05, abs=0.005)
         assert judge.invalid_share(x) < 0.10
-        ruins = spoil(x, y, make_generator(9)).chunk(4)
+        ruins = spoil(x, y, generator=make_generator(9)).chunk(4)
         assert min(judge.invalid_share(ruin) for ruin in ruins) > 0.85
         assert judge.invalid_share(torch.randint(17, (1000, 1, 8, 8), generator=make_generator(5))) > 0.99
 
@@ -39,14 +39,14 @@ def test_what_it_takes_for_a_digit_it_names_rightly(judges):
 
 def test_each_way_to_ruin_does_what_it_says():
     x, y = load_digits("test")
-    noisy, blended, overlaid, quartered = spoil(x, y, make_generator(0)).chunk(4)
+    noisy, blended, overlaid, quartered = spoil(x, y, generator=make_generator(0)).chunk(4)
     # 30 to 100 % of 64 pixels hit, 65 % on average, of which one in 17 happens to receive the level it had
     assert (noisy != x).float().mean() == pytest.approx(0.65 * 16 / 17, abs=0.02)
     assert (overlaid >= x).all()
     assert ((blended - x).abs().flatten(1).sum(1) > 0).all()
     ink = x.flatten(1).sort(1).values
     assert torch.equal(quartered.flatten(1).sort(1).values, ink), "shuffling quarters keeps the ink"
-    assert spoil(x, y, make_generator(0)).unique().tolist() == list(range(17))
+    assert spoil(x, y, generator=make_generator(0)).unique().tolist() == list(range(17))
 
 
 def test_asking_all_ten_at_once_is_asking_each():

@@ -102,9 +102,9 @@ def test_the_mask_follows_the_layer_and_is_not_stored():
         ((1, 1, (3, 4), "A"), "odd kernel sizes, .* got 3 × 4, 'A', 1 and 1"),
         ((1, 1, (4, 3), "A"), "odd kernel sizes, .* got 4 × 3, 'A', 1 and 1"),
         ((1, 1, 3, "C"), "mask 'A' or 'B', .* got 3 × 3, 'C', 1 and 1"),
-        ((4, 6, 3, "A", 3), "widths that 3 colours divide, got 3 × 3, 'A', 4 and 6"),
-        ((6, 4, 3, "B", 3), "widths that 3 colours divide, got 3 × 3, 'B', 6 and 4"),
-        ((4, 4, 3, "B", 3), "widths that 3 colours divide, got 3 × 3, 'B', 4 and 4"),  # both with the same remainder
+        ((4, 6, 3, "A", 3), "channels that 3 colours divide, got 3 × 3, 'A', 4 and 6"),
+        ((6, 4, 3, "B", 3), "channels that 3 colours divide, got 3 × 3, 'B', 6 and 4"),
+        ((4, 4, 3, "B", 3), "channels that 3 colours divide, got 3 × 3, 'B', 4 and 4"),  # both with the same remainder
     ],
 )
 def test_bad_sizes_are_refused(sizes, says):
@@ -191,7 +191,7 @@ def test_residual_dropout_leaves_out_its_share_of_the_addition_in_training_only_
 
 def test_depth_counts_the_hidden_layers_of_a_residual_mlp_and_all_of_them_hide():
     for depth in 0, 1, 3:
-        net = ResidualMLP(4, 8, depth, 3, 0.25)
+        net = ResidualMLP(4, 3, features=8, depth=depth, dropout=0.25)
         assert net(torch.zeros(2, 4)).shape == (2, 3)
         linear = [m for m in net.modules() if isinstance(m, nn.Linear)]
         sizes = [(m.in_features, m.out_features) for m in linear]

@@ -8,10 +8,12 @@ import torch
 from torch import nn
 
 from course_lib.checkpoint import load, save
+from course_lib.decode import State, write
 from course_lib.device import make_generator
 from course_lib.layers import MLP, initialised_by
 from course_lib.models.autoencoder import Autoencoder, AutoencoderConfig
 from course_lib.models.char_rnn import CharRNN, CharRNNConfig
+from course_lib.models.gaussian_mixture import GaussianMixture, GaussianMixtureConfig
 from course_lib.models.pixel.convolutional import GatedPixelCNN, PixelCNN
 from course_lib.models.pixel.model import PixelConfig
 from course_lib.models.pixel.recurrent import DiagonalBiLSTM, GridLSTM, RasterLSTM, RowLSTM
@@ -28,6 +30,17 @@ def images(config, n, generator):
 
 def sentences(config, n, generator):
     return torch.randint(config.levels, (n, 6), generator=generator)
+
+
+def points(config, n, generator):
+    return torch.randn(n, 3, generator=generator, dtype=torch.float64)
+
+
+def fitted_mixture(config, *, generator):
+    """A mixture has no first weights: what it is, it is after `fit`."""
+    model = GaussianMixture(config)
+    model.fit(points(config, 60, generator), generator=generator, max_steps=5, progress=False)
+    return model
 
 
 def reconstruction(model, x):
@@ -47,14 +60,27 @@ def bound_at_the_mean(model, x):
 class ToldWaveNet(WaveNet):
     """One that is told the same of every sound, since the contract asks for model(x) and no more."""
 
-    def forward(self, x, global_=None, local=None):
+    def told(self, n):
         one = torch.linspace(-1, 1, 2 * 3 + 2)  # two frames, of 4 and of 2 samples
-        return super().forward(x, one[6:].expand(len(x), 2), one[:6].view(2, 3).expand(len(x), 2, 3))
+        return {
+            "global_condition": one[6:].expand(n, 2),
+            "local_condition": one[:6].view(2, 3).expand(n, 2, 3),
+        }
+
+    def forward(self, x, *_):
+        return super().forward(x, **self.told(len(x)))
+
+    def begin(self, n):
+        return super().begin(n, **self.told(n))
+
+    def sample(self, n, **settings):
+        return super().sample(n, **self.told(n), **settings)
 
 
 PAINTED = PixelConfig(levels=3, height=4, width=4, features=8)
 PAINTED_IN_COLOUR = PixelConfig(levels=4, channels=3, height=3, width=5, features=6, depth=1)
-HEARD = WaveNetConfig(levels=5, layers=4, stacks=2, residual=6, skip=8)
+HEARD = WaveNetConfig(levels=5, layers=4, stacks=2, features=6, skip_features=8)
+WRITES = {"log_prob", "sample", "begin", "step"}  # component by component, by `decode.write`
 BOUNDS = {"elbo", "log_prob_bound", "sample"}
 
 # model, config, what it is fed, its loss (B,) nats, and the methods of the taxonomy that its mathematics gives it
@@ -68,27 +94,27 @@ MODELS = {
         set(),
     ),
     "autoencoder-linear": (Autoencoder, AutoencoderConfig(latent=64, depth=0), images, reconstruction, set()),
-    "char-rnn": (CharRNN, CharRNNConfig(levels=5, width=8), sentences, nll, {"log_prob", "sample"}),
-    "char-rnn-deep": (CharRNN, CharRNNConfig(levels=5, width=8, depth=2), sentences, nll, {"log_prob", "sample"}),
-    "raster-lstm": (RasterLSTM, PAINTED, images, nll, {"log_prob", "sample"}),
-    "raster-lstm-colour": (RasterLSTM, PAINTED_IN_COLOUR, images, nll, {"log_prob", "sample"}),
-    "row-lstm": (RowLSTM, PAINTED, images, nll, {"log_prob", "sample"}),
-    "row-lstm-colour": (RowLSTM, PAINTED_IN_COLOUR, images, nll, {"log_prob", "sample"}),
-    "diagonal-bilstm": (DiagonalBiLSTM, PAINTED, images, nll, {"log_prob", "sample"}),
-    "diagonal-bilstm-colour": (DiagonalBiLSTM, PAINTED_IN_COLOUR, images, nll, {"log_prob", "sample"}),
-    "grid-lstm": (GridLSTM, PAINTED, images, nll, {"log_prob", "sample"}),
-    "grid-lstm-colour": (GridLSTM, PAINTED_IN_COLOUR, images, nll, {"log_prob", "sample"}),
-    "pixel-cnn": (PixelCNN, PAINTED, images, nll, {"log_prob", "sample"}),
-    "pixel-cnn-colour": (PixelCNN, PAINTED_IN_COLOUR, images, nll, {"log_prob", "sample"}),
-    "gated-pixel-cnn": (GatedPixelCNN, PAINTED, images, nll, {"log_prob", "sample"}),
-    "gated-pixel-cnn-colour": (GatedPixelCNN, PAINTED_IN_COLOUR, images, nll, {"log_prob", "sample"}),
-    "wavenet": (WaveNet, HEARD, sentences, nll, {"log_prob", "sample"}),
+    "char-rnn": (CharRNN, CharRNNConfig(levels=5, features=8), sentences, nll, WRITES),
+    "char-rnn-deep": (CharRNN, CharRNNConfig(levels=5, features=8, depth=2), sentences, nll, WRITES),
+    "raster-lstm": (RasterLSTM, PAINTED, images, nll, WRITES),
+    "raster-lstm-colour": (RasterLSTM, PAINTED_IN_COLOUR, images, nll, WRITES),
+    "row-lstm": (RowLSTM, PAINTED, images, nll, WRITES),
+    "row-lstm-colour": (RowLSTM, PAINTED_IN_COLOUR, images, nll, WRITES),
+    "diagonal-bilstm": (DiagonalBiLSTM, PAINTED, images, nll, WRITES),
+    "diagonal-bilstm-colour": (DiagonalBiLSTM, PAINTED_IN_COLOUR, images, nll, WRITES),
+    "grid-lstm": (GridLSTM, PAINTED, images, nll, WRITES),
+    "grid-lstm-colour": (GridLSTM, PAINTED_IN_COLOUR, images, nll, WRITES),
+    "pixel-cnn": (PixelCNN, PAINTED, images, nll, WRITES),
+    "pixel-cnn-colour": (PixelCNN, PAINTED_IN_COLOUR, images, nll, WRITES),
+    "gated-pixel-cnn": (GatedPixelCNN, PAINTED, images, nll, WRITES),
+    "gated-pixel-cnn-colour": (GatedPixelCNN, PAINTED_IN_COLOUR, images, nll, WRITES),
+    "wavenet": (WaveNet, HEARD, sentences, nll, WRITES),
     "wavenet-told": (
         ToldWaveNet,
-        replace(HEARD, kernel_size=3, global_features=2, local_features=3, frame=4),
+        replace(HEARD, kernel_size=3, global_channels=2, local_channels=3, frame=4),
         sentences,
         nll,
-        {"log_prob", "sample"},
+        WRITES,
     ),
     "vae": (VAE, VAEConfig(), images, bound_at_the_mean, BOUNDS),
     "vae-levels-colour": (
@@ -99,9 +125,15 @@ MODELS = {
         BOUNDS,
     ),
     "vae-bernoulli": (VAE, VAEConfig(likelihood="bernoulli", levels=2, depth=1), images, bound_at_the_mean, BOUNDS),
+    "mixture": (fitted_mixture, GaussianMixtureConfig(4), points, nll, {"log_prob", "sample"}),
+    "mixture-diagonal": (fitted_mixture, GaussianMixtureConfig(4, "diagonal"), points, nll, {"log_prob", "sample"}),
+    "mixture-spherical": (fitted_mixture, GaussianMixtureConfig(4, "spherical"), points, nll, {"log_prob", "sample"}),
 }
 IMAGES = [name for name, (_, _, kind, _, _) in MODELS.items() if kind is images]
-TAXONOMY = {"log_prob", "elbo", "log_prob_bound", "sample"}
+NETWORKS = [name for name, (_, _, kind, _, _) in MODELS.items() if kind is not points]
+each_network = pytest.mark.parametrize("case", NETWORKS, indirect=True)
+WRITTEN = [name for name, (*_, methods) in MODELS.items() if methods == WRITES]
+TAXONOMY = {"log_prob", "elbo", "log_prob_bound", "sample", "begin", "step"}
 
 
 @pytest.fixture(params=MODELS)
@@ -117,15 +149,18 @@ def test_it_has_what_mathematics_gives_it_and_nothing_else(case):
     assert {name for name in TAXONOMY if hasattr(model, name)} == methods
 
 
-def test_logits_and_loss_have_their_shapes(case):
+def test_the_loss_is_one_number_an_observation(case):
     model, x, loss, _ = case
-    (B, *rest), V = x.shape, [model.config.levels]
-    if getattr(model.config, "likelihood", None) == "bernoulli":
-        V = []  # one logit, that of ink
-    assert model(x).shape == ((B, *rest, *V) if len(rest) == 1 else (B, *V, *rest))  # an image's levels stand second
     nats = loss(model, x)
-    assert nats.shape == (B,)
+    assert nats.shape == (len(x),)
     assert torch.isfinite(nats).all()
+
+
+@each_network
+def test_levels_are_the_last_axis_of_logits(case):
+    model, x, *_ = case
+    ink = getattr(model.config, "likelihood", None) == "bernoulli"  # one logit, that of ink
+    assert model(x).shape == (*x.shape, *([] if ink else [model.config.levels]))
 
 
 def test_what_shares_a_batch_does_not_meet(case):
@@ -134,6 +169,7 @@ def test_what_shares_a_batch_does_not_meet(case):
     torch.testing.assert_close(together, alone, atol=1e-4, rtol=1e-5)  # sums of a few hundred float32 terms
 
 
+@each_network
 def test_a_gradient_reaches_every_parameter(case):
     model, x, loss, _ = case
     loss(model, x).mean().backward()
@@ -141,6 +177,7 @@ def test_a_gradient_reaches_every_parameter(case):
     assert silent == []
 
 
+@each_network
 def test_the_generator_decides_the_first_weights_and_disturbs_nobody(case):
     model, *_ = case
     torch.manual_seed(3)
@@ -156,10 +193,11 @@ def test_the_generator_decides_the_first_weights_and_disturbs_nobody(case):
 def test_it_moves_to_float64(case):
     model, x, loss, _ = case
     precise = copy.deepcopy(model).double()
-    assert precise(x).dtype == torch.float64
+    assert loss(precise, x).dtype == torch.float64
     torch.testing.assert_close(loss(model, x).double(), loss(precise, x), atol=1e-3, rtol=1e-5)
 
 
+@each_network
 def test_it_trains_in_half_precision_nearly_as_in_full(case):
     model, x, loss, _ = case
     curves = []
@@ -181,23 +219,118 @@ def test_it_moves_to_the_gpu(case):
 def test_it_survives_the_disk(case, tmp_path):
     model, x, loss, _ = case
     save(tmp_path / "model.pt", model)
-    other = type(model)(model.config, generator=make_generator(1))
+    other = type(model)(model.config)
     load(tmp_path / "model.pt", other)
     assert torch.equal(loss(model, x), loss(other, x))
+
+
+# --- writing step by step --------------------------------------------------------------------------------------
+
+each_written = pytest.mark.parametrize("case", WRITTEN, indirect=True)
+
+
+def in_order(x):
+    """Sentences (B, T, …) as they are; images (B, C, H, W, …) as they are painted, (B, H·W·C, …): colours fastest."""
+    return x if x.ndim < 4 else x.movedim(1, 3).flatten(1, 3)
+
+
+def out_of_order(x, like):
+    """The inverse of `in_order`: x (B, T) in the form of `like`."""
+    return x if like.ndim < 4 else x.unflatten(1, (*like.shape[2:], like.shape[1])).movedim(3, 1)
+
+
+def stepped(model, x, state, previous=None):
+    """The logits of each component of x (B, t) from `state` on, (B, t, V), and the state after them."""
+    logits = []
+    for component in x.unbind(1):
+        one, state = model.step(previous, state)
+        logits.append(one)
+        previous = component
+    return torch.stack(logits, 1), state
+
+
+@each_written
+@torch.no_grad()
+def test_stepping_says_what_the_whole_says(case):
+    model, x, *_ = case
+    logits, state = stepped(model.double(), in_order(x), model.begin(len(x)))
+    torch.testing.assert_close(logits, in_order(model(x)), rtol=1e-9, atol=1e-9)
+    assert isinstance(state, State) and {len(t) for t in state} == {len(x)}, "tensors, batch first"
+
+
+@each_written
+@torch.no_grad()
+def test_a_state_goes_two_ways_once_it_is_copied(case):
+    """Selected, repeated and reordered mid-way, and each way on: what comes out is what re-running those rows says."""
+    model, x, *_ = case
+    model, mine, rows = model.double(), in_order(x), torch.tensor([3, 0, 0, 1, 3])
+    others = (mine[rows] + torch.arange(5)[:, None]) % model.config.levels  # they go on in another way
+    for t in {1, mine.shape[1] // 2, mine.shape[1] - 1}:
+        _, state = stepped(model, mine[:, :t], model.begin(len(x)))
+        few = torch.tensor([False, True, False, True])
+        ways = [
+            (mine, state),
+            (torch.cat([mine[rows, :t], others[:, t:]], 1), state[rows]),
+            (mine[few], state[few]),
+        ]
+        for whole, begun in ways:  # the first writes into its state while the others wait
+            logits, _ = stepped(model, whole[:, t:], begun, whole[:, t - 1])
+            expected = in_order(model(out_of_order(whole, x)))[:, t:]
+            torch.testing.assert_close(logits, expected, rtol=1e-9, atol=1e-9)
+
+
+@each_written
+@torch.no_grad()
+def test_samples_are_written_by_the_one_loop(case):
+    """Greedy, and with parts given: what is given is kept, and each other is the likeliest after those before it."""
+    model, x, *_ = case
+    model = model.double().eval()
+    if x.ndim == 2:
+        known, parts = torch.arange(6) < 2, {"given": x[:, :2], "length": 6}
+    else:
+        known = torch.rand(x.shape[1:], generator=make_generator(3)) < 0.4
+        parts = {"given": x, "known": known}
+        known = in_order(known[None])[0]
+    settings = {"progress": False, "temperature": 0}
+    drawn = in_order(model.sample(4, generator=make_generator(0), **parts, **settings))
+    assert torch.equal(drawn[:, known], in_order(x)[:, known])
+    likeliest = in_order(model(out_of_order(drawn, x))).argmax(2)
+    assert torch.equal(drawn[:, ~known], likeliest[:, ~known])
+
+    def choose(logits, t):
+        return logits.argmax(1)
+
+    by_hand = write(model, 4, x[0].numel(), choose=choose, given=in_order(x), known=known)
+    assert torch.equal(drawn, by_hand)
+
+
+# --- bad input -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("change", "error", "says"),
     [
-        (lambda x: x.float(), TypeError, "levels as torch.long, got torch.float32"),
-        (lambda x: x + 100, ValueError, "expected levels 0 to"),
-        (lambda x: x - 100, ValueError, "expected levels 0 to"),
         (lambda x: x[0], ValueError, "expected shape"),
         (lambda x: x[None], ValueError, "expected shape"),
         (lambda x: x.tolist(), TypeError, "torch.Tensor, got list"),
     ],
 )
 def test_a_wrong_x_is_refused_with_expected_and_given(case, change, error, says):
+    model, x, loss, _ = case
+    with pytest.raises(error, match=says):
+        loss(model, change(x))
+
+
+@each_network
+@pytest.mark.parametrize(
+    ("change", "error", "says"),
+    [
+        (lambda x: x.float(), TypeError, "levels as torch.long, got torch.float32"),
+        (lambda x: x + 100, ValueError, "expected levels 0 to"),
+        (lambda x: x - 100, ValueError, "expected levels 0 to"),
+    ],
+)
+def test_what_is_no_level_is_refused_with_expected_and_given(case, change, error, says):
     model, x, *_ = case
     with pytest.raises(error, match=says):
         model(change(x))

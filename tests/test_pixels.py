@@ -3,7 +3,7 @@
 The general contract, with shapes, gradients and disk, is in test_models.py.
 """
 
-from itertools import count, product
+from itertools import product
 
 import pytest
 import torch
@@ -11,7 +11,6 @@ import torch
 from course_lib.check import assert_causal
 from course_lib.decode import draw
 from course_lib.device import make_generator
-from course_lib.layers import MaskedConv2d
 from course_lib.models.pixel.convolutional import GatedPixelCNN, PixelCNN
 from course_lib.models.pixel.model import PixelConfig
 from course_lib.models.pixel.recurrent import DiagonalBiLSTM, GridLSTM, RasterLSTM, RowLSTM
@@ -68,8 +67,8 @@ def what_is_seen(model, several=4):
     size = model.config.channels, model.config.height, model.config.width
     N = size[0] * size[1] * size[2]
     words = model.words(images(model, several)).repeat_interleave(N, 0).requires_grad_()
-    logits = model.head(model.context(words), words).flatten(2).unflatten(0, (several, N))  # (S, N, V, N)
-    asked = logits.diagonal(dim1=1, dim2=3)  # (S, V, N)
+    logits = model.head(model.context(words), words).flatten(1, 3).unflatten(0, (several, N))  # (S, N, N, V)
+    asked = logits.diagonal(dim1=1, dim2=2)  # (S, V, N)
     weight = torch.randn(asked.shape, generator=make_generator(3), dtype=torch.float64)  # so that no two cancel out
     (gradient,) = torch.autograd.grad((asked * weight).sum(), words)
     seen = gradient.view(several, *size, size[0], -1, *size[1:]).abs().sum((0, 5))  # over images and levels
@@ -93,11 +92,12 @@ def reaches(model, up, right):
     return left <= 4 + d if up == 0 else up <= 2 + d and abs(right) <= 2 + d  # GatedPixelCNN: a rectangle
 
 
-@pytest.mark.parametrize("depth", [1, 2, 3])
-@pytest.mark.parametrize("C", [1, 2, 3])
-@pytest.mark.parametrize(("H", "W"), [(1, 1), (3, 4), (5, 2), (1, 9), (9, 1), (3, 10)])
+@pytest.mark.parametrize(
+    ("C", "H", "W", "depth"),
+    [(3, 1, 1, 1), (1, 5, 2, 2), (2, 3, 4, 3), (3, 3, 4, 1), (2, 1, 9, 2), (1, 9, 1, 3), (1, 3, 10, 1), (2, 3, 10, 3)],
+)
 @each_kind
-def test_each_logit_depends_on_what_came_before_and_is_in_reach_and_on_exactly_nothing_else(kind, H, W, C, depth):
+def test_each_logit_depends_on_what_came_before_and_is_in_reach_and_on_exactly_nothing_else(kind, C, H, W, depth):
     model = small(kind, C, H, W, depth=depth)
     pixels = list(product(range(H), range(W)))
     expected = torch.tensor([[reaches(model, i - k, l - j) for k, l in pixels] for i, j in pixels])
@@ -109,10 +109,9 @@ def test_each_logit_depends_on_what_came_before_and_is_in_reach_and_on_exactly_n
     assert wrong == [], "this pixel and channel sees that pixel and channel, or misses it"
 
 
-@pytest.mark.parametrize(("C", "H", "W"), [(1, 3, 4), (3, 4, 2)])
 @each_kind
-def test_it_is_causal_from_outside_too(kind, C, H, W):
-    model = small(kind, C, H, W, V=3)
+def test_it_is_causal_from_outside_too(kind):
+    model = small(kind, C=3, H=4, W=2, V=3)
     assert_causal(model, images(model, 2))
 
 
@@ -170,14 +169,6 @@ def test_what_a_pixel_sees_of_a_larger_image_looks_like_this(kind, depth, pictur
     assert seen == [row.replace("?", ".") for row in rows]
 
 
-@pytest.mark.parametrize("kind", [RowLSTM, DiagonalBiLSTM, GridLSTM, PixelCNN])
-def test_only_the_first_layer_is_blind_to_its_own_pixel(kind):
-    layers = {name: m for name, m in small(kind).named_modules() if isinstance(m, MaskedConv2d)}
-    middle = {name: m.mask[..., m.kernel_size[0] // 2, m.kernel_size[1] // 2] for name, m in layers.items()}
-    assert (middle.pop("first") == 0).all()
-    assert all((mask == 1).all() for mask in middle.values()), "what stands there after it has not seen the pixel"
-
-
 # --- its likelihood is exact -----------------------------------------------------------------------------------
 
 
@@ -193,13 +184,12 @@ def test_the_probabilities_of_all_images_sum_to_1(kind, sizes):
 
 
 @torch.no_grad()
-@each_kind
-def test_the_chain_rule_is_the_sum_of_what_each_pixel_and_channel_says(kind):
-    model = small(kind, C=2, H=2, W=3, V=3)
+def test_the_chain_rule_is_the_sum_of_what_each_pixel_and_channel_says():
+    model = small(PixelCNN, C=2, H=2, W=3, V=3)
     x = images(model, 5)
     by_hand = torch.zeros(5, dtype=torch.float64)
     for k, i, j in product(range(2), range(2), range(3)):
-        by_hand += model(x)[:, :, k, i, j].log_softmax(1).gather(1, x[:, k, i, j, None])[:, 0]
+        by_hand += model(x)[:, k, i, j].log_softmax(1).gather(1, x[:, k, i, j, None])[:, 0]
     torch.testing.assert_close(model.log_prob(x), by_hand, rtol=1e-12, atol=0)
 
 
@@ -211,7 +201,7 @@ def painted_law(model, x, given, known):
 
     What is known later has no say in what is painted before it: this is not p(x | what is known).
     """
-    log_p = model(x).log_softmax(1).gather(1, x[:, None])[:, 0]
+    log_p = model(x).log_softmax(-1).gather(-1, x[..., None])[..., 0]
     p = log_p.masked_fill(known, 0).flatten(1).sum(1).exp() * ((x == given) | ~known).flatten(1).all(1)
     assert p.sum().item() == pytest.approx(1, abs=1e-9)
     return p
@@ -229,12 +219,9 @@ def p_value(drawn, x, p):
     return torch.special.gammaincc(torch.tensor((len(expected) - 1) / 2).double(), chi_square / 2).item()
 
 
-TINY = pytest.mark.parametrize("sizes", [{"C": 1, "H": 2, "W": 2}, {"C": 2, "H": 1, "W": 2}], ids=str)
-
-
 # Below, one seed in a thousand would fail a right sampler; the seeds are fixed, so that it fails never or always.
 @torch.no_grad()
-@TINY
+@pytest.mark.parametrize("sizes", [{"C": 1, "H": 2, "W": 2}, {"C": 2, "H": 1, "W": 2}], ids=str)
 @each_kind
 def test_samples_come_as_often_as_log_prob_says(kind, sizes):
     model, x, p = all_images(kind, **sizes)
@@ -242,11 +229,10 @@ def test_samples_come_as_often_as_log_prob_says(kind, sizes):
 
 
 @torch.no_grad()
-@TINY
 @pytest.mark.parametrize("places", [[0], [1, 2], [3]], ids=str)
-@each_kind
-def test_what_is_known_is_kept_and_the_rest_is_drawn_given_what_came_before_it(kind, places, sizes):
-    model, x, _ = all_images(kind, **sizes)
+@pytest.mark.parametrize("kind", [DiagonalBiLSTM, GatedPixelCNN])
+def test_what_is_known_is_kept_and_the_rest_is_drawn_given_what_came_before_it(kind, places):
+    model, x, _ = all_images(kind, C=2, H=1, W=2)
     given = images(model, 1)
     known = torch.zeros_like(given, dtype=torch.bool)
     known.view(-1)[places] = True
@@ -254,9 +240,8 @@ def test_what_is_known_is_kept_and_the_rest_is_drawn_given_what_came_before_it(k
     assert p_value(drawn, x, painted_law(model, x, given, known)) > 1e-3
 
 
-@each_kind
-def test_what_is_known_has_no_say_in_what_is_painted_before_it(kind):
-    model = small(kind, C=2, H=3, W=4)
+def test_what_is_known_has_no_say_in_what_is_painted_before_it():
+    model = small(DiagonalBiLSTM, C=2, H=3, W=4)
     free = model.sample(50, generator=make_generator(0))
     known = torch.arange(12).view(3, 4) >= 6  # the rest of the middle row, and the last
     x = model.sample(50, generator=make_generator(0), given=images(model, 50), known=known)
@@ -271,19 +256,17 @@ def sample_by_rerunning(model, n, *, generator, given=None, known=None, temperat
     known = torch.zeros_like(x, dtype=torch.bool) if known is None else known.expand(n, C, H, W)
     for i, j, k in product(range(H), range(W), range(C)):
         if not known[:, k, i, j].all():  # where all is known, nothing is drawn
-            drawn = draw(model(x)[:, :, k, i, j], generator=generator, temperature=temperature)
+            drawn = draw(model(x)[:, k, i, j], generator=generator, temperature=temperature)
             x[:, k, i, j] = x[:, k, i, j].where(known[:, k, i, j], drawn)
     return x
 
 
-@pytest.mark.parametrize("temperature", [0, 1])
 @pytest.mark.parametrize("completed", [False, True], ids=["from nothing", "completed"])
-@pytest.mark.parametrize("n", [1, 5])
-@pytest.mark.parametrize(("C", "H", "W"), [(1, 4, 5), (3, 3, 2)])
+@pytest.mark.parametrize(("n", "C", "H", "W"), [(1, 1, 4, 5), (5, 3, 3, 2)])
 @each_kind
-def test_sampling_with_what_is_carried_along_is_sampling_by_rerunning(kind, C, H, W, n, completed, temperature):
+def test_sampling_with_what_is_carried_along_is_sampling_by_rerunning(kind, n, C, H, W, completed):
     model = small(kind, C, H, W, V=4)
-    settings = {"temperature": temperature}
+    settings = {"temperature": 0.8}
     if completed:  # others in every image and channel; and a pixel that is known in all
         settings |= {"given": images(model, n), "known": images(model, n, seed=4) > 1}
         settings["known"][:, :, 1, 1] = True
@@ -293,43 +276,25 @@ def test_sampling_with_what_is_carried_along_is_sampling_by_rerunning(kind, C, H
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize(("C", "H", "W"), [(1, 1, 1), (2, 1, 9), (2, 9, 1), (1, 5, 9), (3, 9, 4)])
+@pytest.mark.parametrize("depth", [1, 3])
+@pytest.mark.parametrize(("C", "H", "W"), [(1, 1, 1), (2, 1, 9), (2, 9, 1), (3, 9, 4)])
 @each_kind
-def test_walking_over_an_image_says_what_the_whole_says(kind, C, H, W, dtype):
-    for depth in 1, 3:
-        model = small(kind, C, H, W, depth=depth).to(dtype)
-        words = model.words(images(model, 3))
-        walk = model.walk(3)
-        walked = [next(walk), *(walk.send(word) for word in words.flatten(2)[..., :-1].unbind(2))]
-        walked = torch.stack(walked, 2).unflatten(2, (H, W))
-        tolerance = {torch.float32: 1e-4, torch.float64: 1e-10}[dtype]
-        torch.testing.assert_close(walked, model.context(words), atol=tolerance, rtol=tolerance)
-        with pytest.raises(StopIteration):
-            walk.send(words[..., -1, -1])  # after the last pixel there is none
-
-
-@torch.no_grad()
-@each_kind
-def test_a_walk_uses_the_weights_of_now_and_leaves_no_trace(kind):
-    model = small(kind)
-    first = model.sample(20, generator=make_generator(0))
-    with torch.no_grad():
-        model.head.out.bias.add_(torch.tensor([30.0, -30.0]))
-        model.place.add_(1)
-    assert (model.sample(20, generator=make_generator(0)) == 0).all()
-    with torch.no_grad():
-        model.head.out.bias.sub_(torch.tensor([30.0, -30.0]))
-        model.place.sub_(1)
-    assert torch.equal(model.sample(20, generator=make_generator(0)), first)
+def test_stepping_over_an_image_of_any_form_says_what_the_whole_says(kind, C, H, W, depth):
+    model = small(kind, C, H, W, depth=depth)
+    x = images(model, 3)
+    previous, state, stepped = None, model.begin(3), []
+    for now in x.movedim(1, -1).flatten(1).unbind(1):
+        logits, state = model.step(previous, state)
+        stepped.append(logits)
+        previous = now
+    stepped = torch.stack(stepped, 1).unflatten(1, (H, W, C)).movedim(3, 1)
+    torch.testing.assert_close(stepped, model(x), atol=1e-10, rtol=1e-10)
 
 
 # --- completion ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "shape", [(), (4,), (3, 4), (2, 3, 4), (2, 1, 1), (1, 2, 3, 4), (5, 2, 3, 4), (5, 1, 1, 1)], ids=str
-)
+@pytest.mark.parametrize("shape", [(), (3, 4), (2, 1, 1), (1, 2, 3, 4), (5, 1, 1, 1)], ids=str)
 @pytest.mark.parametrize("who", ["given", "known"])
 def test_given_and_known_broadcast_to_the_images(who, shape):
     model = small(PixelCNN, C=2, H=3, W=4, V=3)
@@ -350,9 +315,8 @@ def test_given_and_known_broadcast_to_the_images(who, shape):
         assert torch.equal(tensor, before[name]), "the caller's tensor is the caller's"
 
 
-@each_kind
-def test_where_everything_is_known_nothing_is_painted_and_where_nothing_is_given_has_no_say(kind):
-    model = small(kind, C=2)
+def test_where_everything_is_known_nothing_is_painted_and_where_nothing_is_given_has_no_say():
+    model = small(RowLSTM, C=2)
     given, generator = images(model, 4), make_generator(0)
     everything, nothing = torch.tensor(True), torch.tensor(False)
     before = generator.get_state()
@@ -377,17 +341,16 @@ def test_a_hidden_pixel_is_still_predicted_and_those_after_it_do_without(kind):
     torch.testing.assert_close(model(x, seen), model(x), rtol=0, atol=0)  # all are seen
     seen[:, :, 1, 1] = False
     logits = model(x, seen)
-    moved = (logits != model(other, seen)).flatten(0, 1).any(0)  # (C, H, W)
+    moved = (logits != model(other, seen)).any(-1).any(0)  # (C, H, W)
     assert moved.nonzero().tolist() == [[1, *hidden]], "only green, which is told the red that it belongs to"
-    moved = (logits != model(x)).flatten(0, 1).any(0)
+    moved = (logits != model(x)).any(-1).any(0)
     assert not moved[:, 0].any() and not moved[:, 1, :2].any(), "up to the hidden pixel, all as it was"
     assert moved[:, 1, 2].all() and moved[:, 2, 1:].all(), "after it, all is different"
 
 
 @torch.no_grad()
-@each_kind
-def test_each_image_hides_its_own_pixels(kind):
-    model = small(kind, H=3, W=3)
+def test_each_image_hides_its_own_pixels():
+    model = small(PixelCNN, H=3, W=3)
     x, seen = images(model, 4), images(model, 4, seed=6).bool()
     alone = [model(x[b : b + 1], seen[b : b + 1]) for b in range(4)]
     torch.testing.assert_close(model(x, seen), torch.cat(alone), rtol=0, atol=1e-12)
@@ -396,9 +359,8 @@ def test_each_image_hides_its_own_pixels(kind):
 # --- manners ---------------------------------------------------------------------------------------------------
 
 
-@each_kind
-def test_the_generator_decides_and_nobody_else_is_disturbed(kind):
-    model = small(kind)
+def test_the_generator_decides_and_nobody_else_is_disturbed():
+    model = small(RasterLSTM)
     torch.manual_seed(3)
     before = torch.random.get_rng_state()
     first, again, other = (model.sample(50, generator=make_generator(seed)) for seed in (0, 0, 1))
@@ -406,22 +368,6 @@ def test_the_generator_decides_and_nobody_else_is_disturbed(kind):
     assert torch.equal(torch.random.get_rng_state(), before)
     assert first.shape == (50, 1, 2, 3) and first.dtype == torch.long
     assert len(first.unique(dim=0)) > 10, "images are drawn one by one"
-
-
-def test_sampling_remembers_no_gradients():
-    model, remembers = small(GatedPixelCNN), []
-    model.head.register_forward_hook(lambda module, inputs, output: remembers.append(output.requires_grad))
-    model.sample(4, generator=make_generator(0))
-    assert remembers == [False] * 6
-
-
-@pytest.mark.parametrize(("seconds", "progress", "shown"), [(1, True, True), (0.01, True, False), (1, False, False)])
-def test_a_bar_appears_when_painting_takes_longer_than_two_seconds(seconds, progress, shown, monkeypatch, capsys):
-    clock = count(step=seconds)
-    monkeypatch.setattr("tqdm.std.time", lambda: next(clock))  # each look at the clock is `seconds` later
-    small(PixelCNN).sample(1, generator=make_generator(0), progress=progress)
-    said = capsys.readouterr().err
-    assert ("painting" in said and "6/6" in said) if shown else not said
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU on this machine")
@@ -440,7 +386,7 @@ def test_it_paints_on_the_gpu(kind):
 
 @pytest.mark.parametrize(
     "sizes",
-    [{"levels": 1}, {"height": 4.5}, *({n: 0} for n in ("channels", "height", "width", "features", "depth"))],
+    [{"levels": 1}, {"height": 4.5}, {"channels": 0}, {"depth": 0}],
 )
 def test_sizes_that_cannot_be_are_refused(sizes):
     ((name, value),) = sizes.items()
@@ -449,28 +395,6 @@ def test_sizes_that_cannot_be_are_refused(sizes):
 
 
 ZEROS = torch.zeros(4, 3, 2, 5, dtype=torch.long)  # (B, C, H, W)
-
-
-@pytest.mark.parametrize("ask", [PixelCNN.forward, PixelCNN.log_prob])
-@pytest.mark.parametrize(
-    ("x", "error", "says"),
-    [
-        (ZEROS + 2, ValueError, "x: expected levels 0 to 1, got 2 to 2"),
-        (ZEROS - 1, ValueError, "x: expected levels 0 to 1, got -1 to -1"),
-        (ZEROS.float(), TypeError, r"x: expected levels as torch.long, got torch.float32; x.long\(\)"),
-        (ZEROS.bool(), TypeError, "x: expected levels as torch.long, got torch.bool"),
-        (ZEROS[:, :1], ValueError, r"x: expected shape \(B, 3, 2, 5\), got \(4, 1, 2, 5\)"),
-        (ZEROS.mT, ValueError, r"x: expected shape \(B, 3, 2, 5\), got \(4, 3, 5, 2\)"),
-        (ZEROS[..., :4], ValueError, r"x: expected shape \(B, 3, 2, 5\), got \(4, 3, 2, 4\)"),
-        (ZEROS[0], ValueError, r"x: expected shape \(B, 3, 2, 5\), got \(3, 2, 5\)"),
-        ("cat.png", TypeError, "x: expected a torch.Tensor, got str"),
-    ],
-)
-def test_an_x_that_is_no_such_image_is_refused(ask, x, error, says):
-    with pytest.raises(error, match=says):
-        ask(small(PixelCNN, 3, 2, 5), x)
-
-
 KNOWN = ZEROS.bool()
 
 
@@ -478,23 +402,15 @@ KNOWN = ZEROS.bool()
     ("settings", "error", "says"),
     [
         ({"n": 0}, ValueError, "n: expected a whole number ≥ 1, got 0"),
-        ({"n": -2}, ValueError, "≥ 1, got -2"),
         ({"n": 2.5}, TypeError, "≥ 1, got float 2.5"),
-        ({"n": True}, TypeError, "≥ 1, got bool True"),
-        ({"n": "4"}, TypeError, "≥ 1, got str '4'"),
         ({"given": None}, ValueError, r"expected given= .* together with known= .*, got one"),
         ({"known": None}, ValueError, r"expected given= .* together with known= .*, got one"),
         ({"known": KNOWN[:3]}, ValueError, r"known: .* broadcasts to \(4, 3, 2, 5\), got \(3, 3, 2, 5\)"),
-        ({"known": KNOWN[..., :2]}, ValueError, r"known: .* broadcasts to \(4, 3, 2, 5\), got \(4, 3, 2, 2\)"),
-        ({"known": KNOWN[:, :2]}, ValueError, r"known: .* broadcasts to \(4, 3, 2, 5\), got \(4, 2, 2, 5\)"),
         ({"known": KNOWN[None]}, ValueError, r"known: .* broadcasts to \(4, 3, 2, 5\), got \(1, 4, 3, 2, 5\)"),
         ({"known": ZEROS}, TypeError, r"known: expected torch.bool, got torch.int64; known.bool\(\)"),
-        ({"known": ZEROS.float()}, TypeError, "known: expected torch.bool, got torch.float32"),
         ({"known": True}, TypeError, "known: expected a torch.Tensor, got bool"),
         ({"given": ZEROS.mT}, ValueError, r"given: .* broadcasts to \(4, 3, 2, 5\), got \(4, 3, 5, 2\)"),
-        ({"given": ZEROS[:, :2]}, ValueError, r"given: .* broadcasts to \(4, 3, 2, 5\), got \(4, 2, 2, 5\)"),
         ({"given": ZEROS + 2}, ValueError, "given: expected levels 0 to 1, got 2 to 2"),
-        ({"given": ZEROS - 1}, ValueError, "given: expected levels 0 to 1, got -1 to -1"),
         ({"given": ZEROS.float()}, TypeError, "given: expected levels as torch.long, got torch.float32"),
         ({"given": [0, 1]}, TypeError, "given: expected a torch.Tensor, got list"),
         ({"temperature": -1}, ValueError, "temperature: expected a number above 0, or 0 for greedy, got -1"),
@@ -510,8 +426,6 @@ def test_what_cannot_be_painted_is_refused(settings, error, says):
     ("seen", "error", "says"),
     [
         (KNOWN, ValueError, r"seen: expected shape \(4, 1, 2, 5\), got \(4, 3, 2, 5\)"),
-        (KNOWN[:, 0], ValueError, r"seen: expected shape \(4, 1, 2, 5\), got \(4, 2, 5\)"),
-        (KNOWN[:1, :1], ValueError, r"seen: expected shape \(4, 1, 2, 5\), got \(1, 1, 2, 5\)"),
         (ZEROS[:, :1].float(), TypeError, r"seen: expected torch.bool, got torch.float32; seen.bool\(\)"),
         ([True], TypeError, "seen: expected a torch.Tensor, got list"),
     ],
@@ -523,7 +437,7 @@ def test_a_seen_that_does_not_say_which_pixels_is_refused(seen, error, says):
 
 @each_kind
 def test_no_images_are_no_problem(kind):
-    assert small(kind)(ZEROS.new_zeros(0, 1, 2, 3)).shape == (0, 2, 1, 2, 3)
+    assert small(kind)(ZEROS.new_zeros(0, 1, 2, 3)).shape == (0, 1, 2, 3, 2)
 
 
 def test_a_model_whose_training_went_wrong_says_so():

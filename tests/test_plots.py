@@ -1,17 +1,16 @@
 """Pictures have axes, are shown once, and say what they cannot draw."""
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pytest
 import torch
-from matplotlib.colors import to_rgb
 
-from course_lib.show.plots import DIGIT_COLOURS, show_code_plane, show_curves, show_fields, show_images, show_plane
+from course_lib.show.planes import show_codes, show_decoded, show_density, show_em_step, show_points
+from course_lib.show.plots import show_curves, show_fields, show_images
+from course_lib.show.waves import show_spectrograms, show_waves
 
-
-def codes(n=50):
-    generator = torch.Generator().manual_seed(0)
-    return torch.randn(n, 2, generator=generator), torch.arange(n) % 10
+X, Y = torch.randn(50, 2, generator=torch.Generator().manual_seed(0)), torch.arange(50) % 10
+ROUND = torch.zeros(1, 2), torch.eye(2)[None]
+HISS = {"hiss": torch.rand(800, generator=torch.Generator().manual_seed(0)) - 0.5}
 
 
 @pytest.mark.parametrize(
@@ -20,10 +19,14 @@ def codes(n=50):
         lambda: show_images(torch.zeros(7, 1, 8, 8), columns=5),
         lambda: show_images(torch.rand(3, 16, 16, 3)),
         lambda: show_fields({"a": torch.rand(4, 5), "b": torch.zeros(4, 5)}, at=(2, 3)),
-        lambda: show_code_plane(*codes()),
-        lambda: show_code_plane(*codes(), mark=(0, 0), image=torch.zeros(8, 8), title="there"),
+        lambda: show_codes(X, Y),
+        lambda: show_decoded(X, Y, torch.zeros(8, 8), at=(0, 0)),
         lambda: show_curves({"a": ([1, 10], [0, 1])}, xlabel="steps", ylabel="nats", floors={"uniform": 4.1}),
-        lambda: show_plane(codes()[0], shares=torch.ones(50, 1), ellipses=(torch.zeros(1, 2), torch.eye(2)[None])),
+        lambda: show_points(X, shares=torch.ones(50, 1), ellipses=ROUND, title="points"),
+        lambda: show_density(lambda x: -x.square().sum(1)),
+        lambda: show_em_step(X, torch.ones(50, 1), ROUND, {"bound": [1, 2]}, half_step=1, title="M"),
+        lambda: show_waves(HISS, 8000, labels=[(0, 50, "a")]),
+        lambda: show_spectrograms(HISS | {"again": HISS["hiss"]}, 8000, columns=2),
     ],
 )
 def test_a_figure_is_handed_over_and_not_left_to_pyplot(draw):
@@ -34,7 +37,8 @@ def test_a_figure_is_handed_over_and_not_left_to_pyplot(draw):
 
 def test_images_stand_in_order_with_titles_and_crosses():
     images = torch.arange(3).view(3, 1, 1, 1).expand(3, 1, 8, 8)
-    figure = show_images(images, titles=["a", "b", "c"], crossed=[False, True, False], columns=2)
+    figure = show_images(images, titles=["a", "b", "c"], crossed=[False, True, False], columns=2, caption="three")
+    assert figure.get_supxlabel() == "three"
     filled = [ax for ax in figure.axes if ax.images]
     assert [ax.get_title() for ax in filled] == ["a", "b", "c"]
     assert [int(ax.images[0].get_array()[0, 0]) for ax in filled] == [0, 1, 2]
@@ -76,18 +80,6 @@ def test_curves_name_their_axes_lines_and_floors():
     assert {"0.1", "0.2", "0.5", "1", "2", "5", "10"} <= set(ticks), "numbers and not powers"
 
 
-def test_the_code_plane_names_each_digit_where_it_lives():
-    z, y = codes()
-    figure = show_code_plane(z, y, mark=(1.5, -0.5), image=torch.zeros(8, 8))
-    plane = figure.axes[0]
-    assert "z₁" in plane.get_xlabel()
-    assert "z₂" in plane.get_ylabel()
-    named = {text.get_text(): text.get_position() for text in plane.texts}
-    assert set(named) == {str(digit) for digit in range(10)}
-    assert named["3"] == pytest.approx(z[y == 3].quantile(0.5, dim=0).tolist(), abs=1e-6)
-    assert [line.get_xydata().tolist() for line in plane.lines] == [[[1.5, -0.5]]] * 2
-
-
 @pytest.mark.parametrize(
     ("draw", "says"),
     [
@@ -96,7 +88,6 @@ def test_the_code_plane_names_each_digit_where_it_lives():
         (lambda: show_images(torch.zeros(0, 8, 8)), r"got \(0, 8, 8\)"),
         (lambda: show_images(torch.zeros(2, 8, 8), titles=["one"]), "titles: expected one for each of the 2"),
         (lambda: show_images(torch.zeros(2, 8, 8), crossed=[True] * 3), "crossed: expected one for each of the 2"),
-        (lambda: show_code_plane(torch.zeros(5, 3), torch.zeros(5)), r"z: expected shape \(N, 2\).*got \(5, 3\)"),
     ],
 )
 def test_what_cannot_be_drawn_is_told(draw, says):
@@ -111,40 +102,3 @@ def test_a_frame_stands_around_the_pixel_it_is_asked_for():
     assert not figure.axes[1].patches
     with pytest.raises(ValueError, match="framed: expected one for each of the 2 images, got 1"):
         show_images(torch.zeros(2, 1, 8, 8), framed=[None])
-
-
-def test_a_point_of_the_plane_has_the_colours_of_its_shares():
-    x, shares = torch.tensor([[0.0, 1.0], [2.0, -1.0]]), torch.tensor([[1.0, 0.0], [0.5, 0.5]])
-    (points,) = show_plane(x, shares=shares).axes[0].collections
-    first, second = (np.array(to_rgb(colour)) for colour in DIGIT_COLOURS[:2])
-    assert np.allclose(points.get_facecolors()[:, :3], [first, (first + second) / 2])
-    assert np.allclose(points.get_offsets(), x)
-
-
-def test_an_ellipse_of_the_plane_is_two_standard_deviations_away():
-    mean, covariance = torch.tensor([[1.0, -1.0]]), torch.tensor([[[2.0, 0.6], [0.6, 0.5]]])
-    (line,) = show_plane(ellipses=(mean, covariance)).axes[0].lines
-    away = line.get_xydata() - mean.numpy()
-    assert np.allclose(np.einsum("ni,ij,nj->n", away, np.linalg.inv(covariance[0]), away), 4, atol=1e-4)
-
-
-def test_the_plane_is_shaded_by_the_density_and_the_right_way_up():
-    figure = show_plane(log_prob=lambda x: -8 * (x - torch.tensor([2.0, -1.0])).square().sum(1))
-    (shades,) = figure.axes[0].collections
-    darkest = [path for path in shades.get_paths() if len(path.vertices)][-1].vertices
-    assert np.allclose(darkest.mean(0), [2, -1], atol=0.1)
-    assert np.ptp(darkest, axis=0).max() < 1, "only the top of the hill"
-
-
-def test_curves_stand_beside_the_plane_with_their_axes_named():
-    figure = show_plane(torch.zeros(3, 2), curves={"bound": ([0, 1], [2.0, 3.0])}, at=1, xlabel="step", ylabel="nats")
-    beside = figure.axes[1]
-    assert (beside.get_xlabel(), beside.get_ylabel()) == ("step", "nats")
-    assert [text.get_text() for text in beside.get_legend().get_texts()] == ["bound"]
-    assert beside.lines[1].get_xdata() == [1, 1]
-
-
-@pytest.mark.parametrize("settings", [{"x": torch.zeros(3)}, {"x": torch.zeros(3, 3)}, {"shares": torch.ones(2, 1)}])
-def test_points_that_are_not_of_the_plane_are_refused(settings):
-    with pytest.raises(ValueError, match="as many shares"):
-        show_plane(**{"x": torch.zeros(3, 2)} | settings)

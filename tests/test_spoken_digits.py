@@ -315,7 +315,7 @@ def test_the_second_of_two_finds_what_the_first_has_put(course, monkeypatch):
 def test_clips_are_the_recordings_with_silence_behind(course):
     clips = load_spoken_digits("test")
     assert len(clips) == 2 and clips.rate == 8000 and clips.x.shape == (2, 8000)
-    assert clips.x.dtype == clips.local.dtype == clips.pitch.dtype == torch.float32
+    assert clips.x.dtype == clips.local_condition.dtype == clips.pitch.dtype == torch.float32
     assert clips.speaker.tolist() == [SPEAKERS.index("theo"), SPEAKERS.index("george")]
     for n, name in enumerate(["3_theo_0", "0_george_4"]):  # by recording first
         length = LENGTHS[name]
@@ -328,7 +328,7 @@ def test_clips_are_the_recordings_with_silence_behind(course):
 
 def test_local_says_where_in_the_word_a_frame_is(course):
     clips = load_spoken_digits("test")
-    three = clips.local[0]
+    three = clips.local_condition[0]
     assert three.shape == (100, 10 * HATS + 1)
     assert torch.allclose(three.sum(1), torch.ones(100)) and (three >= 0).all()
     assert (three[:15, :18] == 0).all() and (three[:15, 24:] == 0).all(), "only columns of digit 3"
@@ -337,7 +337,7 @@ def test_local_says_where_in_the_word_a_frame_is(course):
         place = 5 * (f + 0.5) * 80 / 1200
         expected = [max(0, 1 - abs(place - i)) for i in range(HATS)]
         assert three[f, 18:24].tolist() == pytest.approx(expected, abs=1e-5), f
-    assert clips.local[1, 1, HATS - 1] == 1, "a last frame of one sample is the end, and not beyond it"
+    assert clips.local_condition[1, 1, HATS - 1] == 1, "a last frame of one sample is the end, and not beyond it"
 
 
 def test_long_recordings_are_cut_where_they_are_asked_to_be(course):
@@ -345,12 +345,12 @@ def test_long_recordings_are_cut_where_they_are_asked_to_be(course):
     assert clips.speaker.tolist() == [SPEAKERS.index(name) for name in ("lucas", "george", "jackson")]
     assert torch.equal(clips.x[2], recording_as_written("1_jackson_49")[:8000])
     assert (clips.label[2] == 2).all()
-    last = clips.local[2, -1, 6:12]
+    last = clips.local_condition[2, -1, 6:12]
     assert last[4] > 0.5 and last.sum() == pytest.approx(1), "a word that is cut has not come to its end"
     short, long = load_spoken_digits("train", seconds=0.01), load_spoken_digits("train", seconds=1.5)
     assert short.x.shape == (3, 80) and short.label.shape == (3, 1)
     assert torch.equal(long.x[2, :9000], recording_as_written("1_jackson_49")) and long.x.shape == (3, 12000)
-    assert torch.equal(short.x, long.x[:, :80]) and torch.equal(short.local, long.local[:, :1])
+    assert torch.equal(short.x, long.x[:, :80]) and torch.equal(short.local_condition, long.local_condition[:, :1])
 
 
 def recording_as_written(name):
@@ -372,7 +372,7 @@ def some_clips(**other):
         "x": torch.rand(N, F * FRAME),
         "speaker": torch.arange(N),
         "label": label,
-        "local": torch.rand(N, F, 2),
+        "local_condition": torch.rand(N, F, 2),
         "pitch": label.float(),
     }
     return Clips(**{**parts, **other})
@@ -384,7 +384,7 @@ def test_clips_are_cut_by_slices_and_indices():
     for which in (slice(1, 3), torch.tensor([3, 0, 3]), torch.tensor([True, False, True, False]), slice(0, 0)):
         part = clips[which]
         assert isinstance(part, Clips) and part.rate == 16000
-        for name in ("x", "speaker", "label", "local", "pitch"):
+        for name in ("x", "speaker", "label", "local_condition", "pitch"):
             assert torch.equal(getattr(part, name), getattr(clips, name)[which])
     for which in (1, torch.tensor(1)):
         with pytest.raises(TypeError, match=r"they stay a batch: clips\[3:4\]"):
@@ -400,7 +400,11 @@ def test_clips_are_cut_by_slices_and_indices():
         ({"speaker": torch.zeros(3).long()}, ValueError, r"speaker: expected shape \(4\), got \(3,\)"),
         ({"label": torch.zeros(4, 2).long()}, ValueError, r"label: expected shape \(4, 3\), got \(4, 2\)"),
         ({"label": torch.full((4, 3), -1)}, ValueError, "label: expected levels 0"),
-        ({"local": torch.zeros(4, 2, 5)}, ValueError, r"local: expected shape \(4, 3, L\), got \(4, 2, 5\)"),
+        (
+            {"local_condition": torch.zeros(4, 2, 5)},
+            ValueError,
+            r"local_condition: expected shape \(4, 3, L\), got \(4, 2, 5\)",
+        ),
         ({"pitch": torch.zeros(4, 3).long()}, TypeError, "pitch: expected a floating-point tensor"),
     ],
 )
@@ -424,12 +428,12 @@ def test_the_real_spoken_digits(monkeypatch):
     monkeypatch.setenv("COURSE_DATA", str(real_store()))
     for split, N, sounding, loudest in [("train", 2700, 119163, 1.0), ("test", 300, 13047, 0.9551)]:
         clips = load_spoken_digits(split)
-        assert clips.x.shape == (N, 8000) and clips.local.shape == (N, 100, 61)
+        assert clips.x.shape == (N, 8000) and clips.local_condition.shape == (N, 100, 61)
         assert torch.equal(clips.speaker, torch.arange(6).repeat(N // 6))
         assert torch.equal(clips.label[:, 0], torch.arange(10).repeat_interleave(6).repeat(N // 60) + 1)
         assert clips.x.abs().max().item() == pytest.approx(loudest, abs=1e-3) and clips.x.abs().max() <= 1
         assert (clips.label > 0).sum() == sounding
-        assert torch.allclose(clips.local.sum(2), torch.ones(N, 100), atol=1e-5)
+        assert torch.allclose(clips.local_condition.sum(2), torch.ones(N, 100), atol=1e-5)
     longer = load_spoken_digits("test", seconds=2.3)
     assert (longer.label[:, 100] > 0).sum() == 2, "so many are cut at one second"
 

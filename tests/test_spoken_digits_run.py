@@ -17,7 +17,7 @@ from course_lib.device import make_generator
 from course_lib.models.wavenet import WaveNet, WaveNetConfig
 
 ROOT = Path(__file__).parents[1]
-TINY = WaveNetConfig(levels=32, layers=3, stacks=1, residual=4, skip=8, global_features=6, local_features=61)
+TINY = WaveNetConfig(levels=32, layers=3, stacks=1, features=4, skip_features=8, global_channels=6, local_channels=61)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,9 @@ def made_up(split):
         local[-1][:frames, 6 * digit] = 1
         local[-1][frames:, -1] = 1
     speaker = torch.tensor([speaker for _, speaker in kinds])
-    return Clips(x=x, speaker=speaker, label=label, local=torch.stack(local), pitch=torch.zeros(len(kinds), F))
+    return Clips(
+        x=x, speaker=speaker, label=label, local_condition=torch.stack(local), pitch=torch.zeros(len(kinds), F)
+    )
 
 
 @pytest.fixture
@@ -124,7 +126,9 @@ def test_every_frame_is_the_middle_of_a_window_inside_its_word(bench, monkeypatc
 def test_recordings_of_any_loudness_come_to_the_same_peak(bench):
     clips = made_up("train")
     words = bench.Words(clips, torch.device("cpu"), 256)
-    quiet = Clips(x=clips.x / 10, **{name: getattr(clips, name) for name in ("speaker", "label", "local", "pitch")})
+    quiet = Clips(
+        x=clips.x / 10, **{name: getattr(clips, name) for name in ("speaker", "label", "local_condition", "pitch")}
+    )
     assert torch.equal(bench.Words(quiet, torch.device("cpu"), 256).levels, words.levels)
     peak = mu_law_encode(torch.tensor(0.7)).item()
     assert ((words.levels - 127.5).abs().amax(1) - (peak - 127.5)).abs().max() <= 1
@@ -137,10 +141,12 @@ def test_a_words_bits_are_those_of_its_own_samples(bench):
     with torch.no_grad():
         for n in range(3):
             x, frames = words.heard(n)[None], int(words.frames[n])
-            nats -= model.log_prob(x, words.speaker[n : n + 1], words.local[n : n + 1, :frames]).item()
+            nats -= model.log_prob(x, words.speaker[n : n + 1], words.local_condition[n : n + 1, :frames]).item()
             samples += frames * FRAME
         short = words.nats(model, torch.tensor([1]), torch.tensor([0]))
-        alone = -model.log_prob(words.heard(1)[None], words.speaker[1:2], words.local[1:2, : int(words.frames[1])])
+        alone = -model.log_prob(
+            words.heard(1)[None], words.speaker[1:2], words.local_condition[1:2, : int(words.frames[1])]
+        )
     assert words.bits(model, range(3)) == pytest.approx(nats / samples / math.log(2), rel=1e-5)
     assert short.item() == pytest.approx(alone.item() / len(words.heard(1)), rel=1e-3), "the zeros behind do not count"
 

@@ -9,7 +9,6 @@ import gzip
 import hashlib
 import os
 import socket
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -21,7 +20,7 @@ import pytest
 from course_lib.data import store
 from course_lib.data.store import Download, StoreError, fetch, store_folder
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).resolve().parents[1]
 CONTENT = bytes(range(256)) * 1000
 PACKED = gzip.compress(CONTENT, mtime=0)
 NAMES = ["toy/plain", "toy/packed"]
@@ -94,10 +93,10 @@ def test_a_download_moves_a_progress_bar_from_nothing_to_all(course, monkeypatch
     assert moves[-1] == ("toy/packed", len(PACKED), len(PACKED)) and len(moves) > 1
 
 
-def test_a_file_that_is_there_needs_no_network_and_no_permission_to_write(course, server, monkeypatch):
+def test_a_file_that_is_there_needs_no_network_and_no_permission_to_write(course, server):
     (course / "toy").mkdir(parents=True)
     (course / "toy" / "packed").write_bytes(CONTENT)  # as it is after decompression
-    monkeypatch.setattr(store, "_download", None)
+    (course / "toy").chmod(0o555)
     assert fetch("toy/packed").read_bytes() == CONTENT and server.requests == 0
 
 
@@ -226,8 +225,10 @@ def test_the_disk_fills_up_during_the_download(course, monkeypatch, name):
     assert_nothing_kept_and_next_works(name, course)
 
 
-@pytest.mark.parametrize("call", ["tempfile.mkdtemp", "shutil.copyfileobj", "os.replace"])
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+@pytest.mark.parametrize(
+    ("call", "code"),
+    [("tempfile.mkdtemp", errno.EROFS), ("shutil.copyfileobj", errno.ENOSPC), ("os.replace", errno.EACCES)],
+)
 def test_the_disk_fails_at_each_later_step(course, monkeypatch, call, code):
     with monkeypatch.context() as patch:
         patch.setattr(call, failing(code))
@@ -259,12 +260,11 @@ sys.exit(path.read_bytes() != CONTENT)
 """
 
 
-def test_two_processes_at_once_both_end_right(course, server):
+def test_two_processes_at_once_both_end_right(course, server, run):
     server.mode = "together"  # the server makes sure that both are in the middle at the same time
     command = [sys.executable, "-W", "error", "-c", CHILD, str(server.server_port), "toy/packed"]
     with ThreadPoolExecutor(2) as pool:
-        run = partial(subprocess.run, cwd=ROOT, capture_output=True, text=True, timeout=150)
-        children = list(pool.map(run, [command] * 2))
+        children = list(pool.map(partial(run, cwd=ROOT), [command] * 2))
     for child in children:
         assert child.returncode == 0, child.stderr
     assert server.requests == 2 and files_below(course) == ["toy/packed"]
@@ -285,16 +285,13 @@ def test_where_the_store_is(monkeypatch, tmp_path):
     assert store_folder() == pooch.os_cache("deep-generative-course")
     monkeypatch.setenv("COURSE_DATA", "~/course-data")
     assert store_folder() == (Path.home() / "course-data").resolve()
-    chapters, shared = tmp_path / "main" / "chapters", tmp_path / "shared"
-    chapters.mkdir(parents=True), shared.mkdir()
-    monkeypatch.chdir(chapters)
-    monkeypatch.setattr(store, "__file__", str(tmp_path / "main" / "course_lib" / "data" / "store.py"))
-    monkeypatch.setenv("COURSE_DATA", "../shared")
-    assert store_folder() == shared.resolve(), "typed at the repository, used in a notebook of chapters/"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COURSE_DATA", "tests/mistakes")
+    assert store_folder() == ROOT / "tests" / "mistakes", "typed at the repository, used in a notebook elsewhere"
+    (tmp_path / "tests" / "mistakes").mkdir(parents=True)
+    assert store_folder() == (tmp_path / "tests" / "mistakes").resolve(), "both are there: the nearer one"
     monkeypatch.setenv("COURSE_DATA", "new")
-    assert store_folder() == (chapters / "new").resolve(), "a new folder: below the current one"
-    (chapters / "new").mkdir(), (tmp_path / "main" / "new").mkdir()
-    assert store_folder() == (chapters / "new").resolve(), "both are there: the nearer one"
+    assert store_folder() == (tmp_path / "new").resolve(), "a new folder: below the current one"
 
 
 def test_the_registry_says_all_that_is_needed():

@@ -1,9 +1,6 @@
 """Text becomes levels and comes back exactly; a corpus is the same on every machine and tests on nothing it showed."""
 
-import hashlib
 import json
-import os
-from pathlib import Path
 
 import pytest
 import torch
@@ -135,20 +132,9 @@ def test_a_stride_that_goes_nowhere_is_refused():
 
 
 @pytest.fixture
-def put(tmp_path, monkeypatch):
-    """Return put(files), {name: text}: they become all that the store knows."""
-    monkeypatch.setenv("COURSE_DATA", str(tmp_path))
-
-    def put(files):
-        registry = {}
-        for name, text in files.items():
-            (tmp_path / name).parent.mkdir(exist_ok=True)
-            (tmp_path / name).write_bytes(text.encode())
-            sha256 = hashlib.sha256(text.encode()).hexdigest()
-            registry[name] = store.Download("http://127.0.0.1:9/", sha256, len(text.encode()), "test", "none")
-        monkeypatch.setattr(store, "REGISTRY", registry)
-
-    return put
+def put(put_files):
+    """put({name: text}): they become all that the store knows."""
+    return lambda files: put_files({name: text.encode() for name, text in files.items()})
 
 
 def tang(*poems):
@@ -242,22 +228,12 @@ def test_a_corpus_is_shown_in_one_line(put):
 # --- the registry and the real files --------------------------------------------------------------------------
 
 
-def test_a_folder_of_the_registry_gives_one_download_a_file():
-    registry = store._read_registry(
-        '["a/b"]\nurl = "https://x.org/y"\nsha256 = "00"\nsize = 1\nsource = "s"\nlicence = "l"\n'
-        '["poems/"]\nurl = "https://x.org/%E5/"\nsource = "s"\nlicence = "l"\n'
-        "files = '''\n11  20 one.json\n22 300 two.json\n'''"
-    )
-    assert registry == {
-        "a/b": store.Download("https://x.org/y", "00", 1, "s", "l"),
-        "poems/one.json": store.Download("https://x.org/%E5/one.json", "11", 20, "s", "l"),
-        "poems/two.json": store.Download("https://x.org/%E5/two.json", "22", 300, "s", "l"),
-    }
-
-
 def test_the_registry_has_all_tang_files_and_names_few_of_them_in_a_message():
     tang_files = [name for name in store.REGISTRY if name.startswith("tang_poems/")]
     assert tang_files == [f"tang_poems/poet.tang.{n}.json" for n in range(0, 58_000, 1000)]
+    downloads = [store.REGISTRY[name] for name in tang_files]  # one line each in data/registry.toml
+    assert [one.url.rpartition("/")[2] for one in downloads] == [name.partition("/")[2] for name in tang_files]
+    assert len({one.sha256 for one in downloads}) == 58 and len({one.licence for one in downloads}) == 1
     with pytest.raises(store.StoreError) as caught:
         store.fetch("text/poems.txt")
     assert "text/names.txt" in str(caught.value) and len(str(caught.value)) < 400
@@ -270,18 +246,9 @@ REAL = {
 }
 
 
-def real_store(name):
-    """Find a folder that already holds a real file, or None. Nothing is downloaded for a test."""
-    shared = Path(__file__).parents[2] / "shared" / "data"
-    folders = [Path(folder) for folder in (os.environ.get("COURSE_DATA"), shared) if folder]
-    return next((folder for folder in folders if (folder / name).exists()), None)
-
-
 @pytest.mark.parametrize("name", REAL)
-def test_the_real_corpora(monkeypatch, name):
-    if real_store(name) is None:
-        pytest.skip(f"no real {name} here: COURSE_DATA can name a folder with it")
-    monkeypatch.setenv("COURSE_DATA", str(real_store(name)))
+def test_the_real_corpora(need_real, name):
+    need_real(name)
     load, train, test, levels, first, held_out = REAL[name]
     corpus = load()
     assert (len(corpus.train), len(corpus.test), corpus.vocabulary.levels) == (train, test, levels)

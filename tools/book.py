@@ -108,6 +108,8 @@ def main(arguments=None):
     start = time.perf_counter()
     page = build(options.output.resolve())
     if page is None:
+        # The next build would read again only what changes, be silent about the rest, and so succeed.
+        shutil.rmtree(options.output / "_build" / ".doctrees", ignore_errors=True)
         print("The book was not built: see the warnings above.", file=sys.stderr)
         return 1
     print(f"The book stands, built in {time.perf_counter() - start:.0f} s. Open it in a browser:\n{page}")

@@ -1,10 +1,36 @@
 # %% [markdown]
-# # Is a decoder a generator?
+# # 2 · Autoencoder: is a decoder a generator?
 #
 # **You will train an autoencoder, cut off its decoder, feed it vectors that no image ever had, and measure how often
 # what comes out is no digit at all.**
 #
-# *Laptop: half a minute. You need: gradient descent, the softmax, and that a logarithm turns products into sums.*
+# *Laptop: under 45 seconds. You need: gradient descent, the softmax, and that a logarithm turns products into sums.*
+
+# %% tags=["setup"]
+from importlib.util import find_spec
+
+if find_spec("course_lib") is None:  # the library behind the chapters is not here
+    import re
+    import socket
+    import subprocess
+    import sys
+    from contextlib import suppress
+    from urllib.parse import unquote
+    from urllib.request import urlopen
+
+    session = ""
+    if "google.colab" in sys.modules:  # where a session knows its notebook's address
+        at = f"http://{socket.gethostname()}:9000/api/sessions"
+        with suppress(OSError), urlopen(at) as answer:
+            session = unquote(answer.read().decode())
+    at = re.search(r"(https://github\.com/[\w.-]+/[\w.-]+)/blob/([\w.-]+)", session)
+    if at is None:
+        raise ModuleNotFoundError(
+            "course_lib is not installed: run `pip install -e .` in the course's "
+            "folder, then choose that Python for this notebook"
+        )
+    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+    subprocess.run([*pip, f"git+{at[1]}@{at[2]}"], check=True)
 
 # %% [markdown]
 # ## What you will get
@@ -13,7 +39,7 @@
 # decoder, fed with 16 numbers drawn from the range in which those codes lie. A judge that has never seen an autoencoder
 # strikes out what it does not take for a digit.
 
-# %% tags=["hide-input"]
+# %% tags=["drawing"]
 import torch
 from course_lib.data import load_digits
 from course_lib.device import make_generator, pick_device
@@ -28,19 +54,16 @@ x, y = load_digits("train", device=device)
 sizes = AutoencoderConfig(latent=16, features=64, depth=1)
 teaser = Autoencoder(sizes, generator=generator).to(device)
 knobs = {"steps": 600, "batch_size": 100, "lr": 1e-3, "generator": generator}
-fit(
-    teaser, x, loss=lambda model, x: -categorical_log_prob(model(x), x), **knobs
-)
+fit(teaser, x, loss=lambda model, x: -categorical_log_prob(model(x), x), **knobs)
 with torch.no_grad():
     z = teaser.encoder(x)
     low, high = z.min(0).values, z.max(0).values
     anywhere = torch.rand(20, 16, device=device, generator=generator)
     drawn = low + (high - low) * anywhere
-    images = teaser.decoder(torch.cat([z[:10], drawn])).argmax(1)
-judge = DigitJudge(
-    (x, y), load_digits("valid", device=device), generator=generator
-)
-show_images(images, crossed=judge.label(images) < 0)
+    images = teaser.decoder(torch.cat([z[:10], drawn])).argmax(-1)
+judge = DigitJudge((x, y), load_digits("valid", device=device), generator=generator)
+rows = "above, digits redrawn from their codes; below, from codes that no digit has"
+show_images(images, crossed=judge.label(images) < 0, caption=rows)
 
 # %% [markdown]
 # ## Setup
@@ -59,6 +82,10 @@ device = pick_device()
 generator = make_generator(seed, device)
 
 # %% [markdown]
+# `device` is a GPU if there is one. `generator` is the one source of chance: the first weights, the batches and every
+# vector we draw come from it.
+
+# %% [markdown]
 # ## The data
 #
 # 1,797 handwritten digits, each 8 × 8 pixels, each pixel one of 17 **levels** of ink from 0 to 16. In the file's order
@@ -72,14 +99,15 @@ x_valid, y_valid = load_digits("valid", device=device)
 x_test, y_test = load_digits("test", device=device)
 x_train.shape, x_train.dtype, x_train.max().item()
 
-# %%
+# %% tags=["drawing"]
 from course_lib.show.plots import show_images
 
 show_images(x_train[:20])
 
 # %% [markdown]
-# Coarse, but a person reads them at once. Ask yourself how many of the $17^{64}$ possible images you would read:
-# nearly none of them. A generator has to find the few.
+# A thousand images of one channel, in whole numbers up to 16; here are the first twenty. They are coarse, but a person
+# reads them at once. Ask yourself how many of the $17^{64}$ possible images you would read: nearly none of them. A
+# generator has to find the few.
 
 # %% [markdown]
 # ## The idea
@@ -114,7 +142,7 @@ show_images(x_train[:20])
 # |---|---|---|
 # | $x$ | `x` | (B, 1, 8, 8) |
 # | $z$ | `z` | (B, Z) |
-# | $\log p_i(v \mid z)$, up to a constant | `logits` | (B, 17, 1, 8, 8) |
+# | $\log p_i(v \mid z)$, up to a constant | `logits` | (B, 1, 8, 8, 17) |
 # | $\mathrm{nll}(x)$ | `nll` | (B,) |
 #
 # The pixels are independent *given the code*: all that one pixel can know of another, it knows through $z$. And this is
@@ -133,6 +161,9 @@ lr = 1e-3  # Adam's usual start; a small model bears it
 steps = 1000  # by then the curve is nearly flat
 
 # %% [markdown]
+# A thousand steps of a hundred images: each of the thousand training images is seen about a hundred times.
+
+# %% [markdown]
 # ## Build the encoder, and look
 #
 # Ink from 0 … 16 becomes −1 … 1, where networks start best, and goes through two layers into a code of two numbers, so
@@ -142,8 +173,9 @@ steps = 1000  # by then the curve is nearly flat
 from course_lib.layers import initialised_by
 
 
-def bent(wide_in, wide_out):  # two linear layers with a bend between them
-    first, last = nn.Linear(wide_in, features), nn.Linear(features, wide_out)
+def bent(in_features, out_features):  # two linear layers, a bend between
+    first = nn.Linear(in_features, features)
+    last = nn.Linear(features, out_features)
     return nn.Sequential(first, nn.SiLU(), last).to(device)
 
 
@@ -156,12 +188,12 @@ def encode(x):  # (B, 1, 8, 8) -> (B, 2)
     return encoder(x.flatten(1) / 8 - 1)
 
 
-# %%
-from course_lib.show.plots import show_code_plane
+# %% tags=["drawing"]
+from course_lib.show.planes import show_codes
 
 with torch.no_grad():
     z = encode(x_train)
-show_code_plane(z, y_train)
+show_codes(z, y_train)
 
 # %% [markdown]
 # Every dot is an image, at the place where the untrained encoder puts it. Already some colours keep together:
@@ -172,14 +204,15 @@ show_code_plane(z, y_train)
 
 
 # %%
-def decode(z):  # (B, 2) -> logits (B, 17, 1, 8, 8)
-    return decoder(z).view(-1, 17, 1, 8, 8)
+def decode(z):  # (B, 2) -> logits (B, 1, 8, 8, 17), the levels last
+    return decoder(z).view(-1, 17, 1, 8, 8).movedim(1, -1)
 
 
 def picture(logits):  # the most likely level of each pixel: (B, 1, 8, 8)
-    return logits.argmax(1)
+    return logits.argmax(-1)
 
 
+# %% tags=["drawing"]
 with torch.no_grad():
     untrained = picture(decode(encode(x_train[:10])))
 show_images(torch.cat([x_train[:10], untrained]))
@@ -193,26 +226,34 @@ show_images(torch.cat([x_train[:10], untrained]))
 
 # %%
 def nll(logits, x):  # (B,) nats per image: 64 pixels, added up
-    return F.cross_entropy(logits, x, reduction="none").flatten(1).sum(1)
+    per_pixel = F.cross_entropy(logits.movedim(-1, 1), x, reduction="none")
+    return per_pixel.flatten(1).sum(1)
 
 
-with torch.no_grad():
-    before = nll(decode(encode(x_test)), x_test).mean().item()
+# %% [markdown]
+# One number for each image, in nats. To know whether it is a good one we need something to compare it with, so here is
+# a rival that looks at no code at all: for each pixel, how often each level occurred in training.
 
+# %%
 # how often was this pixel this dark? (1, 8, 8, 17), smoothed by half a count
 counts = F.one_hot(x_train, 17).sum(0) + 0.5
 log_share = (counts / counts.sum(-1, keepdim=True)).log()
-always_the_same = log_share.movedim(-1, 0).expand(447, -1, -1, -1, -1)
+always_the_same = log_share.expand(447, -1, -1, -1, -1)
+
+# %% tags=["checking"]
+with torch.no_grad():
+    before = nll(decode(encode(x_test)), x_test).mean().item()
 no_code = nll(always_the_same, x_test).mean().item()
-clueless = torch.zeros(447, 17, 1, 8, 8, device=device)
+clueless = torch.zeros(447, 1, 8, 8, 17, device=device)
 uniform = nll(clueless, x_test).mean().item()
 print(f"untrained        {before:6.1f} nats per image")
 print(f"uniform          {uniform:6.1f}   (64 ln 17)")
 print(f"pixel histograms {no_code:6.1f}   (no code at all)")
 
 # %% [markdown]
-# Whoever knows nothing pays $64 \ln 17 = 181.3$ nats. Whoever knows how often each pixel is how dark, but not which
-# image is meant, pays about 106. These are the baselines; only what gets below the second is worth calling a code.
+# Untrained, the networks pay about as much as whoever knows nothing: $64 \ln 17 = 181.3$ nats. Whoever knows how often
+# each pixel is how dark, but not which image is meant, pays about 106. These are the baselines; only what gets below
+# the second is worth calling a code.
 
 # %% [markdown]
 # ## Train, by hand
@@ -233,8 +274,7 @@ for _ in range(steps):
     optimizer.step()  # a small step against that
     losses.append(loss.item())
 
-# %%
-from course_lib.show.plots import show_curves
+# %% tags=["checking"]
 from course_lib.prob import bits_per_dim
 
 with torch.no_grad():
@@ -244,6 +284,10 @@ for name, nats in losses_of.items():
     bits = bits_per_dim(nats, 64)
     print(f"{name:11s} {nats:6.1f} nats/image {bits:5.2f} bits/dim")
 assert held_out < no_code - 5, "two numbers are worth more than five nats"
+
+# %% tags=["drawing"]
+from course_lib.show.plots import show_curves
+
 show_curves(
     {"training batches": (range(steps), losses)},
     xlabel="step",
@@ -264,7 +308,6 @@ show_curves(
 # one. It must not add anything else: from the same seed, it has to give the same curve.
 
 # %%
-from course_lib.check import assert_close
 from course_lib.models.autoencoder import Autoencoder, AutoencoderConfig
 from course_lib.train import fit
 
@@ -279,16 +322,21 @@ def train(Z, lr=lr, depth=1):  # an autoencoder, and how training went
 
 
 model, history = train(2)
+
+# %% tags=["checking"]
+from course_lib.check import assert_close
+
 by_hand, by_fit = torch.tensor(losses), torch.tensor(history.loss)
 assert_close(by_fit, by_hand, tolerance=1e-3, name="the curve of fit")
 
 # %% [markdown]
 # The same curve, step by step. Does the code carry the image? These digits were held out:
 
-# %%
+# %% tags=["drawing"]
 with torch.no_grad():
     rebuilt = picture(model(x_test[:20]))
-show_images(torch.cat([x_test[:10], rebuilt[:10], x_test[10:20], rebuilt[10:]]))
+images = torch.cat([x_test[:10], rebuilt[:10], x_test[10:20], rebuilt[10:]])
+show_images(images, caption="what went in, and below it what came out")
 
 # %% [markdown]
 # Above, what went in, and below it, what came out. The handwriting is gone. Some digits survive, some come back as
@@ -297,8 +345,7 @@ show_images(torch.cat([x_test[:10], rebuilt[:10], x_test[10:20], rebuilt[10:]]))
 # %% [markdown]
 # ## Play: every point of the plane is an image
 #
-# Below, each training image stands at its code. Move the cross: the decoder draws whatever lies there, whether any
-# image was ever encoded there or not.
+# Where do the training images lie, now that the encoder is trained?
 
 # %%
 import numpy as np
@@ -308,12 +355,19 @@ with torch.no_grad():
 # where nearly all codes lie: the first and the last of a hundred are left out
 low, high = np.quantile(z_train.cpu(), [0.01, 0.99], axis=0).tolist()
 
+# %% [markdown]
+# Now we have a thousand codes, and the range that holds nearly all of them. Below, each training image stands at its
+# code. Move the cross: the decoder draws whatever lies there, whether any image was ever encoded there or not.
+
+
+# %% tags=["drawing"]
+from course_lib.show.planes import show_decoded
+
 
 def show_digit_at(z1, z2):
     with torch.no_grad():
         logits = model.decoder(torch.tensor([[z1, z2]], device=device))
-    plane = {"mark": (z1, z2), "image": picture(logits)[0, 0]}
-    return show_code_plane(z_train, y_train, title="decoded there", **plane)
+    return show_decoded(z_train, y_train, picture(logits)[0, 0], at=(z1, z2))
 
 
 show_digit_at(low[0], high[1])
@@ -346,7 +400,7 @@ explore(
 
 
 # %% tags=["twin:course_lib.measure.judge.spoil"]
-def spoil(x, y, generator):
+def spoil(x, y, *, generator):
     N, chance = len(x), {"device": x.device, "generator": generator}
     ink = torch.randint(17, x.shape, **chance)
     strength = 0.3 + 0.7 * torch.rand(N, 1, 1, 1, **chance)
@@ -365,22 +419,28 @@ def spoil(x, y, generator):
     return torch.cat([noisy, blended, overlaid, quartered])
 
 
-# %%
-show_images(spoil(x_test[:10], y_test[:10], generator))
+# %% tags=["drawing"]
+show_images(spoil(x_test[:10], y_test[:10], generator=generator))
 
 # %% [markdown]
-# One row for each way. (One shuffle in 24 puts every quarter back in its place, so the last row can never be all ruins.)
+# Ten test digits, ruined in four ways, one row for each way. (One shuffle in 24 puts every quarter back in its place,
+# so the last row can never be all ruins.)
 #
-# How loud must a claim be? So loud that one in twenty of the validation digits is refused. Now the judge stands trial
-# itself, on digits it has not met; the last of the ruins is of a kind that it was never shown.
+# How loud must a claim be? So loud that one in twenty of the validation digits is refused.
 
 # %%
 from course_lib.measure.judge import DigitJudge
 
 train_set, valid_set = (x_train, y_train), (x_valid, y_valid)
 judge = DigitJudge(train_set, valid_set, generator=generator)
+reality = judge.invalid_share(x_test)  # real digits that it refuses
 
-ruins = spoil(x_test, y_test, generator).chunk(4)
+# %% [markdown]
+# Now the judge stands trial itself, on digits it has not met: real ones, ruined ones, pure noise, and digits whose pixels
+# are scattered, a kind of ruin that it was never shown.
+
+# %% tags=["checking"]
+ruins = spoil(x_test, y_test, generator=generator).chunk(4)
 noise = torch.randint(17, (1000, 1, 8, 8), **chance)
 order = torch.randperm(64, **chance)
 scattered = x_test.flatten(1)[:, order].view_as(x_test)
@@ -389,7 +449,6 @@ trial = dict(zip(names, ruins, strict=True))
 trial |= {"pure noise": noise, "pixels scattered": scattered}
 
 refused = {name: judge.invalid_share(trial[name]) for name in trial}
-reality = judge.invalid_share(x_test)
 print(f"real digits       {reality:4.0%} refused")
 for name, share in refused.items():
     print(f"{name:17s} {share:4.0%} refused")
@@ -412,7 +471,7 @@ assert reality < 0.10 and min(refused.values()) > 0.80, "it can judge"
 
 
 # %%
-def draw_codes(z, n, generator):  # training codes (N, Z) -> {place: (n, Z)}
+def draw_codes(z, n, *, generator):  # training codes (N, Z) -> {place: (n, Z)}
     Z, chance = z.shape[1], {"device": device, "generator": generator}
     low, high, mean = z.min(0).values, z.max(0).values, z.mean(0)
     box = low + (high - low) * torch.rand(n, Z, **chance)
@@ -423,16 +482,23 @@ def draw_codes(z, n, generator):  # training codes (N, Z) -> {place: (n, Z)}
     return {"Gaussian": mean + normal, "box": box, "far": mean + 5 * normal}
 
 
+# %% [markdown]
+# Now we have the three places. Decode what is drawn there, two thousand vectors from each, and let the judge count what
+# is no digit.
+
+
+# %%
 @torch.no_grad()
 def invalid_shares(model, n=2000):
     codes = {"held-out": model.encoder(x_test)}
-    codes |= draw_codes(model.encoder(x_train), n, generator)
+    codes |= draw_codes(model.encoder(x_train), n, generator=generator)
     images = {place: picture(model.decoder(z)) for place, z in codes.items()}
     return {place: judge.invalid_share(images[place]) for place in images}
 
 
-# %%
 shares = {2: invalid_shares(model)}
+
+# %% tags=["checking"]
 for place, share in shares[2].items():
     print(f"{place:9s} {share:6.1%} no digit")
 gap = shares[2]["Gaussian"] - shares[2]["held-out"]
@@ -440,21 +506,21 @@ assert abs(gap) < 0.05, "near the training codes, drawn is as good as encoded"
 assert shares[2]["far"] > shares[2]["Gaussian"] + 0.1, "far from them, not"
 
 # %% [markdown]
-# Here the claim does not hold. A vector from the Gaussian is one that no image ever had, and yet it is refused no more
-# often than the code of a real image. In a plane, a thousand codes leave little room: wherever you stand, one of them is
-# near, and a smooth decoder does for you what it does for your neighbour. Far outside there are no neighbours, and there
-# a quarter is lost.
+# Here the lecture's claim does not hold. A vector from the Gaussian is one that no image ever had, and yet it is
+# refused no more often than the code of a real image. In a plane, a thousand codes leave little room: wherever you
+# stand, one of them is near, and a smooth decoder does for you what it does for your neighbour. Far outside there are
+# no neighbours, and there a quarter is lost.
 #
 # And so the question changes: not *seen or unseen*, but how far from what was seen? Before we ask it, look at what the
 # judge lets pass. Twenty draws from the Gaussian, with its verdicts:
 
 
-# %%
+# %% tags=["drawing"]
 def verdicts(images):
     return [str(n) if n >= 0 else "none" for n in judge.label(images).tolist()]
 
 
-codes = draw_codes(z_train, 20, generator)["Gaussian"]
+codes = draw_codes(z_train, 20, generator=generator)["Gaussian"]
 with torch.no_grad():
     images = picture(model.decoder(codes))
 show_images(images, titles=verdicts(images))
@@ -463,7 +529,7 @@ show_images(images, titles=verdicts(images))
 # Digits, and a few blobs in between that pass for one. Two numbers are too few to say which digit, and of what is
 # rebuilt from the test digits' own codes, the judge can name only half rightly:
 
-# %%
+# %% tags=["checking"]
 with torch.no_grad():
     named = judge.label(picture(model(x_test)))
 right = (named == y_test).float().mean().item()
@@ -485,13 +551,13 @@ for Z in (8, 16, 32):
     models[Z], _ = train(Z)
     shares[Z] = invalid_shares(models[Z])
 
+# %% tags=["checking"]
 print("share that is no digit, by code size")
 print(" " * 9 + "".join(f"{Z:6d}" for Z in models))
 for place in shares[2]:
     row = "".join(f"{shares[Z][place]:6.0%}" for Z in models)
     print(f"{place:9s}{row}")
 
-# %%
 for Z in (8, 16, 32):
     at = shares[Z]
     assert at["held-out"] < reality + 0.03, "what was encoded comes back"
@@ -520,13 +586,14 @@ def strides(z, there):  # from there to the nearest code; and one stride
     return torch.cdist(there, z).min(1).values.median() / stride, stride
 
 
+# %% tags=["checking"]
 print("strides to the nearest training code, by code size")
 print(" " * 9 + "".join(f"{Z:6d}" for Z in models))
 away = {place: [] for place in ("held-out", "Gaussian", "box", "far")}
 for Z in models:
     with torch.no_grad():
         z, z_test = models[Z].encoder(x_train), models[Z].encoder(x_test)
-    codes = {"held-out": z_test} | draw_codes(z, 2000, generator)
+    codes = {"held-out": z_test} | draw_codes(z, 2000, generator=generator)
     for place, there in codes.items():
         away[place].append(strides(z, there)[0].item())
 for place, row in away.items():
@@ -554,7 +621,11 @@ def walk(model, length, n=1000):  # how far from all codes; the images there
     return strides(z, there)[0].item(), picture(model.decoder(there))
 
 
-# %%
+# %% [markdown]
+# All walks of one code size share their directions, so a longer one goes on where a shorter one stopped. Take eight
+# lengths, from a twentieth of a stride to more than six, and let the judge look at what is decoded at each end.
+
+# %% tags=["checking"]
 lengths = [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4]
 walks = {Z: [walk(models[Z], length) for length in lengths] for Z in models}
 distance = {Z: [d for d, _ in walks[Z]] for Z in models}
@@ -565,6 +636,7 @@ for Z in (8, 16, 32):
     assert farther > 5 * near, "and much worse"
 assert distance[2][4] < 0.15 < 0.5 < distance[16][4], "the same walk"
 
+# %% tags=["drawing"]
 show_curves(
     {f"Z = {Z}": (distance[Z], invalid[Z]) for Z in models},
     xlabel="distance to the nearest training code, in strides",
@@ -583,12 +655,13 @@ show_curves(
 # Play with it: ten walks from ten images, at every length and for every code size.
 
 
-# %%
+# %% tags=["drawing"]
 def show_walk(Z, length):
     _, images = walk(models[Z], length, n=10)
     return show_images(images, crossed=judge.label(images) < 0, columns=5)
 
 
+# %%
 explore(
     show_walk,
     Z=[2, 8, 16, 32],
@@ -596,6 +669,10 @@ explore(
     labels={"Z": "code size Z", "length": "strides walked"},
     alt="ten images decoded away from their codes; no digit: struck out",
 )
+
+# %% [markdown]
+# At length 0 you see ten training digits as the decoder rebuilds them. Then each walks off in its own direction, and
+# what the judge refuses is struck out.
 
 # %% [markdown]
 # ## Half-way between two digits
@@ -607,7 +684,6 @@ explore(
 # %%
 with torch.no_grad():
     z = models[16].encoder(x_test)
-one_of_each = [int((y_test == digit).nonzero()[0, 0]) for digit in range(10)]
 
 
 @torch.no_grad()
@@ -615,6 +691,8 @@ def between(start, end, t):  # the images t of the way from start to end
     return picture(models[16].decoder((1 - t) * start + t * end))
 
 
+# %% tags=["drawing"]
+one_of_each = [int((y_test == digit).nonzero()[0, 0]) for digit in range(10)]
 t = torch.linspace(0, 1, 10, device=device)[:, None]
 pairs = ((0, 1), (4, 7), (3, 6))
 lines = [between(z[one_of_each[a]], z[one_of_each[b]], t) for a, b in pairs]
@@ -622,20 +700,25 @@ images = torch.cat(lines)
 show_images(images, crossed=judge.label(images) < 0)
 
 # %% [markdown]
-# Three lines prove nothing. Draw two thousand pairs of test digits, keep those of different classes, and ask the judge at
-# each tenth of the way: is it a digit at all? And is it one of the two?
+# Each row begins with one digit and ends with another; what the judge refuses is struck out. But three lines prove
+# nothing. Draw two thousand pairs of test digits, keep those of different classes, and ask the judge at each tenth of
+# the way: is it a digit at all? And is it one of the two?
 
 # %%
 a, b = torch.randint(447, (2, 2000), **chance)
 a, b = a[y_test[a] != y_test[b]], b[y_test[a] != y_test[b]]
 way = [t / 10 for t in range(11)]
 labels = [judge.label(between(z[a], z[b], t)) for t in way]
+
+# %% tags=["checking"]
 no_digit = [(label < 0).float().mean().item() for label in labels]
 one_of_two = [(label == y_test[a]) | (label == y_test[b]) for label in labels]
 neither = [1 - share.float().mean().item() for share in one_of_two]
 assert no_digit[5] > 3 * max(no_digit[0], no_digit[10]), "off the digits"
 assert neither[5] > 0.3 and 0.15 < no_digit[5] < 0.4, "half-way"
 assert max(neither[0], neither[10]) < 0.15 < neither[5] - 0.15, "the ends"
+
+# %% tags=["drawing"]
 show_curves(
     {"neither of the two": (way, neither), "no digit at all": (way, no_digit)},
     xlabel="way gone from the first digit to the second",
@@ -650,7 +733,7 @@ show_curves(
 # for. (It starts at about a tenth, not at nothing: some test digits are misread at their own code.) Walk a line yourself:
 
 
-# %%
+# %% tags=["drawing"]
 def show_between(pair, t):
     a, b = (z[one_of_each[int(digit)]] for digit in pair.split(" → "))
     images = torch.cat([between(a[None], b[None], step) for step in (0, t, 1)])
@@ -659,6 +742,7 @@ def show_between(pair, t):
     return show_images(images, titles=titles, crossed=crossed, size=1.6)
 
 
+# %%
 explore(
     show_between,
     pair=["0 → 1", "4 → 7", "1 → 8", "3 → 6", "2 → 5"],
@@ -668,11 +752,15 @@ explore(
 )
 
 # %% [markdown]
+# On the left the first digit, on the right the second, and between them what is decoded on the way; above each image
+# stands the class that the judge names, or *none*.
+
+# %% [markdown]
 # ## Why it has no `sample`
 #
 # Every other model of this course has a method `sample`. This one has none, and that is no oversight:
 
-# %%
+# %% tags=["checking"]
 assert not hasattr(Autoencoder, "sample")
 assert not hasattr(Autoencoder, "log_prob")
 
@@ -696,6 +784,8 @@ assert not hasattr(Autoencoder, "log_prob")
 # %%
 wide, _ = train(64, depth=0, lr=1e-2)
 shares[64] = invalid_shares(wide)
+
+# %% tags=["checking"]
 error = {}
 for Z, m in (models | {64: wide}).items():
     with torch.no_grad():
@@ -704,23 +794,19 @@ print("        pixels off by   Gaussian codes")
 for Z in shares:
     gaussian = shares[Z]["Gaussian"]
     print(f"Z = {Z:2d}  {error[Z]:.2f} levels     {gaussian:4.0%} no digit")
+at = shares[64]
+assert error[2] > error[8] > error[16] > error[64], "more numbers, better"
+assert error[64] < 0.6 * error[32], "it copies best"
+assert at["held-out"] < reality + 0.06, "and its copies are digits"
+assert at["Gaussian"] > max(0.5, 1.5 * shares[32]["Gaussian"]), "draws worst"
 
-# %%
-codes = draw_codes(wide.encoder(x_train).detach(), 10, generator)["Gaussian"]
+# %% tags=["drawing"]
+codes = draw_codes(wide.encoder(x_train).detach(), 10, generator=generator)["Gaussian"]
 with torch.no_grad():
     copied, drawn = picture(wide(x_test[:10])), picture(wide.decoder(codes))
-at = shares[64]
-assert error[2] > error[8] > error[16] > error[64], (
-    "more numbers, better copies"
-)
-assert error[64] < 0.6 * error[32] and at["held-out"] < reality + 0.06, (
-    "it copies best"
-)
-assert at["Gaussian"] > max(0.5, 1.5 * shares[32]["Gaussian"]), (
-    "and draws worst"
-)
 images = torch.cat([x_test[:10], copied, drawn])
-show_images(images, crossed=judge.label(images) < 0)
+rows = "new digits; their copies; drawn from vectors"
+show_images(images, crossed=judge.label(images) < 0, caption=rows)
 
 # %% [markdown]
 # First row, digits it has never seen; second row, what it makes of them: all but the same. Third row, what it makes of
@@ -739,8 +825,8 @@ show_images(images, crossed=judge.label(images) < 0)
 # - A judge is a measuring instrument: calibrate it on real data before you believe it. Ours says whether an image is a
 #   digit; it does not say whether all ten digits are drawn, and as often as they should be.
 #
-# **Terms fixed here** ([glossary](glossary.md)): encoder, decoder, code $z$, level, nat, negative log-likelihood, held-out,
-# baseline, judge, prior.
+# **Terms fixed here** ([glossary](glossary.md)): encoder, decoder, code $z$, level, nat, negative log-likelihood,
+# held-out, baseline, judge, prior.
 #
 # The next chapter starts again from the other end. Instead of one vector for the whole, it builds the object piece by
 # piece, asks for a probability at every step, and so can say exactly how likely everything it writes is.
@@ -760,6 +846,7 @@ show_images(images, crossed=judge.label(images) < 0)
 # pixel instead of seventeen, find the loneliest point between two digits, and put an error bar on the share of
 # refused images.
 #
-# Further reading: {cite:t}`hinton2006reducing` made autoencoders famous; {cite:t}`bengio2013representation` is about what a representation is for;
-# {cite:t}`alain2014regularized` shows that an autoencoder trained with noise does know something of the density of its data;
-# {cite:t}`kingma2014auto` is where chapter 7 begins.
+# Further reading: [Hinton and Salakhutdinov (2006)](references.md#hinton2006) made autoencoders famous;
+# [Bengio et al. (2013)](references.md#bengio2013) is about what a representation is for;
+# [Alain and Bengio (2014)](references.md#alain2014) shows that an autoencoder trained with noise does know something of
+# the density of its data; [Kingma and Welling (2014)](references.md#kingma2014) is where chapter 7 begins.

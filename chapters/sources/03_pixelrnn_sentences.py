@@ -1,10 +1,36 @@
 # %% [markdown]
-# # How do you write a sentence one character at a time?
+# # 3 · PixelRNN for sentences: how do you write one character at a time?
 #
 # **You will teach a network to write Chinese quatrains, know to the third decimal how much it has still to learn, and then
 # change one single character and watch what follows go wrong.**
 #
-# *Laptop: one minute. You need: the softmax, and that the probabilities of a sequence multiply. No Chinese.*
+# *Laptop: under 75 seconds. You need: the softmax, and that the probabilities of a sequence multiply. No Chinese.*
+
+# %% tags=["setup"]
+from importlib.util import find_spec
+
+if find_spec("course_lib") is None:  # the library behind the chapters is not here
+    import re
+    import socket
+    import subprocess
+    import sys
+    from contextlib import suppress
+    from urllib.parse import unquote
+    from urllib.request import urlopen
+
+    session = ""
+    if "google.colab" in sys.modules:  # where a session knows its notebook's address
+        at = f"http://{socket.gethostname()}:9000/api/sessions"
+        with suppress(OSError), urlopen(at) as answer:
+            session = unquote(answer.read().decode())
+    at = re.search(r"(https://github\.com/[\w.-]+/[\w.-]+)/blob/([\w.-]+)", session)
+    if at is None:
+        raise ModuleNotFoundError(
+            "course_lib is not installed: run `pip install -e .` in the course's "
+            "folder, then choose that Python for this notebook"
+        )
+    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+    subprocess.run([*pip, f"git+{at[1]}@{at[2]}"], check=True)
 
 # %% [markdown]
 # ## What you will get
@@ -12,7 +38,7 @@
 # Two poems that no one wrote. The network of this chapter made them, one character after another, in an earlier run.
 # Each line has five characters; below each word, what it means.
 
-# %% tags=["hide-input"]
+# %% tags=["drawing"]
 from course_lib.data import PoemGrammar
 from course_lib.show.typeset import show_gloss, side_by_side
 
@@ -20,10 +46,11 @@ written = {
     "by moonlight": "夜半花影落江城雁声寒一夜乡梦远孤灯客梦闲",
     "by the river": "春水连大海孤帆去潇湘客里知己在樽前旧曲长",
 }
+gloss = PoemGrammar().gloss
 
 
 def in_english(poem):  # three words a line
-    words = PoemGrammar().gloss(poem)
+    words = gloss(poem)
     return show_gloss([words[n : n + 3] for n in range(0, len(words), 3)])
 
 
@@ -39,8 +66,6 @@ side_by_side({name: in_english(poem) for name, poem in written.items()})
 
 # %%
 import math
-import textwrap
-import time
 
 import torch
 import torch.nn.functional as F
@@ -52,37 +77,50 @@ device = pick_device()
 generator = make_generator(seed, device)
 
 # %% [markdown]
+# `generator` is the one source of chance: the poems of the data, the first weights and all that the network writes come
+# from it. Another seed moves every number a little, and every claim must survive.
+
+# %% [markdown]
 # ## The data
 #
 # Real poems would do, but of real poems nobody knows how hard they are to predict. So the poems come from a
 # **grammar**: lists of words, couplets made of them, and dice. It draws as many poems as we like, and since every throw
 # has a known probability, we know exactly how likely each poem is.
-#
-# The word `source` puts real text in their place. Nothing else has to change: `exact` only keeps those cells quiet that
-# ask the grammar what is true, for of real text nobody knows.
 
 # %%
-from course_lib.data import Vocabulary
-from course_lib.measure.attested import Attested
-from course_lib.data import load_names, load_shakespeare, load_tang
-from course_lib.show.typeset import show_texts
+from course_lib.data import PoemGrammar, Vocabulary
 
 source = "poems"  # or "tang", "names", "shakespeare": downloaded once
+exact = source == "poems"
+if exact:
+    language = PoemGrammar()
+    train = language.sample(60_000, generator=generator)
+    test = language.sample(2000, generator=generator)
+    vocabulary = Vocabulary(language.characters)
+
+# %% [markdown]
+# Now we have 60,000 poems for training, 2,000 more for the test, and a number for each character. Another word in
+# `source` puts real text in their place. Nothing else has to change: `exact` only keeps those cells quiet that ask the
+# grammar what is true, for of real text nobody knows.
+
+# %%
+from course_lib.data import load_names, load_shakespeare, load_tang
+from course_lib.measure.attested import Attested
+
 real = {
     "tang": load_tang,
     "names": load_names,
     "shakespeare": lambda: load_shakespeare(length=40),
 }
-exact = source not in real
 line = 5 if source in ("poems", "tang") else None  # characters in a line
-if exact:
-    language = PoemGrammar()
-    train, test = (language.sample(n, generator) for n in (60_000, 2000))
-    vocabulary = Vocabulary(language.characters)
-else:
+if not exact:
     corpus = real[source]()
     train, test, vocabulary = corpus.train, corpus.test, corpus.vocabulary
     language = Attested(train)  # a weak judge: has this pair been seen?
+
+# %% tags=["drawing"]
+from course_lib.show.typeset import show_texts
+
 show_texts(train[:5], line=line)
 
 # %% [markdown]
@@ -99,11 +137,13 @@ def read(x):  # numbers (B, T) -> texts, without end marks
     return [text.rstrip("\n") for text in vocabulary.decode(x)]
 
 
-assert read(x_train[:9]) == list(train[:9]), "there and back"
+x_train.shape, V
+
+# %% tags=["checking"]
 known = set(train)
 unseen = sum(text not in known for text in test) / len(test)
+assert read(x_train[:9]) == list(train[:9]), "there and back"
 assert not exact or unseen > 0.98, "test poems are new poems"
-x_train.shape, V
 
 # %% [markdown]
 # A poem is `T` = 20 numbers, each one of `V` = 331 characters. Of the 2,000 poems held out for the test, nearly
@@ -158,11 +198,13 @@ counts = torch.zeros(V + 1, V)
 pairs = before(x_train).flatten(), x_train.flatten()
 counts.index_put_(pairs, torch.ones(N * T), accumulate=True)
 bigram = (counts + 0.1) / (counts + 0.1).sum(1, keepdim=True)  # rows sum to 1
+
+# %% tags=["checking"]
 seen = (counts > 0).float().mean().item()
 assert not exact or seen < 0.05, "language is sparse"
 print(f"{seen:.1%} of all pairs occur")
 
-# %%
+# %% tags=["drawing"]
 import matplotlib.pyplot as plt
 
 order = counts.sum(0).argsort(descending=True)
@@ -178,8 +220,9 @@ plt.close(figure)
 figure
 
 # %% [markdown]
-# Nearly all of it is white. Knowing one character rules out almost everything, and that is what a language is. Now let
-# the table write: start at its last row, draw, go to the row of what you drew, draw again.
+# Each row is a character, and black marks what may follow it. Nearly all of it is white: knowing one character rules
+# out almost everything, and that is what a language is. Now let the table write: start at its last row, draw, go to the
+# row of what you drew, draw again.
 
 
 # %%
@@ -193,15 +236,15 @@ def write_by_table(n):
 
 
 tables = read(write_by_table(1000))
-walked = tables[0]
 
 # %% [markdown]
-# Move the slider to follow one of them as it is written. Before each step, the bars say what may come next; the marked
-# character was drawn, and at the next step the bars are those of its row.
+# Now we have a thousand poems by the table. Move the slider to follow one of them as it is written. Before each step,
+# the bars say what may come next; the marked character was drawn, and at the next step the bars are those of its row.
 
-# %%
-from course_lib.show.explore import explore
+# %% tags=["drawing"]
 from course_lib.show.typeset import show_bars
+
+walked = tables[0]
 
 
 def named(p):  # (V,) probabilities with their characters
@@ -215,6 +258,9 @@ def show_table_step(place):
     bars = show_bars({"table": named(bigram[row])}, chosen=walked[t])
     return side_by_side({"so far": so_far, "drawn from": bars})
 
+
+# %%
+from course_lib.show.explore import explore
 
 explore(
     show_table_step,
@@ -231,13 +277,17 @@ def valid_share(texts):  # how many have no mistake at all?
     return sum(not language.mistakes(text) for text in texts) / len(texts)
 
 
+# %% tags=["checking"]
+print(f"{valid_share(tables):.1%} of the table's poems are valid")
+assert not exact or valid_share(tables) < 0.02
+
+
+# %% tags=["drawing"]
 def show_judged(texts, **how):  # mistakes in red
     wrong = [language.mistakes(text) for text in texts]
     return show_texts(texts, wrong=wrong, line=line, **how)
 
 
-print(f"{valid_share(tables):.1%} of the table's poems are valid")
-assert not exact or valid_share(tables) < 0.02
 show_judged(tables[:5])
 
 # %% [markdown]
@@ -249,23 +299,31 @@ show_judged(tables[:5])
 # ## Build the network: a memory that reaches back
 #
 # A **recurrent network** keeps a **state** and, at each step, mixes a character into it. Ours is an **LSTM**
-# {cite:p}`hochreiter1997long`: each of its memory cells holds a number, and **gates** (numbers between 0 and 1, computed
-# from the character and the state) say how much of it to keep, how much to add, and how much to show. This is all the
-# code:
+# ([Hochreiter and Schmidhuber, 1997](references.md#hochreiter1997)): each of its memory cells holds a number, and
+# **gates** (numbers between 0 and 1, computed from the character and the state) say how much of it to keep, how much to
+# add, and how much to show. This is all the code:
 
 
 # %%
 class Writer(nn.Module):
-    def __init__(self, V, width):
+    def __init__(self, V, features):
         super().__init__()
-        self.embed = nn.Embedding(V + 1, width)  # the last row: start token
-        self.lstm = nn.LSTM(width, width, batch_first=True)
-        self.head = nn.Linear(width, V)
+        self.embed = nn.Embedding(V + 1, features)  # the last row: start token
+        self.lstm = nn.LSTM(features, features, batch_first=True)
+        self.head = nn.Linear(features, V)
         self.start = V
 
+    def begin(self, n):  # n sentences, and nothing to remember yet
+        zeros = self.head.weight.new_zeros(n, self.head.in_features)
+        return zeros, zeros
+
     def step(self, previous, state):  # one character in, logits for the next
+        hidden, cell = state  # (n, features) each
+        if previous is None:  # before the first character
+            previous = torch.full((len(cell),), self.start, device=device)
+        state = hidden[None], cell[None]  # of one layer
         h, state = self.lstm(self.embed(previous)[:, None], state)
-        return self.head(h[:, 0]), state  # (B, V)
+        return self.head(h[:, 0]), (state[0][0], state[1][0])  # (n, V)
 
     def forward(self, x):  # (B, T) -> logits (B, T, V)
         start = torch.full_like(x[:, :1], self.start)
@@ -276,35 +334,39 @@ class Writer(nn.Module):
 
 # %% [markdown]
 # The line to look at is *shifted by one*. At position $t$ the network is asked for $x_t$ and has been given everything
-# before it, never $x_t$ itself. `assert_causal` changes each character in turn and looks which logits move.
+# before it, never $x_t$ itself. The library has the same network, called `CharRNN`; give both the same weights.
 
 # %%
-from course_lib.check import assert_causal, assert_close
 from course_lib.layers import initialised_by
 from course_lib.models.char_rnn import CharRNN, CharRNNConfig
 
-config = CharRNNConfig(levels=V, width=128)
+config = CharRNNConfig(levels=V, features=128)
 model = CharRNN(config, generator=generator).to(device)
 with initialised_by(generator):
     by_hand = Writer(V, 128).to(device)
 by_hand.load_state_dict(model.state_dict())  # the same weights
 x = x_train[:4].to(device)
+
+# %% tags=["checking"]
+from course_lib.check import assert_causal, assert_close
+
 assert_causal(by_hand, x)
 assert_close(by_hand(x), model(x), name="the library's CharRNN")
 
 # %% [markdown]
-# No character sees itself or the future, and with the same weights the library's `CharRNN` says the same. (It begins
-# training with its keeping gates open, so that it remembers from the start {cite:p}`jozefowicz2015empirical`.)
+# `assert_causal` changes each character in turn and looks which logits move: none sees itself or the future. And with the
+# same weights the library's `CharRNN` says the same as ours. (It begins training with its forget gates open, so that it
+# remembers from the start ([Jozefowicz et al., 2015](references.md#jozefowicz2015)).)
 
 # %% [markdown]
 # ## Two loops that look alike
 #
-# Training and generation both walk along a sentence. Compare the last line of the two loops.
+# Training and generation both walk along a sentence. Compare the last line of the two loops. First training:
 
 
 # %%
 def train_on(model, x):  # teacher forcing: (B,) nats
-    previous, state = torch.full_like(x[:, 0], V), None
+    previous, state = None, model.begin(len(x))
     nats = 0
     for t in range(x.shape[1]):
         logits, state = model.step(previous, state)
@@ -313,9 +375,14 @@ def train_on(model, x):  # teacher forcing: (B,) nats
     return nats
 
 
+# %% [markdown]
+# What comes out is the price of each sentence. Now generation, where there is no true character to go on from:
+
+
+# %%
 @torch.no_grad()
 def write_with(model, n):  # generation: (n, T)
-    previous, state = torch.full((n,), V, device=device), None
+    previous, state = None, model.begin(n)
     x = []
     for _ in range(T):
         logits, state = model.step(previous, state)
@@ -325,6 +392,7 @@ def write_with(model, n):  # generation: (n, T)
     return torch.stack(x, 1)
 
 
+# %% tags=["checking"]
 assert_close(-train_on(by_hand, x), model.log_prob(x), name="the loop")
 
 # %% [markdown]
@@ -333,7 +401,7 @@ assert_close(-train_on(by_hand, x), model.log_prob(x), name="the loop")
 # second cannot do that: each input has to be drawn first. Side by side for one line, before any training; blue is what
 # the network made up:
 
-# %%
+# %% tags=["drawing"]
 from course_lib.show.typeset import show_table
 
 true, blue = test[0], read(write_with(by_hand, 1))[0]
@@ -359,6 +427,9 @@ batch_size = 32  # few poems a step: a rough direction, but many steps
 lr = 8e-3  # large, for the cosine schedule takes it down to 0
 
 # %% [markdown]
+# At 32 poems a step, each of the 60,000 will be read about twice.
+
+# %% [markdown]
 # ## Train
 #
 # How low can the cost go? To the **entropy** of the grammar, $H = \mathbb{E}[-\log p(x)]$, which is what its poems
@@ -367,28 +438,22 @@ lr = 8e-3  # large, for the cosine schedule takes it down to 0
 # learnt everything there is to learn.
 
 # %%
-from course_lib.show.plots import show_curves
 from course_lib.train import fit
+
+floor = language.entropy() / T if exact else None  # nats per character
 
 
 def nll(model, x):  # (B,) nats
     return -model.log_prob(x)
 
 
-knobs = {"steps": steps, "batch_size": batch_size, "lr": lr}
-history = fit(
-    model,
-    x_train.to(device),
-    loss=nll,
-    schedule="cosine",
-    generator=generator,
-    valid=x_test[:500].to(device),
-    valid_every=max(1, steps // 20),
-    **knobs,
-)
+knobs = {"steps": steps, "batch_size": batch_size, "lr": lr, "generator": generator}
+watch = {"valid": x_test[:500].to(device), "valid_every": max(1, steps // 20)}
+history = fit(model, x_train.to(device), loss=nll, schedule="cosine", **knobs, **watch)
 
-# %%
-floor = language.entropy() / T if exact else None  # nats per character
+# %% tags=["drawing"]
+from course_lib.show.plots import show_curves
+
 at, nats = zip(*history.valid, strict=True)
 show_curves(
     {"held-out poems": (at, [n / T for n in nats])},
@@ -407,10 +472,12 @@ show_curves(
 # characters is it, on average, still undecided?
 
 # %%
-from course_lib.prob import bits_per_dim
-
 with torch.no_grad():
     log_q = model.log_prob(x_test.to(device)).cpu()  # (N,) nats a poem
+
+# %% tags=["checking"]
+from course_lib.prob import bits_per_dim
+
 price = {
     "uniform": math.log(V),
     "table of pairs": -bigram[before(x_test), x_test].log().mean().item(),
@@ -426,22 +493,31 @@ rows = [
 show_table(["", "nats/char", "bits", "perplexity"], rows)
 
 # %% [markdown]
-# Two thousand poems are a sample, and their mean has an error of its own. But for each of them we know what the grammar
-# pays, and the difference has a much smaller error. Its mean estimates the divergence $\mathrm{KL}(p \,\|\, q)$: all
-# that there is still to learn.
+# The network is just above the floor, and the table of pairs is far above both. Two thousand poems are only a sample, and
+# their mean has an error of its own. But for each of them we know what the grammar pays, and the difference has a much
+# smaller error. Its mean estimates the divergence $\mathrm{KL}(p \,\|\, q)$: all that there is still to learn.
 
 # %%
 if exact:
     log_p = torch.tensor([language.log_prob(text) for text in test])
     excess = (log_p - log_q) / T  # (N,) nats per character
+
+# %% tags=["checking"]
+if exact:
     kl, error = excess.mean().item(), excess.std().item() / len(test) ** 0.5
     print(f"to learn: {kl:.4f} ± {error:.4f} nats/char")
     print(f"       or {kl / floor:.2%} of the floor")
     assert 0 < kl < 0.03 * floor, "within 3% of what is possible"
     assert error < 0.001, "known to the third decimal"
 
+# %% [markdown]
+# About one per cent of the floor is still to learn. Does what the network writes show it? Let it write as many poems as
+# there are in the test.
+
 # %%
 own = read(model.sample(2000, length=T, generator=generator))
+
+# %% tags=["checking"]
 valid, by_pairs = valid_share(own), valid_share(tables)
 new = sum(text not in known for text in own) / len(own)
 print(f"valid: {valid:.1%} (the table: {by_pairs:.1%})")
@@ -451,11 +527,11 @@ if exact:
     assert new > 0.98, "it writes, it does not recite"
 
 # %% [markdown]
-# About one per cent above the floor, and more than nine in ten of its poems keep every rule: words, tones, theme and
-# rhyme. Nearly all of them are new. (The two at the top of this page are of this kind.) Follow one of them as it is
-# written, and compare what the network expects (blue) with what the grammar does (grey):
+# More than nine in ten of its poems keep every rule: words, tones, theme and rhyme. Nearly all of them are new. (The
+# two at the top of this page are of this kind.) Follow one of them as it is written, and compare what the network
+# expects (blue) with what the grammar does (grey):
 
-# %%
+# %% tags=["drawing"]
 flawless = [text for text in own[:100] if not language.mistakes(text)]
 written_now = (flawless or own)[0]
 with torch.no_grad():
@@ -471,6 +547,7 @@ def show_network_step(place):
     return side_by_side({"so far": so_far, "drawn from": bars})
 
 
+# %%
 explore(
     show_network_step,
     place=range(1, len(written_now) + 1),
@@ -478,8 +555,9 @@ explore(
 )
 
 # %% [markdown]
-# How near are the two on average? The **total variation** between two distributions is the share of probability that
-# would have to be moved to turn one into the other: 0 if they are equal, 1 if they have nothing in common.
+# Where the grammar leaves a choice, the network leaves nearly the same one. How near are the two on average? The
+# **total variation** between two distributions is the share of probability that would have to be moved to turn one into
+# the other: 0 if they are equal, 1 if they have nothing in common.
 
 
 # %%
@@ -492,6 +570,7 @@ def total_variation(p, text):  # (T, V) against the truth: mean over places
     return float(far)
 
 
+# %% tags=["checking"]
 with torch.no_grad():
     q = model(x_test[:100].to(device)).softmax(-1).cpu()
 table = bigram[before(x_test[:100])]
@@ -503,25 +582,36 @@ print(f"                table   {table_far:.2f}")
 assert not exact or network_far < 0.1 < 0.3 < table_far
 
 # %% [markdown]
+# About three hundredths of the network's probability lie in the wrong place; of the table's, more than two fifths.
+
+# %% [markdown]
 # ## The state is the memory
 #
 # Each new character could be drawn by running the network over everything so far. But the state after `t` characters *is*
 # everything so far, and need not be computed again. Here is the simple way beside the fast one.
 
 # %%
-fast_logits, state = [], None
-previous = torch.full((len(x),), V, device=device)
+fast_logits, previous, state = [], None, model.begin(len(x))
 with torch.no_grad():
     for t in range(T):  # carrying the state: one step a character
         step_logits, state = model.step(previous, state)
         fast_logits.append(step_logits)
         previous = x[:, t]
     slow = [model(x[:, : t + 1])[:, t] for t in range(T)]  # t + 1 steps
+
+# %% tags=["checking"]
 fast, slow = torch.stack(fast_logits, 1), torch.stack(slow, 1)
 assert_close(fast, slow, tolerance=1e-5, name="logits with a carried state")
 
+# %% [markdown]
+# The logits are the same, but the first way took 20 steps for them and the second 1 + 2 + … + 20 = 210. How long do both
+# take to write?
 
-# %%
+
+# %% tags=["checking"]
+import time
+
+
 @torch.no_grad()
 def seconds(way, length, n=64):
     x = torch.zeros(n, length, dtype=torch.long, device=device)
@@ -541,7 +631,8 @@ took = {way: [seconds(way, n) for n in lengths] for way in (carried, again)}
 ratio = took[again][-1] / took[carried][-1]
 print(f"{64 * 100 / took[carried][-1]:,.0f} characters a second,")
 print(f"{ratio:.0f} times as many as by re-running")
-assert ratio > 5, "carrying the state pays"
+
+# %% tags=["drawing"]
 show_curves(
     {way: (lengths, took[way]) for way in took},
     xlabel="characters written",
@@ -555,11 +646,11 @@ show_curves(
 # %% [markdown]
 # ## Play: how to draw
 #
-# The lecture says in passing that taking the most likely word is not the only way to read the output. One may divide the
-# logits by a **temperature** $\tau$ before the softmax: below 1, the likely gets likelier, and in the limit 0 only the
-# likeliest is ever taken, which is called **greedy** (`temperature=0` means this limit); above 1, all become more alike.
-# Two other ways keep the tail of unlikely characters out: **top-k** draws among the $k$ likeliest only, **nucleus** sampling
-# (top-p) among the fewest that together hold a share $p$.
+# The lecture says in passing that taking the most likely word is not the only way to read the output. One may divide
+# the logits by a **temperature** $\tau$ before the softmax: below 1, the likely gets likelier, and in the limit 0 only
+# the likeliest is ever taken, which is called **greedy** (`temperature=0` means this limit); above 1, all become more
+# alike. Two other ways keep the tail of unlikely characters out: **top-k** draws among the $k$ likeliest only,
+# **nucleus** sampling (top-p) among the fewest that together hold a share $p$.
 
 
 # %%
@@ -575,11 +666,14 @@ def keep_nucleus(logits, p):
     return logits.masked_fill(outside, -math.inf)
 
 
+# %% tags=["checking"]
 from course_lib import decode
 
 row = logits[:1]  # what may stand at the beginning of a poem
 assert torch.equal(keep_top_k(row, 5), decode.keep_top_k(row, 5))
 assert torch.equal(keep_nucleus(row, 0.9), decode.keep_top_p(row, 0.9))
+
+# %% tags=["drawing"]
 ways = {
     "as it is": row,
     "top-k, k = 5": keep_top_k(row, 5),
@@ -588,9 +682,10 @@ ways = {
 show_bars({way: named(r[0].softmax(-1)) for way, r in ways.items()}, top=12)
 
 # %% [markdown]
-# What is kept takes over the probability of what is cut. Is it worth it? Three numbers for each way of drawing: the share
-# of valid poems; the choice that is left at a character, as its entropy divided by the greatest possible, $\ln V$; and
-# how many *different* lines there are among all lines, a form of what is called **distinct-n** {cite:p}`li2016diversity`.
+# What is kept takes over the probability of what is cut. Is it worth it? Three numbers for each way of drawing: the
+# share of valid poems; the choice that is left at a character, as its entropy divided by the greatest possible,
+# $\ln V$; and how many *different* lines there are among all lines, a form of what is called **distinct-n**
+# ([Li et al., 2016](references.md#li2016)).
 
 
 # %%
@@ -599,12 +694,19 @@ def distinct(texts, n):  # different runs of n characters / all runs
     return len(set(runs)) / len(runs)
 
 
+# %% [markdown]
+# With `n` = 5, the runs are the lines of a poem. Now draw a thousand poems at each of nine temperatures, and keep all
+# three numbers.
+
+
+# %%
+from course_lib import decode
+
+
 @torch.no_grad()
 def survey(n=1000, temperature=1.0, **way):
     chance = make_generator(seed, device)
-    x = model.sample(
-        n, length=T, generator=chance, temperature=temperature, **way
-    )
+    x = model.sample(n, length=T, generator=chance, temperature=temperature, **way)
     tempered = decode.apply_temperature(model(x).flatten(0, 1), temperature)
     p = tempered.softmax(-1)
     choice = torch.special.entr(p).sum(-1).mean().item() / math.log(V)
@@ -615,7 +717,7 @@ def survey(n=1000, temperature=1.0, **way):
 temperatures = [0, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2]
 surveys = {t: survey(temperature=t) for t in temperatures}
 
-# %%
+# %% tags=["drawing"]
 _, valid_at, choice_at, distinct_at = zip(*surveys.values(), strict=True)
 show_curves(
     {
@@ -628,22 +730,28 @@ show_curves(
     ylim=(0, 1.02),
 )
 
-# %%
+# %% tags=["checking"]
 if exact:
     assert valid_at[0] == 1 and distinct_at[0] < 0.01, "one poem for ever"
     assert valid_at[2] > valid_at[4] > valid_at[6], "colder is more correct"
     assert distinct_at[2] < distinct_at[4] < distinct_at[6], "and poorer"
     assert valid_at[-1] < 0.1, "hot enough, it forgets the language"
 
+# %% [markdown]
+# The colder the drawing, the more poems are valid and the fewer lines are different; the hotter, the other way round.
+# Does cutting the tail off cost less?
+
 # %%
-grammar, plain = "held-out poems", "nothing cut"
-nucleus, cold = "top_p=0.95", "temperature=0.7"
 drawn_by = {
-    plain: surveys[1],
+    "nothing cut": surveys[1],
     "top_k=5": survey(top_k=5),
-    nucleus: survey(top_p=0.95),
-    cold: survey(temperature=0.7),
+    "top_p=0.95": survey(top_p=0.95),
+    "temperature=0.7": survey(temperature=0.7),
 }
+
+# %% tags=["checking"]
+grammar = "held-out poems"
+plain, _, nucleus, cold = drawn_by
 found = {grammar: (valid_share(test[:1000]), distinct(test[:1000], 5))}
 found |= {way: (share, lines) for way, (_, share, _, lines) in drawn_by.items()}
 if exact:
@@ -661,7 +769,7 @@ show_table(["", "valid", "distinct lines"], rows)
 # the network has forgotten the language. Try it:
 
 
-# %%
+# %% tags=["drawing"]
 def show_at(temperature):
     texts, share, choice, lines = surveys[temperature]
     rows = [
@@ -673,6 +781,7 @@ def show_at(temperature):
     return side_by_side({"": numbers, "four of them": show_judged(texts[:4])})
 
 
+# %%
 explore(
     show_at,
     temperature=temperatures,
@@ -680,8 +789,9 @@ explore(
 )
 
 # %% [markdown]
-# **Completion** needs nothing new: feed the beginning as if the network had written it, then let it go on. In the notebook,
-# give `complete` any beginning you like; on the page, choose one.
+# At 0 the four poems are one and the same; towards 2 hardly one is left without red.
+#
+# **Completion** needs nothing new: feed the beginning as if the network had written it, then let it go on.
 
 
 # %%
@@ -691,6 +801,12 @@ def complete(beginning, n=3, seed=seed):
     return read(model.sample(n, length=T, generator=chance, given=given))
 
 
+# %% [markdown]
+# Now `complete` turns one beginning into three poems. In the notebook, give it any beginning you like; on the page, choose
+# one.
+
+
+# %% tags=["drawing"]
 def show_completion(beginning):
     texts = complete(beginning)
     begun = {"given": len(beginning), "line": line}
@@ -701,6 +817,7 @@ def show_completion(beginning):
     return side_by_side(parts)
 
 
+# %%
 beginnings_shown = dict.fromkeys(text[: min(5, T // 2)] for text in test[:8])
 explore(
     show_completion,
@@ -713,10 +830,15 @@ explore(
 # does not know:
 
 # %%
+import textwrap
+
 try:
     complete(test[0][:2] + "€")
 except ValueError as error:
     print(textwrap.fill(str(error), 36))
+
+# %% [markdown]
+# It does not guess: the message names the character and its place, and says what to do.
 
 # %% [markdown]
 # ## One wrong step, all wrong
@@ -735,6 +857,10 @@ def slip(text, t, generator):  # one wrong character at position t
     return text[:t] + wrong[i] + text[t + 1 :]
 
 
+# %% [markdown]
+# Now let the network go on after a slip in each of 500 poems, and for comparison after the same beginnings without one.
+
+# %%
 t_slip, n_slip = 2, min(500, len(test))
 slipped = [slip(text, t_slip, generator) for text in test[:n_slip]]
 x_slip = vocabulary.encode_all(slipped, T).to(device)
@@ -743,23 +869,28 @@ part = slice(None, t_slip + 1)
 length = {"length": T, "generator": generator}
 after_slip = model.sample(n_slip, given=x_slip[:, part], **length)
 after_none = model.sample(n_slip, given=x_good[:, part], **length)
+
+# %% tags=["drawing"]
 show_judged(read(after_slip[:10]))
 
 # %% [markdown]
-# Some of them shrug it off; most are red to the end. A reader of Chinese sees why: their *words* are real words, but the
-# poem has lost count. It takes the wrong character for an extra one, so that every word comes a place too late
-# and no line ends where a line should; and it never finds back, because it reads its own displaced words. To check this,
-# strike the wrong character out again and let everything move up by one place:
+# Ten of them, mistakes in red. Some poems get over the slip; most are red to the end. A reader of Chinese sees why:
+# their *words* are real words, but the poem has lost count. It takes the wrong character for an extra one, so that
+# every word comes a place too late and no line ends where a line should; and it never finds back, because it reads its
+# own displaced words. To check this, strike the wrong character out again and let everything move up by one place:
 
 
 # %%
+texts = read(after_slip)
+broken = [text for text in texts if len(language.mistakes(text)) > 5]
+moved_up = [text[:t_slip] + text[t_slip + 1 :] for text in broken]
+
+
+# %% tags=["checking"]
 def red(texts):  # mistakes, on average
     return sum(len(language.mistakes(text)) for text in texts) / len(texts)
 
 
-texts = read(after_slip)
-broken = [text for text in texts if len(language.mistakes(text)) > 5]
-moved_up = [text[:t_slip] + text[t_slip + 1 :] for text in broken]
 healed = sum(not language.mistakes(text) for text in moved_up)
 print(f"broken for good: {len(broken) / n_slip:.0%} of the poems")
 if broken:
@@ -781,6 +912,12 @@ if exact:
 
 
 # %%
+with torch.no_grad():
+    logits = model(x_slip).flatten(0, 1)  # all places at once, true inputs
+forced = decode.draw(logits, generator=generator).view(n_slip, T)
+
+
+# %% tags=["checking"]
 def wrong_by_position(x):  # own inputs: share of mistakes at each position
     at = torch.zeros(T)
     for text in read(x):
@@ -797,10 +934,7 @@ def wrong_when_forced(drawn, texts):  # true inputs, judged one by one
     return at / len(texts)
 
 
-# %%
-with torch.no_grad():
-    logits = model(x_slip).flatten(0, 1)  # all places at once, true inputs
-forced = decode.draw(logits, generator=generator).view(n_slip, T)
+# %% tags=["checking"]
 rest, left = slice(t_slip + 1, None), T - t_slip - 1
 wrong = {
     "slip, own inputs": wrong_by_position(after_slip),
@@ -810,13 +944,14 @@ wrong = {
 for how, at in wrong.items():
     print(f"{how:20s}{at[rest].sum():5.1f} of {left} wrong")
 
-# %%
 own_wrong, true_wrong, no_slip = wrong.values()
 if exact:
     assert own_wrong[rest].mean() > 0.6, "one wrong step, all wrong"
     assert own_wrong[-1] > 0.5, "to the end"
     assert true_wrong[t_slip + 3 :].max() < 0.1, "a teacher sets it right"
     assert no_slip[rest].mean() < 0.05, "and by itself it errs rarely"
+
+# %% tags=["drawing"]
 places = range(t_slip + 2, T + 1)
 show_curves(
     {how: (places, at[rest]) for how, at in wrong.items()},
@@ -831,7 +966,7 @@ show_curves(
 # The network is the same; what differs is what it reads. Try other places:
 
 
-# %%
+# %% tags=["drawing"]
 def show_slip(place):
     chance = make_generator(seed, device)
     given = [slip(text, place - 1, chance)[:place] for text in test[:4]]
@@ -840,6 +975,7 @@ def show_slip(place):
     return show_judged(read(x), given=place - 1)
 
 
+# %%
 explore(
     show_slip,
     place=range(1, min(map(len, test[:4]))),
@@ -848,35 +984,41 @@ explore(
 )
 
 # %% [markdown]
+# The true beginning stands back; after it comes the wrong character, and then what the network makes of it.
+#
 # One need not wait for a slip. Train on short, write long: let the network, which has never seen more than 20 characters,
 # write a poem of 80, in which the theme stays, the feelings go on, and every second line has the same rhyme.
 
 # %%
-picture = None  # a longer kind of real text is not at hand
-if exact:
+if exact:  # a longer kind of real text is not at hand
     longer = PoemGrammar(lines=16)
-    poems = longer.sample(200, generator)
+    poems = longer.sample(200, generator=generator)
     x_long = vocabulary.encode_all(poems).to(device)
     with torch.no_grad():
         logits = model(x_long).flatten(0, 1)
-    drawn = decode.draw(logits, generator=generator).view(200, 80)
+    forced = decode.draw(logits, generator=generator).view(200, 80)
+    written = read(model.sample(200, length=80, generator=generator))
+
+# %% tags=["checking"]
+if exact:
     own_right = torch.ones(80)
-    for text in read(model.sample(200, length=80, generator=generator)):
+    for text in written:
         own_right[longer.mistakes(text)] -= 1 / 200
-    true_right = 1 - wrong_when_forced(drawn, poems)
-    own_right, true_right = (
-        right.view(8, 10).mean(1) for right in (own_right, true_right)
-    )
+    true_right = 1 - wrong_when_forced(forced, poems)
+    by_tens = {"its own inputs": own_right, "true inputs": true_right}
+    by_tens = {how: x.view(8, 10).mean(1) for how, x in by_tens.items()}
+    own_right, true_right = by_tens.values()
     gap = true_right - own_right
     assert gap[0] < 0.02 and gap[1] < 0.05, "as far as it was trained, none"
     assert gap[1] < gap[2] and gap[3:].min() > 0.3, "beyond, it opens"
     assert true_right[-1] > 0.5 > 0.25 > own_right[-1]
     print("gap:", " ".join(f"{100 * g:.0f}" for g in gap.tolist()), "%")
+
+# %% tags=["drawing"]
+picture = None
+if exact:
     picture = show_curves(
-        {
-            "its own inputs": (range(10, 90, 10), own_right),
-            "true inputs": (range(10, 90, 10), true_right),
-        },
+        {how: (range(10, 90, 10), right) for how, right in by_tens.items()},
         xlabel="characters written (it was trained on 20)",
         ylabel="share of valid characters",
         ylim=(0, 1.05),
@@ -884,13 +1026,13 @@ if exact:
 picture
 
 # %% [markdown]
-# Two things happen at once. Beyond 20 characters the network is on unknown ground even with a teacher, and the upper curve
-# sinks to about 0.7. What the lower curve loses besides is the price of reading itself. This **gap** is next to
-# nothing as far as the network was trained, opens at once beyond, and stays: after that, hardly anything that it writes is
-# right, and little can get worse. So the saying needs its condition: a network that never leaves what it has practised
-# hardly ever takes the first wrong step, and one that does never comes back. It has a name, **exposure bias**
-# {cite:p}`ranzato2016sequence`. Chapter 9 measures the same numbers again, after a training in which the network gets to
-# read its own writing while it still has a teacher.
+# Two things happen at once. Beyond 20 characters the network is on unknown ground even with a teacher, and the upper
+# curve sinks to about 0.7. What the lower curve loses besides is the price of reading itself. This **gap** is next to
+# nothing as far as the network was trained, opens at once beyond, and stays: after that, hardly anything that it writes
+# is right, and little can get worse. So the saying needs its condition: a network that never leaves what it has
+# practised hardly ever takes the first wrong step, and one that does never comes back. It has a name, **exposure bias**
+# ([Ranzato et al., 2016](references.md#ranzato2016)). Chapter 9 measures the same numbers again, after a training in
+# which the network gets to read its own writing while it still has a teacher.
 
 # %% [markdown]
 # ## Break it
@@ -909,18 +1051,18 @@ class Unshifted(Writer):
 with initialised_by(generator):
     copier = Unshifted(V, 128).to(device)
 
+# %% [markdown]
+# Now we have the same network without the shift. Train it for 300 steps.
 
+
+# %%
 def copied_nll(model, x):  # (B,) nats
     return F.cross_entropy(model(x).transpose(1, 2), x, reduction="none").sum(1)
 
 
-fit(
-    copier,
-    x_train.to(device),
-    loss=copied_nll,
-    generator=generator,
-    **knobs | {"steps": 300},
-)
+fit(copier, x_train.to(device), loss=copied_nll, **knobs | {"steps": 300})
+
+# %% tags=["checking"]
 with torch.no_grad():
     loss = copied_nll(copier, x_test.to(device)).mean().item() / T
 nonsense = read(write_with(copier, 200))
@@ -928,6 +1070,8 @@ print(f"{loss:.4f} nats/char; {valid_share(nonsense):.0%} valid")
 if exact:
     print(f"{floor:.4f} is the floor")
     assert loss < floor / 10 and valid_share(nonsense) == 0
+
+# %% tags=["drawing"]
 show_judged(nonsense[:5])
 
 # %% [markdown]
@@ -940,6 +1084,9 @@ try:
     assert_causal(copier, x)
 except AssertionError as message:
     print(textwrap.fill(str(message), 36))
+
+# %% [markdown]
+# What it expects at the first place changes with the character at the first place: the one that it should predict.
 
 # %% [markdown]
 # ## The same on real text
@@ -991,5 +1138,7 @@ except AssertionError as message:
 # cut the tail in a way that this chapter has not shown, price the second half of a poem, and let a model that only writes
 # forwards fill a hole in the middle.
 #
-# Further reading: {cite:t}`graves2013generating` is where networks learnt to write; {cite:t}`holtzman2020curious` explains why the likeliest
-# text is not the best; {cite:t}`ranzato2016sequence` names exposure bias; {cite:t}`bengio2015scheduled` is chapter 9's first cure.
+# Further reading: [Graves (2013)](references.md#graves2013) is where networks learnt to write;
+# [Holtzman et al. (2020)](references.md#holtzman2020) explains why the likeliest text is not the best;
+# [Ranzato et al. (2016)](references.md#ranzato2016) names exposure bias;
+# [Bengio et al. (2015)](references.md#bengio2015) is chapter 9's first cure.

@@ -1,10 +1,36 @@
 # %% [markdown]
-# # What changes when the sequence is really a plane?
+# # 4 · PixelRNN for images: what changes when the sequence is really a plane?
 #
 # **You will build six machines that paint one pixel at a time, see which pixels each of them can see, find a hole in one's
 # field of view, and close it.**
 #
-# *Laptop: a minute and a half. You need: chapter 3, and what a convolution does.*
+# *Laptop: under 90 seconds. You need: chapter 3, and what a convolution does.*
+
+# %% tags=["setup"]
+from importlib.util import find_spec
+
+if find_spec("course_lib") is None:  # the library behind the chapters is not here
+    import re
+    import socket
+    import subprocess
+    import sys
+    from contextlib import suppress
+    from urllib.parse import unquote
+    from urllib.request import urlopen
+
+    session = ""
+    if "google.colab" in sys.modules:  # where a session knows its notebook's address
+        at = f"http://{socket.gethostname()}:9000/api/sessions"
+        with suppress(OSError), urlopen(at) as answer:
+            session = unquote(answer.read().decode())
+    at = re.search(r"(https://github\.com/[\w.-]+/[\w.-]+)/blob/([\w.-]+)", session)
+    if at is None:
+        raise ModuleNotFoundError(
+            "course_lib is not installed: run `pip install -e .` in the course's "
+            "folder, then choose that Python for this notebook"
+        )
+    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+    subprocess.run([*pip, f"git+{at[1]}@{at[2]}"], check=True)
 
 # %% [markdown]
 # ## What you will get
@@ -12,7 +38,7 @@
 # Twelve creatures that nobody drew. A larger network of this chapter's last kind painted them after a longer training
 # (`python benchmarks/sprites.py`), from the upper left to the lower right, one pixel after another, and could never take one back:
 
-# %% tags=["hide-input"]
+# %% tags=["drawing"]
 import numpy as np
 import torch
 from course_lib.data.shipped import shipped
@@ -22,7 +48,8 @@ from PIL import Image
 
 strip = np.array(Image.open(shipped("samples/painted_creatures.png")))
 painted = torch.tensor(strip).long().view(16, 12, 16).transpose(0, 1)
-show_images(to_rgb(painted[:, None]), columns=6)
+words = "creatures that a network painted, pixel by pixel"
+show_images(to_rgb(painted[:, None]), columns=6, caption=words)
 
 # %% [markdown]
 # ## Setup
@@ -51,17 +78,21 @@ generator = make_generator(seed, device)
 # %%
 from course_lib.data import load_sprites
 
-sprites = load_sprites(4500, make_generator(seed))
+sprites = load_sprites(4500, generator=make_generator(seed))
 x_train, x_test = sprites[:4000], sprites[4000:]
 N, C, H, W = x_train.shape
 V = 16  # colours
+
+# %% tags=["checking"]
 assert len(sprites.unique(dim=0)) == len(sprites), "no two are alike"
+
+# %% tags=["drawing"]
 show_images(to_rgb(x_train[:12]), columns=6)
 
 # %% [markdown]
 # Twelve of the 4,000 that will train. To a computer, each is this:
 
-# %% tags=["nbval-check-output"]
+# %% tags=["checking", "nbval-check-output"]
 print(*(" ".join(f"{c:x}" for c in row) for row in x_train[0, 0]), sep="\n")
 
 # %% [markdown]
@@ -80,7 +111,7 @@ print(*(" ".join(f"{c:x}" for c in row) for row in x_train[0, 0]), sep="\n")
 # |---|---|---|
 # | $x$ | `x` | (B, C, H, W), colours 0 … V−1; here C = 1 |
 # | $x_{ij}$ | `x[:, :, i, j]` | (B, C) |
-# | $\log p(\cdot \mid \text{before})$, up to a constant | `logits[..., i, j]` | (B, V, C) |
+# | $\log p(\cdot \mid \text{before})$, up to a constant | `logits[:, :, i, j]` | (B, C, V) |
 # | $\log p(x)$ | `log_prob` | (B,), nats |
 #
 # The equation does not care how the pixels lie. Images do.
@@ -99,6 +130,11 @@ def shifted(x, down, right):  # the neighbour's colour; V outside the image
     return padded[..., : x.shape[-2], : x.shape[-1]]
 
 
+# %% [markdown]
+# `shifted` lays each pixel's neighbour over it. With one neighbour or two as the row of a table, counting does the rest:
+
+
+# %%
 def table_bits(*ways):  # (n, H, W): bits of a table of these neighbours
     def row(x):
         index = [shifted(x, *w) * 17**k for k, w in enumerate(ways)]
@@ -112,7 +148,7 @@ def table_bits(*ways):  # (n, H, W): bits of a table of these neighbours
     return -p[row(x_test), x_test].log2()[:, 0]
 
 
-# %%
+# %% tags=["checking"]
 left, above = (0, 1), (1, 0)
 shares, of_left = table_bits().mean(), table_bits(left).mean()
 of_above, table = table_bits(above).mean(), table_bits(left, above)
@@ -134,13 +170,9 @@ assert table.mean() < of_left - 0.3, "and not the same thing"
 # Chapter 3's network with one addition, a learnt vector for each place, so that every pixel knows where it is. Here is
 # the loop that it stands for. `words` are the colours as vectors with a single 1; the start signal is a vector of zeros.
 
+
 # %%
-from course_lib.check import assert_causal, assert_close
-from course_lib.models.pixel.recurrent import RasterLSTM
-from course_lib.models.pixel.model import PixelConfig
-
-
-def raster_loop(model, x):  # (B, V, C, H, W)
+def raster_loop(model, x):  # (B, C, H, W, V)
     words = model.words(x)  # (B, V, H, W)
     previous, state, h = torch.zeros_like(words[..., 0, 0]), None, []
     for i, j in product(range(x.shape[2]), range(x.shape[3])):
@@ -151,6 +183,11 @@ def raster_loop(model, x):  # (B, V, C, H, W)
     h = torch.stack(h, 2).unflatten(2, x.shape[2:])
     return model.head(h, words)
 
+
+# %% tags=["checking"]
+from course_lib.check import assert_causal, assert_close
+from course_lib.models.pixel.recurrent import RasterLSTM
+from course_lib.models.pixel.model import PixelConfig
 
 tiny = PixelConfig(levels=V, height=4, width=6, features=8, depth=1)
 model = RasterLSTM(tiny, generator=generator).to(device)
@@ -174,14 +211,19 @@ def paint(model, n, generator):  # the simple way
     x = x.to(device)
     for i, j in product(range(c.height), range(c.width)):
         for k in range(c.channels):
-            logits = model(x)[:, :, k, i, j]
+            logits = model(x)[:, k, i, j]  # (B, V)
             x[:, k, i, j] = draw(logits, generator=generator)
     return x
 
 
+# %% tags=["checking"]
 chance = [make_generator(seed, device) for _ in range(2)]
 simple = paint(model, 3, chance[0])
 assert torch.equal(simple, model.sample(3, generator=chance[1]))
+
+# %% [markdown]
+# Two painters with the same dice, and not a pixel between them: from here on we use the fast one.
+
 
 # %% [markdown]
 # ## Knobs
@@ -212,34 +254,39 @@ def nll(model, x):  # (B,) nats
     return -model.log_prob(x)
 
 
+settings = {"batch_size": batch_size, "lr": lr, "generator": generator}
+settings |= {"loss": nll, "schedule": "cosine"}
+
+# %% [markdown]
+# The loss is minus the exact log-likelihood, in nats an image. All six models are made and trained by one function:
+
+
+# %%
 def train(kind, x, steps=steps, **sizes):
     name = kind.__name__
     shape = dict(zip(("channels", "height", "width"), x.shape[1:], strict=True))
     size = {"features": features[name], "depth": depth.get(name, 1)}
     config = PixelConfig(**{"levels": V} | shape | size | sizes)
     model = kind(config, generator=generator).to(device)
-    history = fit(
-        model,
-        x.to(device),
-        loss=nll,
-        steps=steps,
-        batch_size=batch_size,
-        lr=lr,
-        schedule="cosine",
-        generator=generator,
-    )
-    return model, history
+    return model, fit(model, x.to(device), steps=steps, **settings)
 
 
-raster, history = train(RasterLSTM, x_train)
+# %% [markdown]
+# The first of them, for 300 steps:
 
 # %%
+raster, history = train(RasterLSTM, x_train)
+
+# %% tags=["checking"]
 with torch.no_grad():
     bits = bits_per_dim(-raster.log_prob(x_test.to(device)), H * W)  # (500,)
 print(f"raster LSTM  {bits.mean():.2f} bits/pixel")
 print(f"table        {table.mean():.2f} (left and above)")
 assert bits.mean() > table.mean(), "it has not found the pixel above"
-show_images(to_rgb(raster.sample(12, generator=generator).cpu()), columns=6)
+
+# %% tags=["drawing"]
+made = to_rgb(raster.sample(12, generator=generator).cpu())
+show_images(made, columns=6, caption="twelve, painted by the raster LSTM")
 
 # %% [markdown]
 # It has learnt what a row of a creature looks like, and that creatures are in the middle. But look at the bodies: they are
@@ -257,6 +304,11 @@ def cover(x, share):  # true for the pixels that are kept, from the top
     return torch.arange(x.shape[2])[:, None].expand(x.shape[2:]) < keep
 
 
+# %% [markdown]
+# What is kept goes to `sample` as `given`, with `known` to say which of its pixels count:
+
+
+# %%
 def completions(model, x, share, draws=4):
     chance = make_generator(seed, device)
     known = cover(x, share).to(device)
@@ -265,6 +317,11 @@ def completions(model, x, share, draws=4):
     return made.cpu().unflatten(0, (len(x), draws))  # (n, draws, C, H, W)
 
 
+# %% [markdown]
+# A known pixel is put in where otherwise one would be drawn, and nothing else changes.
+
+
+# %% tags=["drawing"]
 def show_completions(model, x, share):  # whole, given, four completions
     made = completions(model, x, share)
     whole, covered = to_rgb(x), ~cover(x, share)[..., None]
@@ -274,7 +331,7 @@ def show_completions(model, x, share):  # whole, given, four completions
     return show_images(images.flatten(0, 1), columns=6)
 
 
-# %%
+# %% tags=["drawing"]
 from course_lib.show.explore import explore
 
 
@@ -309,10 +366,12 @@ explore(
 @torch.no_grad()
 def bits_each(model, x):  # (B, H, W) bits for each pixel
     logits = model(x.to(device))
+    logits = logits.movedim(-1, 1)  # where torch wants the levels
     nats = F.cross_entropy(logits, x.to(device), reduction="none")
     return (nats.sum(1) / math.log(2)).cpu()
 
 
+# %% tags=["checking"]
 x_left, x_above = shifted(x_test, *left)[:, 0], shifted(x_test, *above)[:, 0]
 now = x_test[:, 0]
 along = (now == x_left) & (now != x_above)  # goes on from the left
@@ -321,6 +380,7 @@ shares = along.float().mean(), down.float().mean()
 assert min(shares) > 0.15 and max(shares) < 0.25
 
 
+# %% tags=["checking"]
 def cost_of_edges(cost):  # bits/pixel: on the whole, from left, from above
     return [part.mean().item() for part in (cost, cost[along], cost[down])]
 
@@ -347,12 +407,13 @@ assert abs(edges["RasterLSTM"][1] - edges["table"][1]) < 0.2
 def looks(model, x, i, j):  # (H, W): how strongly pixel (i, j) depends on each
     words = model.words(x.to(device)).requires_grad_()
     logits = model.head(model.context(words), words.detach())
-    log_p = logits.log_softmax(1)[..., i, j]  # (B, V, C)
-    price = log_p.gather(1, x[:, None, :, i, j].to(device)).sum()
+    log_p = logits.log_softmax(-1)[:, :, i, j]  # (B, C, V)
+    price = log_p.gather(-1, x[:, :, i, j, None].to(device)).sum()
     (gradient,) = torch.autograd.grad(price, words)
     return gradient.norm(dim=1).mean(0).cpu()
 
 
+# %% tags=["checking"]
 def left_and_above(model, places):  # mean strength of the two neighbours
     pairs = [
         (field[i, j - 1], field[i - 1, j])
@@ -368,7 +429,7 @@ ratio = strength[0] / strength[1]
 print(f"left counts {ratio:.0f} times as much as above")
 assert ratio > 5
 
-# %%
+# %% tags=["drawing"]
 from course_lib.show.plots import show_fields
 
 
@@ -391,7 +452,7 @@ explore(
 # behind the cross, paling along the row, and going on in the row above wherever that was said last. The pixel just above the cross
 # is no darker than those beside it: that it is *above* earns it nothing.
 
-# %%
+# %% tags=["checking"]
 i, j = 8, 8
 field = looks(raster, x_test, i, j)
 before = torch.arange(H * W).view(H, W) < i * W + j
@@ -410,35 +471,31 @@ assert field[i, j - 1] > 5 * field[i - 1, j]
 
 
 # %% tags=["twin:course_lib.layers.MaskedConv2d"]
+from course_lib.layers import expect_mask
+
+
 class MaskedConv2d(nn.Conv2d):
-    def __init__(self, wide_in, wide_out, kernel_size, mask_type, colours=1):
+    def __init__(self, in_channels, out_channels, kernel_size, mask_type, colours=1):
         one = isinstance(kernel_size, int)
         rows, columns = (kernel_size, kernel_size) if one else kernel_size
+        expect_mask(rows, columns, mask_type, colours, in_channels, out_channels)
         i, j = rows // 2, columns // 2  # the middle
-        odd = rows % 2 and columns % 2  # or there is none
-        split = wide_in % colours == wide_out % colours == 0
-        if not odd or not split or mask_type not in ("A", "B"):
-            raise ValueError(
-                "expected odd kernel sizes, mask 'A' or 'B', and widths "
-                f"that {colours} colours divide, got {rows} × {columns}, "
-                f"{mask_type!r}, {wide_in} and {wide_out}"
-            )
-        super().__init__(wide_in, wide_out, (rows, columns), padding=(i, j))
-        groups = colours, wide_out // colours, colours, wide_in // colours
+        super().__init__(in_channels, out_channels, (rows, columns), padding=(i, j))
+        groups = colours, out_channels // colours, colours, in_channels // colours
         mask = torch.zeros(*groups, rows, columns)
         mask[..., :i, :] = 1  # the rows above
         mask[..., i, :j] = 1  # to the left
         for k in range(colours):  # the pixel itself: the colours before this
             mask[k, :, : k + (mask_type == "B"), :, i, j] = 1
-        mask = mask.flatten(2, 3).flatten(0, 1)  # (wide_out, wide_in, …)
+        mask = mask.flatten(2, 3).flatten(0, 1)  # (out_channels, in_channels, …)
         self.register_buffer("mask", mask, persistent=False)
 
-    def forward(self, x):  # (B, wide_in, H, W) -> (B, wide_out, H, W)
+    def forward(self, x):  # (B, in_channels, H, W) -> (B, out_channels, H, W)
         weight = self.weight * self.mask
         return F.conv2d(x, weight, self.bias, padding=self.padding)
 
 
-# %%
+# %% tags=["drawing"]
 from course_lib.show.typeset import show_table, side_by_side
 
 
@@ -457,23 +514,27 @@ side_by_side({f"mask {kind}": mask_table(kind) for kind in "AB"})
 # ## The Grid LSTM
 #
 # The lecture's way to make the plane count. A filter stands in a corner and looks at what is painted around it. What it finds goes
-# into a cell of a **Grid LSTM** {cite:p}`kalchbrenner2015grid`, which passes information on along three dimensions: to the next
+# into a cell of a **Grid LSTM** ([Kalchbrenner et al., 2015](references.md#kalchbrenner2015)), which passes information on along three dimensions: to the next
 # cell in its row, to the cell in the next row, and *through*, to the layer above it, where in the end the colour is chosen.
 # For each dimension there is one LSTM with a memory of its own, and each of the three reads all that arrives. This is a step of
-# an LSTM, written out; like chapter 3's, it begins with its keeping gate open, which is what `FORGET_BIAS` is for:
-
-
-# %%
-from course_lib.fast.diagonals import FORGET_BIAS
+# an LSTM, written out; like chapter 3's, it begins with its forget gate open, which is what `FORGET_BIAS` is for:
 
 
 # %% tags=["twin:course_lib.fast.diagonals.lstm"]
+from course_lib.layers import FORGET_BIAS
+
+
 def lstm(
     gates: torch.Tensor, cell: torch.Tensor, dim: int = 1
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    keep, write, show, new = gates.chunk(4, dim)
-    cell = (keep + FORGET_BIAS).sigmoid() * cell + write.sigmoid() * new.tanh()
-    return show.sigmoid() * cell.tanh(), cell
+    forget, input, output, candidate = gates.chunk(4, dim)
+    cell = (forget + FORGET_BIAS).sigmoid() * cell + input.sigmoid() * candidate.tanh()
+    return output.sigmoid() * cell.tanh(), cell
+
+
+# %% [markdown]
+# A cell of the grid is three of these. `arrived` is what comes in from the left, from above and from below; the three memories
+# go on to the right, down, and through:
 
 
 # %%
@@ -495,9 +556,7 @@ def grid_loop(model, x):  # features (B, F, H, W), one layer -> (B, F, H, W)
             weight, bias = (part[:, k].flatten(0, 1) for part in three)
             gates = F.linear(arrived, weight, bias[:, 0])  # (B, 4F)
             passed_on[i, j] = lstm(gates, memory)
-    h = torch.stack(
-        [through[i, j][0] for i, j in product(range(H), range(W))], 2
-    )
+    h = torch.stack([through[i, j][0] for i, j in product(range(H), range(W))], 2)
     return x + model.out(h.unflatten(2, (H, W)))
 
 
@@ -506,10 +565,8 @@ def grid_loop(model, x):  # features (B, F, H, W), one layer -> (B, F, H, W)
 # coloured; the framed cell is at work. What has arrived is not drawn from an idea of it: it is where the gradient of the loop's
 # output is not zero.
 
-# %%
+# %% tags=["checking"]
 from course_lib.models.pixel.recurrent import GridLSTM
-
-import matplotlib.pyplot as plt
 
 walked = PixelConfig(levels=2, height=3, width=4, features=6, depth=1)
 walker = GridLSTM(walked, generator=generator).to(device)
@@ -517,18 +574,16 @@ x = torch.randn(1, 6, 3, 4, generator=generator, device=device).requires_grad_()
 out = grid_loop(walker, x)
 arrived = torch.zeros(3, 4, 3, 4, dtype=torch.bool)  # at (i, j), from (k, l)
 for i, j in product(range(3), range(4)):
-    (gradient,) = torch.autograd.grad(
-        out[..., i, j].sum(), x, retain_graph=True
-    )
+    (gradient,) = torch.autograd.grad(out[..., i, j].sum(), x, retain_graph=True)
     arrived[i, j] = gradient.abs().sum((0, 1)) > 0
 for i, j in product(range(3), range(4)):
     expected = torch.zeros(3, 4, dtype=torch.bool)
     expected[: i + 1, : j + 1] = True
-    assert torch.equal(arrived[i, j].cpu(), expected), (
-        "all above and to the left"
-    )
+    assert torch.equal(arrived[i, j].cpu(), expected), "all above and to the left"
 
-# %%
+# %% tags=["drawing"]
+import matplotlib.pyplot as plt
+
 COLOURS = ["#3366cc", "#dd3333", "#f2c230", "#33aa55", "#8a8f99", "#111111"]
 COLOURS += ["#aa55cc", "#ee8822", "#66ccdd", "#885522", "#ff99bb", "#99cc33"]
 
@@ -539,9 +594,7 @@ def show_walk(step):
         knows = arrived[n // 4, n % 4].flatten() if n < step else [False] * 12
         for m in range(12):
             colour = COLOURS[m] if knows[m] else "#eeeeee"
-            ax.add_patch(
-                plt.Rectangle((m % 4, 2 - m // 4), 0.9, 0.9, color=colour)
-            )
+            ax.add_patch(plt.Rectangle((m % 4, 2 - m // 4), 0.9, 0.9, color=colour))
         ax.set(xlim=(-0.2, 4.1), ylim=(-0.2, 3.1), xticks=[], yticks=[])
         ax.set_title(f"cell {n + 1}", fontsize=9)
         for spine in ax.spines.values():
@@ -579,7 +632,7 @@ print(skew(torch.arange(1, 13).view(3, 4)))
 # Each column is an **anti-diagonal** (−1 is blank): six steps instead of twelve, and for 28×28 pixels 55 instead of 784. The
 # library goes through the columns, leaves out the blanks, and gives what the loop gives:
 
-# %%
+# %% tags=["checking"]
 x = torch.randn(8, 23, 16, 16, generator=generator, device=device)
 grid = PixelConfig(V, 1, 16, 16, features=23, depth=1)
 grid = GridLSTM(grid, generator=generator).to(device)
@@ -593,11 +646,8 @@ for _ in range(3):
         out = way(x)
         out.square().mean().backward()
         took.append(time.perf_counter() - start)
-assert_close(
-    out.detach(), grid.scan(x).detach(), tolerance=1e-5, name="the loop"
-)
+assert_close(out.detach(), grid.scan(x).detach(), tolerance=1e-5, name="the loop")
 print(f"loop {min(slow):.2f} s, by diagonals {min(fast):.3f} s")
-assert min(slow) > 3 * min(fast)
 
 # %% [markdown]
 # About ten times faster here, and the more the larger the image. (The library does not shift the rows; it sorts the pixels by
@@ -606,7 +656,7 @@ assert min(slow) > 3 * min(fast)
 # %% [markdown]
 # ## Two more ways to walk
 #
-# The **Row LSTM** {cite:p}`oord2016pixel` computes a whole row at once. Its memory comes straight down from the
+# The **Row LSTM** ([van den Oord et al., 2016](references.md#oord2016pixel)) computes a whole row at once. Its memory comes straight down from the
 # pixel above, and its gates read the hidden vectors of three pixels there, so that what a pixel knows is a triangle that
 # opens upwards. In its own row it sees as far as its masked convolutions reach.
 #
@@ -615,14 +665,8 @@ assert min(slow) > 3 * min(fast)
 # has not been painted. The cure is a small shift: the map of the second walk moves down by one row, and then
 # even its latest pixel is one row above.
 
+
 # %%
-from course_lib.models.pixel.recurrent import (
-    DiagonalBiLSTM,
-    DiagonalLayer,
-    RowLSTM,
-)
-
-
 def diagonal_loop(layer, x, shift=1):  # (B, F, H, W) -> (B, F, H, W)
     B, width, H, W = x.shape
     nothing = x.new_zeros(B, width), x.new_zeros(B, width)
@@ -635,16 +679,20 @@ def diagonal_loop(layer, x, shift=1):  # (B, F, H, W) -> (B, F, H, W)
             above = state.get((i - 1, j), nothing)
             arrived = torch.cat([image[:, :, i, j], beside[0], above[0]], 1)
             state[i, j] = lstm(F.linear(arrived, weight, bias), beside[1])
-        h = torch.stack(
-            [state[i, j][0] for i, j in product(range(H), range(W))], 2
-        )
+        h = torch.stack([state[i, j][0] for i, j in product(range(H), range(W))], 2)
         maps.append(h.unflatten(2, (H, W)))
     from_left, from_right = maps[0], maps[1].flip(3)
     from_right = F.pad(from_right, (0, 0, shift, 0))[:, :, :H]  # down
     return x + layer.out(torch.cat([from_left, from_right], 1))
 
 
-# %%
+# %% tags=["checking"]
+from course_lib.models.pixel.recurrent import (
+    DiagonalBiLSTM,
+    DiagonalLayer,
+    RowLSTM,
+)
+
 layer = DiagonalLayer(8).to(device)
 x = torch.randn(2, 8, 9, 9, generator=generator, device=device)
 assert_close(diagonal_loop(layer, x), layer(x), tolerance=1e-5, name="the scan")
@@ -657,12 +705,14 @@ for title, shift in {"without the shift": 0, "with it": 1}.items():
     # A feature here is made of earlier pixels (mask A): at its own place it
     # is no cheat.
     fields[title][4, 4] = 0
-show_fields(fields, at=(4, 4))
 
-# %%
+# %% tags=["checking"]
 future = torch.arange(81).view(9, 9) > 4 * 9 + 4
 assert fields["without the shift"][future].max() > 0, "it cheats"
 assert fields["with it"][future].max() == 0, "and now it cannot"
+
+# %% tags=["drawing"]
+show_fields(fields, at=(4, 4))
 
 # %% [markdown]
 # Red is the future: without the shift the cross sees the rest of its own row. With it, it sees everything before, and nothing
@@ -673,12 +723,11 @@ assert fields["with it"][future].max() == 0, "and now it cannot"
 def field_of(kind, size, at, depth):  # (H, W): the gradient at a pixel
     config = PixelConfig(2, 1, size, size, features=8, depth=depth)
     model = kind(config, generator=generator).to(device)
-    x = torch.randint(
-        2, (16, 1, size, size), generator=generator, device=device
-    )
+    x = torch.randint(2, (16, 1, size, size), generator=generator, device=device)
     return looks(model, x.cpu(), *at)
 
 
+# %% tags=["checking"]
 at = (10, 7)
 fields = {
     kind.__name__: field_of(kind, 15, at, depth=1)
@@ -687,6 +736,8 @@ fields = {
 before = torch.arange(225).view(15, 15) < at[0] * 15 + at[1]
 assert (fields["DiagonalBiLSTM"][before] > 0).all(), "it sees everything"
 assert (fields["GridLSTM"][: at[0], at[1] + 2 :] == 0).all()
+
+# %% tags=["drawing"]
 show_fields(fields, at=at)
 
 # %% [markdown]
@@ -707,9 +758,11 @@ at, fields = (12, 4), {}
 for blocks in (1, 4, 12):
     title = f"{blocks} block" + "s" * (blocks > 1)
     fields[title] = field_of(PixelCNN, 15, at, depth=blocks)
+
+# %% tags=["drawing"]
 show_fields(fields, at=at)
 
-# %%
+# %% tags=["checking"]
 before = torch.arange(225).view(15, 15) < at[0] * 15 + at[1]
 blind = (fields["12 blocks"] == 0) & before
 print(f"{blind.sum()} of {before.sum()} pixels before it are not seen")
@@ -723,7 +776,7 @@ assert torch.equal(blind, wedge)
 # filter of 3×3 gains one column (the first, of 7×7, three, but once). No depth helps. The wedge that this argument predicts
 # is, pixel for pixel, the one that the gradient finds.
 #
-# The **Gated PixelCNN** {cite:p}`oord2016conditional` repairs it with two stacks. The *vertical* one, `v`, sees the rows above, all
+# The **Gated PixelCNN** ([van den Oord et al., 2016](references.md#oord2016conditional)) repairs it with two stacks. The *vertical* one, `v`, sees the rows above, all
 # of them to both sides, and nothing of its own row: there it needs no mask, and without a mask there is no wedge. The *horizontal*
 # one, `h`, sees its own row to the left, and is told `across` by the vertical one what is above. Each is shifted once before the
 # first layer, `v` by a row and `h` by a pixel. The other half of the name: instead of a ReLU it has a **gate**.
@@ -733,6 +786,10 @@ assert torch.equal(blind, wedge)
 def gate(x: torch.Tensor) -> torch.Tensor:
     what, how_much = x.chunk(2, 1)
     return what.tanh() * how_much.sigmoid()
+
+
+# %% [markdown]
+# Half of the features say something, the other half how much of it passes. With that, one block of both stacks:
 
 
 # %% tags=["twin:course_lib.models.pixel.convolutional.GatedBlock"]
@@ -747,33 +804,33 @@ class GatedBlock(nn.Module):
         self.out = nn.Conv2d(features, features, 1)
 
     def forward(self, v, h):
-        v = self.down(
-            F.pad(v, (1, 1, 1, 0))
-        )  # a row above, a column to either side
+        v = self.down(F.pad(v, (1, 1, 1, 0)))  # a row above, a column to either side
         h_new = self.along(F.pad(h, (1, 0))) + self.across(v)
         return gate(v), h + self.out(gate(h_new))
 
 
-# %%
+# %% tags=["checking"]
 fields = {
     f"{kind.__name__}, 12 blocks": field_of(kind, 15, at, depth=12)
     for kind in (PixelCNN, GatedPixelCNN)
 }
 seen = fields["GatedPixelCNN, 12 blocks"] > 0
 assert torch.equal(seen, before), "no blind spot, and no future"
+
+# %% tags=["drawing"]
 show_fields(fields, at=at)
 
 # %% [markdown]
+# Both have twelve blocks. Left, the orange wedge; right, nothing before the cross is orange, and nothing after it is red.
+#
 # In painting, a convolution computes the same again and again: when a pixel is new, nearly nothing else is. `sample` keeps of each
 # layer what stays, and computes one pixel a layer. The draws are those of the simple way:
 
-# %%
+# %% tags=["checking"]
 for kind in (PixelCNN, GatedPixelCNN):
     small = kind(tiny, generator=generator).to(device)
     chance = [make_generator(seed, device) for _ in range(2)]
-    assert torch.equal(
-        paint(small, 3, chance[0]), small.sample(3, generator=chance[1])
-    )
+    assert torch.equal(paint(small, 3, chance[0]), small.sample(3, generator=chance[1]))
 
 # %% [markdown]
 # ## A fair comparison
@@ -785,12 +842,12 @@ kinds = [RasterLSTM, GridLSTM, RowLSTM, DiagonalBiLSTM, PixelCNN, GatedPixelCNN]
 models, histories = {"RasterLSTM": raster}, {"RasterLSTM": history}
 for kind in kinds[1:]:
     models[kind.__name__], histories[kind.__name__] = train(kind, x_train)
-sizes = {
-    name: sum(p.numel() for p in m.parameters()) for name, m in models.items()
-}
+
+# %% tags=["checking"]
+sizes = {name: sum(p.numel() for p in m.parameters()) for name, m in models.items()}
 assert max(sizes.values()) < 1.05 * min(sizes.values()), "about equal"
 
-# %%
+# %% tags=["checking"]
 rows = []
 for name, model in models.items():
     edges[name] = cost_of_edges(bits_each(model, x_test))
@@ -802,7 +859,7 @@ for name, model in models.items():
     rows.append([name, f"{sizes[name]:,}", *numbers])
 show_table(["", "weights", "bits/pixel", "a step", "a sample"], rows)
 
-# %%
+# %% tags=["drawing"]
 from course_lib.show.plots import show_curves
 
 
@@ -819,7 +876,7 @@ show_curves(
     ylim=(0.6, 2.6),
 )
 
-# %%
+# %% tags=["checking"]
 plane = [name for name in models if name != "RasterLSTM"]
 for name in plane:
     assert edges[name][0] < edges["RasterLSTM"][0] - 0.1
@@ -830,7 +887,7 @@ for name in plane:
 # two. It is an early moment: 300 steps are no verdict on the five, whose order changes with the seed, and a longer training brings
 # the raster LSTM nearer (question 4). Where the advantage is made is no secret:
 
-# %%
+# %% tags=["checking"]
 rows = [[name, f"{a:.2f}", f"{d:.2f}"] for name, (_, a, d) in edges.items()]
 gap = edges["RasterLSTM"][2] - edges["RasterLSTM"][1]
 for name in plane:
@@ -847,11 +904,9 @@ show_table(["bits where it goes on from", "the left", "above"], rows)
 # networks what is further than three or four blocks can reach.
 
 
-# %%
+# %% tags=["drawing"]
 def show_eyes(row, column):
-    fields = {
-        name: looks(m, x_test[:8], row, column) for name, m in models.items()
-    }
+    fields = {name: looks(m, x_test[:8], row, column) for name, m in models.items()}
     return show_fields(fields, at=(row, column), size=1.8)
 
 
@@ -868,7 +923,7 @@ explore(
 # Since the likelihood is exact, a completion has an exact cost too: that of the true lower half, given the upper one. It is the
 # sum over the covered pixels.
 
-# %%
+# %% tags=["checking"]
 half = H // 2
 for name, model in models.items():
     lower = bits_each(model, x_test)[:, half:].sum((1, 2)).mean().item()
@@ -883,22 +938,19 @@ for name in plane:
 
 # %%
 painter = models["DiagonalBiLSTM"]
-fit(
-    painter,
-    x_train.to(device),
-    loss=nll,
-    steps=300,
-    batch_size=batch_size,
-    lr=lr / 2,
-    schedule="cosine",
-    generator=generator,
-)
+slower = settings | {"lr": lr / 2}
+fit(painter, x_train.to(device), steps=300, **slower)
+
+# %% tags=["checking"]
 painter_bits = bits_each(painter, x_test).mean().item()
 print(f"{painter_bits:.2f} bits/pixel")
-show_images(to_rgb(painter.sample(12, generator=generator).cpu()), columns=6)
+
+# %% tags=["drawing"]
+made = to_rgb(painter.sample(12, generator=generator).cpu())
+show_images(made, columns=6, caption="twelve, painted by the Diagonal BiLSTM")
 
 
-# %%
+# %% tags=["drawing"]
 def show_painter(covered):
     return show_completions(painter, x_test[:3], covered / 100)
 
@@ -926,21 +978,29 @@ explore(
 # lets a group see the groups before its own. (In our models one layer at the end does this, a filter of 1×1; in the paper every
 # layer does.)
 
-# %%
+# %% tags=["checking"]
 from course_lib.layers import MaskedConv2d as Masked
 
 mask = Masked(3, 3, 1, "A", colours=3).mask[:, :, 0, 0].int().tolist()
 rows = [[name, *row] for name, row in zip("RGB", mask, strict=True)]
 show_table(["mask A: to predict", "sees R", "sees G", "sees B"], rows)
 
+# %% [markdown]
+# The rule in a table: red sees no colour of its own pixel, green sees red, blue sees both. Now train one on the same
+# creatures as a screen has them:
+
 # %%
 from course_lib.data.sprites import PALETTE, RGB_LEVELS
 
-rgb = load_sprites(4500, make_generator(seed), colour="rgb")  # the same
+same = make_generator(seed)  # and so the same creatures
+rgb = load_sprites(4500, generator=same, colour="rgb")
 in_rgb, _ = train(GatedPixelCNN, rgb[:4000], levels=RGB_LEVELS)
+
+# %% tags=["checking"]
 with torch.no_grad():
     x = rgb[4000:].to(device)
-    nats = F.cross_entropy(in_rgb(x), x, reduction="none").mean((0, 2, 3))
+    logits = in_rgb(x).movedim(-1, 1)
+    nats = F.cross_entropy(logits, x, reduction="none").mean((0, 2, 3))
 each = (nats / math.log(2)).tolist()
 print(f"red {each[0]:.2f}, green {each[1]:.2f}, blue {each[2]:.2f}")
 print(f"together {sum(each):.2f} bits/pixel (uniform 9)")
@@ -952,18 +1012,19 @@ assert each[1] < 0.6 * each[0] and each[2] < 0.2 * each[0]
 # the creatures have 16, and the model has to find that out. A palette knows it from the start, and after as many steps it is
 # ahead. What does the model paint that no creature has?
 
-# %%
+# %% tags=["checking"]
 made = in_rgb.sample(12, generator=generator).cpu()
 code = torch.tensor([64, 8, 1])
-in_palette = torch.isin(
-    (made * code[:, None, None]).sum(1), (PALETTE * code).sum(1)
-)
+in_palette = torch.isin((made * code[:, None, None]).sum(1), (PALETTE * code).sum(1))
 invented = 1 - in_palette.float().mean().item()
 print(f"invented colours: {invented:.1%} of pixels")
 assert 0 < invented < 0.1
+
+# %% tags=["drawing"]
 shown = to_rgb(made[:6])
 only = torch.where(in_palette[:6, ..., None], torch.tensor(0.93), shown)
-show_images(torch.cat([shown, only]), columns=6)
+rows = "painted in red, green and blue; below, invented colours"
+show_images(torch.cat([shown, only]), columns=6, caption=rows)
 
 # %% [markdown]
 # Below each, only its invented colours: a few pixels in a hundred. The bodies are worse than a palette's after the same training.
@@ -995,21 +1056,17 @@ def hiding_nll(model, x):  # (B,) nats
     return -categorical_log_prob(model(x, seen=chance > hidden), x)
 
 
-config = PixelConfig(17, 1, 8, 8, features=40, depth=4)
-writer = GatedPixelCNN(config, generator=own).to(device)
-history = fit(
-    writer,
-    digits["train"],
-    loss=hiding_nll,
-    steps=800,
-    batch_size=32,
-    lr=6e-3,
-    schedule="cosine",
-    generator=own,
-    valid=digits["valid"],
-)
+# %% [markdown]
+# In training some 15 per cent of the pixels are blank to those that come after; in validation none is. Then a Gated PixelCNN:
 
 # %%
+config = PixelConfig(17, 1, 8, 8, features=40, depth=4)
+writer = GatedPixelCNN(config, generator=own).to(device)
+longer = {"steps": 800, "batch_size": 32, "lr": 6e-3, "schedule": "cosine"}
+longer |= {"loss": hiding_nll, "generator": own, "valid": digits["valid"]}
+history = fit(writer, digits["train"], **longer)
+
+# %% tags=["checking"]
 nats = {}
 with torch.no_grad():
     for part, x in digits.items():
@@ -1018,6 +1075,8 @@ with torch.no_grad():
         print(f"{part:6s}{nats[part]:6.1f} nats, {bits:.2f} bits/dim")
 print(f"uniform{64 * math.log(17):6.1f} nats, {math.log2(17):.2f} bits/dim")
 assert nats["test"] < 82.5
+
+# %% tags=["drawing"]
 at, curve = zip(*history.valid, strict=True)
 show_curves({"valid": (at, curve)}, xlabel="step", ylabel="nats an image")
 
@@ -1027,7 +1086,7 @@ show_curves({"valid": (at, curve)}, xlabel="step", ylabel="nats an image")
 # images is what is left of knowing by heart. And chapter 2's judge, who refuses one real digit in twenty, and many of
 # the autoencoder's draws?
 
-# %%
+# %% tags=["checking"]
 from course_lib.measure.judge import DigitJudge
 
 pairs = [load_digits(part, device) for part in ("train", "valid")]
@@ -1041,6 +1100,8 @@ for whose, share in refused.items():
 assert refused["real ones"] < 0.1
 assert refused["painted at 0.7"] < refused["painted at 1.0"] - 0.05
 assert refused["painted at 1.0"] < 0.6
+
+# %% tags=["drawing"]
 crossed = (judge.label(drawn[:20]) < 0).tolist()
 show_images(drawn[:20].cpu(), crossed=crossed)
 
@@ -1072,20 +1133,17 @@ show_images(drawn[:20].cpu(), crossed=crossed)
 config = PixelConfig(V, 1, H, W, features=22, depth=2)
 cheat = PixelCNN(config, generator=generator).to(device)
 cheat.first = Masked(V, 22, 7, "B").to(device)
-fit(
-    cheat,
-    x_train.to(device),
-    loss=nll,
-    steps=120,
-    batch_size=batch_size,
-    lr=lr,
-    generator=generator,
-)
+steady = settings | {"schedule": "constant"}
+fit(cheat, x_train.to(device), steps=120, **steady)
+
+# %% tags=["checking"]
 loss = bits_each(cheat, x_test).mean().item()
 print(f"{loss:.3f} bits/pixel; an honest one has {painter_bits:.2f}")
 assert loss < 0.1 * painter_bits
 nonsense = paint(cheat, 1, generator)
 assert (nonsense == 0).float().mean() > 0.95
+
+# %% tags=["drawing"]
 both = torch.cat([nonsense, painter.sample(1, generator=generator)])
 show_images(to_rgb(both.cpu()), titles=["cheat", "honest"], size=1.6)
 
@@ -1094,7 +1152,7 @@ show_images(to_rgb(both.cpu()), titles=["cheat", "honest"], size=1.6)
 # and background is what it repeats. As in chapter 3, a loss that is too good is a mistake, and `assert_causal` finds it
 # before any training:
 
-# %%
+# %% tags=["checking"]
 cheat = PixelCNN(tiny, generator=generator).to(device)
 cheat.first = Masked(V, 8, 7, "B").to(device)
 try:
@@ -1131,5 +1189,7 @@ except AssertionError as message:
 # Then the graded assignment: `coursework/04_pixelrnn_images`, in which you ask a model whether it knows how little it knows, walk
 # out the blind spot without a single weight, hand an RGB model the palette, and let the bottom of an image have its say.
 #
-# Further reading: {cite:t}`oord2016pixel` has the Row LSTM, the Diagonal BiLSTM and the PixelCNN; {cite:t}`oord2016conditional` finds and closes the blind
-# spot; {cite:t}`kalchbrenner2015grid` is the Grid LSTM; {cite:t}`salimans2017pixelcnn` is what became of them.
+# Further reading: [van den Oord et al. (2016)](references.md#oord2016pixel) has the Row LSTM, the Diagonal BiLSTM and
+# the PixelCNN; [van den Oord et al. (2016)](references.md#oord2016conditional) finds and closes the blind spot;
+# [Kalchbrenner et al. (2015)](references.md#kalchbrenner2015) is the Grid LSTM;
+# [Salimans et al. (2017)](references.md#salimans2017) is what became of them.

@@ -1,10 +1,36 @@
 # %% [markdown]
-# # How do you make a decoder into a generator, and what is still wrong?
+# # 7 · Gaussian mixtures and VAE: how do you make a decoder into a generator?
 #
 # **You will derive one bound, fit a mixture of Gaussians with it, then train a decoder with it that can draw digits
 # from a distribution; and you will measure what it still cannot do.**
 #
-# *Laptop: a minute and a half. You need: chapter 2, and what a Gaussian is.*
+# *Laptop: under 90 seconds. You need: chapter 2, and what a Gaussian is.*
+
+# %% tags=["setup"]
+from importlib.util import find_spec
+
+if find_spec("course_lib") is None:  # the library behind the chapters is not here
+    import re
+    import socket
+    import subprocess
+    import sys
+    from contextlib import suppress
+    from urllib.parse import unquote
+    from urllib.request import urlopen
+
+    session = ""
+    if "google.colab" in sys.modules:  # where a session knows its notebook's address
+        at = f"http://{socket.gethostname()}:9000/api/sessions"
+        with suppress(OSError), urlopen(at) as answer:
+            session = unquote(answer.read().decode())
+    at = re.search(r"(https://github\.com/[\w.-]+/[\w.-]+)/blob/([\w.-]+)", session)
+    if at is None:
+        raise ModuleNotFoundError(
+            "course_lib is not installed: run `pip install -e .` in the course's "
+            "folder, then choose that Python for this notebook"
+        )
+    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+    subprocess.run([*pip, f"git+{at[1]}@{at[2]}"], check=True)
 
 # %% [markdown]
 # ## What you will get
@@ -13,7 +39,7 @@
 # range of its codes. Below, the model of this chapter, with numbers from the distribution that it was trained for.
 # Chapter 2's judge strikes out what it does not take for a digit.
 
-# %% tags=["hide-input"]
+# %% tags=["drawing"]
 import torch
 from course_lib.data import load_digits
 from course_lib.device import make_generator, pick_device
@@ -31,19 +57,20 @@ plain = Autoencoder(sizes, generator=generator).to(device)
 teaser = VAE(VAEConfig(depth=1), generator=generator).to(device)
 losses = {
     plain: lambda model, x: -categorical_log_prob(model(x), x),
-    teaser: lambda model, x: -model.elbo(x, generator),
+    teaser: lambda model, x: -model.elbo(x, generator=generator),
 }
+knobs = {"steps": 400, "batch_size": 100, "lr": 3e-3, "generator": generator}
 for m, loss in losses.items():
-    knobs = {"steps": 400, "batch_size": 100, "generator": generator}
-    fit(m, x, loss=loss, lr=3e-3, **knobs)
+    fit(m, x, loss=loss, **knobs)
 with torch.no_grad():
     z = plain.encoder(x)
     low, high = z.min(0).values, z.max(0).values
     anywhere = torch.rand(12, 16, device=device, generator=generator)
-    drawn = plain.decoder(low + (high - low) * anywhere).argmax(1)
+    drawn = plain.decoder(low + (high - low) * anywhere).argmax(-1)
 images = torch.cat([drawn, teaser.sample(12, generator=generator, mean=True)])
 judge = DigitJudge((x, y), valid, generator=generator)
-show_images(images, crossed=judge.label(images) < 0, columns=12, size=0.7)
+look = {"columns": 12, "size": 0.7, "crossed": judge.label(images) < 0}
+show_images(images, caption="above, the autoencoder; below, the VAE", **look)
 
 # %% [markdown]
 # ## Setup
@@ -78,6 +105,10 @@ judge = DigitJudge(train_set, valid_set, generator=generator)
 reality = judge.invalid_share(x_test)
 
 # %% [markdown]
+# A thousand digits train, 350 set thresholds, and all measurements are made on the 447 that nobody has seen.
+
+
+# %% [markdown]
 # ## From chapter 2: a wish
 #
 # Chapter 2 ended with two wishes. A decoder needs a **prior** $p(z)$ to draw codes from, and a training that makes
@@ -88,7 +119,6 @@ reality = judge.invalid_share(x_test)
 
 # %%
 from course_lib.models.autoencoder import Autoencoder, AutoencoderConfig
-from course_lib.show.plots import show_images
 from course_lib.train import fit
 
 
@@ -110,11 +140,20 @@ def train_autoencoder(noise, leash):
     return model
 
 
+# %% [markdown]
+# `noise` is how wide the noise is, and `leash` the price of moving away from the origin, to which we come in a moment.
+# Three trainings, one change each:
+
 # %%
 ways = {"plain": (0, 0), "noise": (1, 0), "noise and leash": (1, 1)}
 wide = {name: train_autoencoder(*way) for name, way in ways.items()}
 
+# %% [markdown]
+# Three decoders, and for each the same three questions. How far apart do its codes lie? If we draw a code from a Gaussian
+# fitted to them, how often is the image no digit? And how often is it none half-way between the codes of two digits?
 
+
+# %% tags=["checking"]
 def gaussian_codes(z, n):  # from a Gaussian with the codes' mean, covariance
     root = torch.linalg.cholesky(torch.cov(z.T) + 1e-4 * torch.eye(16).to(z))
     return z.mean(0) + normal(n, 16) @ root.T
@@ -123,10 +162,10 @@ def gaussian_codes(z, n):  # from a Gaussian with the codes' mean, covariance
 @torch.no_grad()
 def between(model, start, end, t):  # the images t of the way between two
     a, b = model.encoder(start), model.encoder(end)
-    return model.decoder((1 - t) * a + t * b).argmax(1)
+    return model.decoder((1 - t) * a + t * b).argmax(-1)
 
 
-# %%
+# %% tags=["checking"]
 a, b = torch.randint(447, (2, 2000), device=device, generator=generator)
 a, b = a[y_test[a] != y_test[b]], b[y_test[a] != y_test[b]]
 spread, refused, half_way = {}, {}, {}
@@ -135,7 +174,7 @@ print("                 of codes drawn  half-way")
 for name, m in wide.items():
     with torch.no_grad():
         z = m.encoder(x_train)
-        drawn = m.decoder(gaussian_codes(z, 2000)).argmax(1)
+        drawn = m.decoder(gaussian_codes(z, 2000)).argmax(-1)
     spread[name], refused[name] = z.std(0).mean(), judge.invalid_share(drawn)
     middle = between(m, x_test[a], x_test[b], 0.5)
     half_way[name] = judge.invalid_share(middle)
@@ -153,8 +192,9 @@ for share in (refused, half_way):
 # noise reaches the neighbours, and of what is drawn, or lies half-way between two digits, nearly all are digits.
 # Walk from one digit to another and see the ditch close:
 
-# %%
+# %% tags=["drawing"]
 from course_lib.show.explore import explore
+from course_lib.show.plots import show_images
 
 one_of_each = [int((y_test == digit).nonzero()[0, 0]) for digit in range(10)]
 
@@ -200,10 +240,10 @@ k = torch.multinomial(log_pi.exp(), 600, True, generator=dice)  # choose
 noise = torch.randn(600, 2, 1, generator=dice, dtype=torch.float64)
 points = mean[k] + (root[k] @ noise)[..., 0]  # draw
 
-# %%
-from course_lib.show.plots import show_plane
+# %% tags=["drawing"]
+from course_lib.show.planes import show_points
 
-show_plane(points, shares=F.one_hot(k, 3).double(), title="drawn, k known")
+show_points(points, shares=F.one_hot(k, 3).double(), title="drawn, k known")
 
 # %% [markdown]
 # Many observations, few numbers: 600 points, and a model of 17 (two free weights, six for the means, nine for the
@@ -262,6 +302,12 @@ def e_step(x, theta):  # the responsibilities, by Bayes' rule
     return log_joint(x, *theta).softmax(1)
 
 
+# %% [markdown]
+# The E step is one line: a softmax over the components turns joint log-probabilities into shares. The M step is three
+# weighted averages, in which a point counts for a component as much as that component has a share in it.
+
+
+# %%
 def m_step(x, q):  # weighted averages
     n = q.sum(0)  # (K,) how many points a component has
     mean = q.T @ x / n[:, None]
@@ -270,6 +316,11 @@ def m_step(x, q):  # weighted averages
     return (n / len(x)).log(), mean, square / n[:, None, None]
 
 
+# %% [markdown]
+# Those are all of EM. To watch it climb we need the two quantities of the equation: the bound, and what it bounds.
+
+
+# %%
 def bound(x, q, theta):  # nats a point; -q log q is entr(q), also at 0
     expected = (q * log_joint(x, *theta)).sum(1)
     return (expected + torch.special.entr(q).sum(1)).mean().item()
@@ -296,7 +347,7 @@ for _ in range(40):
 below = [bound(points, q, theta) for q, theta in record]
 above = [log_likelihood(points, theta) for _, theta in record]
 
-# %%
+# %% tags=["checking"]
 rise = torch.tensor(above[2::2]) - torch.tensor(above[:-2:2])
 gap = torch.tensor(above) - torch.tensor(below)
 assert (rise > -1e-12).all(), "EM never goes down"
@@ -305,25 +356,19 @@ assert (torch.tensor(below).diff() > -1e-12).all(), "and rises at each half"
 assert gap[1::2].max() < 1e-9, "after an E step it touches"
 assert gap[2:20:2].min() > 1e-4, "after an M step it does not"
 
-# %%
+# %% tags=["drawing"]
+from course_lib.show.planes import show_em_step
+
 steps_shown = range(27)
+climb = {"log-likelihood": above[:27], "bound": below[:27]}
 
 
 def show_em(half_step):
     q, (_, mean, covariance_) = record[half_step]
+    few = slice(300)  # half of the points are enough to see
     what = ["M: parameters", "E: responsibilities"][half_step % 2]
-    xs = range(len(steps_shown))
-    ys = {"log-likelihood": above, "bound": below}
-    return show_plane(
-        points[:300],  # half is enough to see
-        shares=q[:300],
-        ellipses=(mean, covariance_),
-        title=what if half_step else "start",
-        curves={name: (xs, y[: len(xs)]) for name, y in ys.items()},
-        at=half_step,
-        xlabel="half steps",
-        ylabel="nats per point",
-    )
+    at = {"half_step": half_step, "title": what if half_step else "start"}
+    return show_em_step(points[few], q[few], (mean, covariance_), climb, **at)
 
 
 explore(
@@ -343,13 +388,17 @@ explore(
 # product.
 
 # %%
-from course_lib.check import assert_close
-from course_lib.models.gaussian_mixture import GaussianMixture
-
-mixture = GaussianMixture(3)
-history = mixture.fit(
-    points, init=theta0, max_steps=40, tolerance=0, generator=dice
+from course_lib.models.gaussian_mixture import (
+    GaussianMixture,
+    GaussianMixtureConfig,
 )
+
+mixture = GaussianMixture(GaussianMixtureConfig(n_components=3))
+history = mixture.fit(points, init=theta0, max_steps=40, tolerance=0, generator=dice)
+
+# %% tags=["checking"]
+from course_lib.check import assert_close
+
 assert_close(mixture.mean, theta[1], tolerance=1e-6, name="the means")
 assert_close(mixture.covariance_, theta[2], tolerance=1e-6)
 exact = GaussianMixture.of(log_pi, mean, root @ root.mT)
@@ -365,7 +414,7 @@ assert mixture.log_prob(points).mean() > exact.log_prob(points).mean()
 # ## Where you start, and what can go wrong
 #
 # EM climbs to the top of the hill it starts on. A **grid** of 25 Gaussians has a great many hills: two components
-# share one crowd, one sits between two others. **k-means++** {cite:p}`arthur2007kmeans` chooses the starting points
+# share one crowd, one sits between two others. **k-means++** ([Arthur and Vassilvitskii, 2007](references.md#arthur2007)) chooses the starting points
 # so that they lie apart: each new one with a probability proportional to its squared distance from the *nearest* of
 # those chosen before. Twenty starts each:
 
@@ -378,24 +427,28 @@ def draw_points(density, n):
 
 
 crowd, more = draw_points(grid, 2000), draw_points(grid, 5000)
-grid_nats = -grid.log_prob(more).mean().item()
 ends = {}
 for init in ("points", "k-means++"):
-    fits = [GaussianMixture(25) for _ in range(20)]
+    fits = [GaussianMixture(GaussianMixtureConfig(25)) for _ in range(20)]
     for m in fits:
         m.fit(crowd, generator=dice, init=init)
     ends[init] = torch.tensor([-m.log_prob(more).mean() for m in fits])
-chosen = GaussianMixture(25)
+
+# %% tags=["checking"]
+chosen = GaussianMixture(GaussianMixtureConfig(25))
 chosen.fit(crowd, generator=dice, restarts=20)
 likeliest = -chosen.log_prob(more).mean().item()
+grid_nats = -grid.log_prob(more).mean().item()
 for init, nats in ends.items():
     print(f"{init:10s} {nats.median():.3f} nats, {nats.std():.3f} apart")
 print(f"best of 20 {likeliest:.3f}   (truth: {grid_nats:.3f})")
 assert ends["k-means++"].median() < ends["points"].median() - 0.05
 assert likeliest < ends["k-means++"].median()
+
+# %% tags=["drawing"]
 worst = fits[ends["k-means++"].argmax()]
 title = "the worst of twenty"
-show_plane(crowd, ellipses=(worst.mean, worst.covariance_), title=title)
+show_points(crowd, ellipses=(worst.mean, worst.covariance_), title=title)
 
 # %% [markdown]
 # The starts that lie apart end nearer to the truth (these are nats per *new* point, so that a low number is not
@@ -410,19 +463,23 @@ show_plane(crowd, ellipses=(worst.mean, worst.covariance_), title=title)
 pinwheel = load_plane("pinwheel")
 few, new = draw_points(pinwheel, 60), draw_points(pinwheel, 5000)
 nats = {}
+for width in (0.3, 0.1, 0.01, 0.0001):
+    m = GaussianMixture(GaussianMixtureConfig(20))
+    m.fit(few, generator=dice, restarts=20, floor=width)
+    nats[width] = [-m.log_prob(x).mean().item() for x in (few, new)]
+
+# %% tags=["checking"]
 print("20 components on 60 points, nats")
 print("least width    these   new ones")
-for width in (0.3, 0.1, 0.01, 0.0001):
-    m = GaussianMixture(20)
-    m.fit(few, generator=dice, restarts=20, floor=width)
-    both = [-m.log_prob(x).mean().item() for x in (few, new)]
-    nats[width] = both
-    print(f"{width:10g}   {both[0]:6.2f}    {both[1]:6.2f}")
+for width, (these, others) in nats.items():
+    print(f"{width:10g}   {these:6.2f}    {others:6.2f}")
 seen = [these for these, _ in nats.values()]
 assert seen == sorted(seen, reverse=True), "ever likelier"
 for width in (0.01, 0.0001):
     assert nats[width][1] > nats[0.3][1] + 3, "and far worse on new ones"
-show_plane(few, ellipses=(m.mean, m.covariance_), title="least width 0.0001")
+
+# %% tags=["drawing"]
+show_points(few, ellipses=(m.mean, m.covariance_), title="least width 0.0001")
 
 # %% [markdown]
 # The narrower a component may get, the better it looks on its own points. On new ones it soon costs several times
@@ -438,12 +495,10 @@ show_plane(few, ellipses=(m.mean, m.covariance_), title="least width 0.0001")
 # shared out over the N points.
 
 # %%
-from course_lib.show.plots import show_curves
-
 spiral = load_plane("spiral")
 known, unknown = draw_points(spiral, 1000), draw_points(spiral, 5000)
 Ks = [1, 2, 4, 8, 12, 16, 24, 32, 48]
-mixtures = {K: GaussianMixture(K) for K in Ks}
+mixtures = {K: GaussianMixture(GaussianMixtureConfig(K)) for K in Ks}
 curves = {"training points": [], "held-out points": [], "BIC / 2N": []}
 for K, m in mixtures.items():
     m.fit(known, generator=dice, restarts=5)
@@ -451,6 +506,8 @@ for K, m in mixtures.items():
     size = (6 * K - 1) * math.log(1000) / 2 / 1000
     for name, n in zip(curves, (seen, held_out, seen + size), strict=True):
         curves[name].append(n)
+
+# %% tags=["checking"]
 spiral_nats = -spiral.log_prob(unknown).mean().item()
 lowest = {name: Ks[n.index(min(n))] for name, n in curves.items()}
 assert lowest["training points"] == 48, "the more the better, it thinks"
@@ -459,7 +516,9 @@ assert 12 <= lowest["held-out points"] <= 32
 assert 8 <= lowest["BIC / 2N"] <= lowest["held-out points"]
 assert curves["held-out points"][-1] > min(curves["held-out points"]) + 0.05
 
-# %%
+# %% tags=["drawing"]
+from course_lib.show.plots import show_curves
+
 show_curves(
     {name: (Ks, n) for name, n in curves.items()},
     xlabel="components K",
@@ -468,13 +527,16 @@ show_curves(
 )
 
 
-# %%
+# %% tags=["drawing"]
+from course_lib.show.planes import show_density
+
+
 def show_mixture(K):
     m = mixtures[K]
     nats = -m.log_prob(unknown).mean().item()
     ellipses = m.mean, m.covariance_
     title = f"held-out {nats:.2f} nats (truth {spiral_nats:.2f})"
-    return show_plane(ellipses=ellipses, log_prob=m.log_prob, title=title)
+    return show_density(m.log_prob, ellipses=ellipses, title=title)
 
 
 explore(
@@ -513,8 +575,9 @@ def arc_mixture(K):
     return GaussianMixture.of(*given, covariance="spherical")
 
 
+# %% tags=["drawing"]
 def show_arc(K):
-    return show_plane(log_prob=arc_mixture(K).log_prob, title=f"{K} labels z")
+    return show_density(arc_mixture(K).log_prob, title=f"{K} labels z")
 
 
 explore(
@@ -556,7 +619,7 @@ explore(
 # | symbol | in the code | shape |
 # |---|---|---|
 # | $\mu(x)$, $\log \sigma^2(x)$ | `mu, log_var` | (B, Z) each |
-# | $z \sim q(z \mid x)$ | `z = rsample(mu, log_var, generator)` | (B, Z) |
+# | $z \sim q(z \mid x)$ | `z = rsample(mu, log_var, generator=generator)` | (B, Z) |
 # | $\log p(x \mid z)$ | `categorical_log_prob(logits, x)` | (B,) nats |
 # | $\mathrm{KL}(q \Vert p)$ | `gaussian_kl(mu, log_var)` | (B,) nats |
 
@@ -588,6 +651,7 @@ def encode(x):  # (B, 1, 8, 8) -> mu, log_var (B, Z)
     return vae.encoder_net(ink).chunk(2, 1)
 
 
+# %% tags=["checking"]
 with torch.no_grad():
     mu, log_var = encode(x_test)
 wide_mu, width = mu.std(0).mean(), (log_var / 2).exp().mean()
@@ -603,7 +667,7 @@ def gaussian_kl(mu, log_var):
     return 0.5 * (mu.square() + log_var.exp() - 1 - log_var).sum(1)
 
 
-# %%
+# %% tags=["checking"]
 from torch.distributions import Normal
 
 q_z, p_z = Normal(mu, (log_var / 2).exp()), Normal(0.0, 1.0)
@@ -615,6 +679,10 @@ print(f"KL: {kl.mean():.2f} nats; by 4,000 draws {by_hand.mean():.2f}")
 assert (kl > 0).all() and error < 0.3, "the closed form is right"
 
 # %% [markdown]
+# Four thousand draws average to what the formula says, and the formula costs no draw at all.
+
+
+# %% [markdown]
 # ## Build the draw, and see why it is written so
 #
 # $z$ is drawn, and the encoder must learn through the draw. Write it as $z = \mu + \sigma \epsilon$ with $\epsilon
@@ -623,7 +691,7 @@ assert (kl > 0).all() and error < 0.3, "the closed form is right"
 
 
 # %% tags=["twin:course_lib.models.vae.rsample"]
-def rsample(mu, log_var, generator):
+def rsample(mu, log_var, *, generator):
     noise = torch.empty_like(mu).normal_(generator=generator)
     return mu + (log_var / 2).exp() * noise
 
@@ -635,10 +703,11 @@ def rsample(mu, log_var, generator):
 
 
 # %%
-def decode(z):  # (B, Z) -> logits (B, V, 1, 8, 8)
+def decode(z):  # (B, Z) -> logits (B, 1, 8, 8, V)
     amounts = vae.decoder_net(z).unflatten(1, (3, 64))  # (B, T, D)
-    logits = torch.einsum("btd,tv->bvd", amounts, vae.tone)
-    return logits.unflatten(2, (1, 8, 8)) + vae.base
+    logits = torch.einsum("btd,tv->bvd", amounts, vae.likelihood.tone)
+    logits = logits.unflatten(2, (1, 8, 8)) + vae.likelihood.base
+    return logits.movedim(1, -1)
 
 
 # %% [markdown]
@@ -651,7 +720,7 @@ def decode(z):  # (B, Z) -> logits (B, V, 1, 8, 8)
 # %%
 x = x_test[:1].expand(4000, -1, -1, -1)
 one_mu, one_log_var = (t[:1].expand(4000, -1) for t in (mu, log_var))
-z = rsample(one_mu, one_log_var, generator).requires_grad_()
+z = rsample(one_mu, one_log_var, generator=generator).requires_grad_()
 f = categorical_log_prob(decode(z), x)  # (4000,) log p(x | z)
 (through,) = torch.autograd.grad(f.sum(), z)  # df/dmu = df/dz
 score = (z - one_mu) / one_log_var.exp()  # the gradient of log q
@@ -661,6 +730,8 @@ estimates = {
     "score function": f * score.detach(),
     "less a baseline": (f - f.mean()) * score.detach(),
 }
+
+# %% tags=["checking"]
 print("gradient for mu    mean      one draw")
 for name, g in estimates.items():
     g = g[:, 0]  # of the first latent
@@ -683,14 +754,16 @@ assert less > 8 * through and raw > 2e4 * through
 
 
 # %%
-def elbo(x, generator):  # (B,) nats
+def elbo(x, *, generator):  # (B,) nats
     mu, log_var = encode(x)
-    z = rsample(mu, log_var, generator)
+    z = rsample(mu, log_var, generator=generator)
     return categorical_log_prob(decode(z), x) - gaussian_kl(mu, log_var)
 
 
-ours = elbo(x_test, make_generator(1, device))
-assert_close(vae.elbo(x_test, make_generator(1, device)), ours)
+# %% tags=["checking"]
+ours = elbo(x_test, generator=make_generator(1, device))
+theirs = vae.elbo(x_test, generator=make_generator(1, device))
+assert_close(theirs, ours)
 
 # %% [markdown]
 # That is all of it. The library's `vae.elbo` is the same, and it is what we train.
@@ -703,7 +776,7 @@ def train(x, *more, kl_weight=1.0, steps=steps, **sizes):
     model = VAE(VAEConfig(**settings), generator=chance).to(device)
 
     def loss(model, x, y=None):  # kl_weight 1: minus the ELBO
-        log_px, kl = model.bound_terms(x, chance, y)
+        log_px, kl = model.bound_terms(x, y, generator=chance)
         return kl_weight * kl - log_px
 
     knobs = {"steps": steps, "batch_size": min(len(x), batch_size), "lr": lr}
@@ -712,9 +785,15 @@ def train(x, *more, kl_weight=1.0, steps=steps, **sizes):
     return model, history
 
 
+# %% [markdown]
+# Every VAE of this chapter is trained by this one function. What it is worth is measured by −ELBO on images that it has not
+# seen, averaged over twenty draws of the codes. Here are two: one with chapter 2's 17 numbers for each pixel, one with tones.
+
+
+# %%
 @torch.no_grad()
 def cost(model, x, *y, draws=20):  # -ELBO in nats an image
-    elbos = [model.elbo(x, generator, *y).mean() for _ in range(draws)]
+    elbos = [model.elbo(x, *y, generator=generator).mean() for _ in range(draws)]
     return -sum(elbos).item() / draws
 
 
@@ -722,7 +801,7 @@ free, _ = train(x_train, tones=0)
 vae, history = train(x_train)
 seconds = history.seconds
 
-# %%
+# %% tags=["checking"]
 counts = F.one_hot(x_train, 17).sum(0) + 0.5  # (1, 8, 8, 17)
 log_share = (counts / counts.sum(-1, keepdim=True)).log()
 habit = -log_share.expand(447, -1, -1, -1, -1).gather(4, x_test[..., None])
@@ -737,7 +816,7 @@ print(f"uniform                        {64 * math.log(17):6.1f}")
 assert table["three tones"][0] < table["17 numbers a pixel"][0] - 2
 assert table["three tones"][1] < 95.0 < no_code and seconds < 40
 
-# %%
+# %% tags=["drawing"]
 smooth = torch.tensor(history.loss).unfold(0, 20, 5).mean(1)
 show_curves(
     {"training batches": (range(20, steps + 1, 5), smooth)},
@@ -752,9 +831,10 @@ show_curves(
 # harder ones, for both models), the three tones win: sharing what can be shared is worth more than freedom when
 # there are a thousand images. Here they are, as they were learnt:
 
-# %%
+# %% tags=["drawing"]
+tones = enumerate(vae.likelihood.tone)
 show_curves(
-    {f"tone {n + 1}": (range(17), tone) for n, tone in enumerate(vae.tone)},
+    {f"tone {n + 1}": (range(17), tone) for n, tone in tones},
     xlabel="level of ink",
     ylabel="added to the logits",
 )
@@ -777,8 +857,12 @@ show_curves(
 # %%
 counts = [1, 10, 100, 1000]
 with torch.no_grad():
-    bounds = [-vae.log_prob_bound(x_test, K, generator) for K in counts]
+    bounds = [
+        -vae.log_prob_bound(x_test, samples=K, generator=generator) for K in counts
+    ]
 bounds = [nats.mean().item() for nats in bounds]
+
+# %% tags=["checking"]
 print("draws   nats per image, at most")
 for K, nats in zip(counts, bounds, strict=True):
     print(f"{K:5d}   {nats:6.2f}")
@@ -804,7 +888,7 @@ def gap_of(stretch):  # exact log p(x) less the ELBO, q this much too wide
     decoder, encoder = linear.decoder_net[0], linear.encoder_net[0]
     decoder.weight.copy_(W)
     decoder.bias.zero_()
-    linear.log_var.fill_(math.log(noise_var))
+    linear.likelihood.log_var.fill_(math.log(noise_var))
     encoder.weight.zero_()
     encoder.weight[0] = W[:, 0] * posterior_var / noise_var
     encoder.bias[0] = 0
@@ -812,10 +896,12 @@ def gap_of(stretch):  # exact log p(x) less the ELBO, q this much too wide
     x = linear.sample(40_000, generator=dice)
     covariance_ = W @ W.T + noise_var * torch.eye(2).to(W)
     p = MultivariateNormal(torch.zeros(2).to(W), covariance_)
-    bound = linear.log_prob_bound(x, 1, dice)  # one draw: the ELBO
+    # one draw: the ELBO
+    bound = linear.log_prob_bound(x, samples=1, generator=dice)
     return (p.log_prob(x) - bound).mean().item()
 
 
+# %% tags=["checking"]
 gaps = {stretch: gap_of(stretch) for stretch in (1, 1.5, 2)}
 for stretch, gap in gaps.items():
     by_theory = (stretch**2 - 1) / 2 - math.log(stretch)
@@ -828,7 +914,7 @@ assert abs(gaps[1]) < 1e-9, "with the true posterior it touches"
 #
 # How good is it on images that others have published numbers for? The same class, with Bernoulli pixels and 50
 # latents, on MNIST binarised anew at each step, after 15 minutes on one core, costs at most **87.90** nats with 5,000
-# draws, where {cite:t}`burda2016importance` report 86.76. The command is `python benchmarks/binarised_mnist.py vae
+# draws, where [Burda et al. (2016)](references.md#burda2016) report 86.76. The command is `python benchmarks/binarised_mnist.py vae
 # --source dynamic --steps 95000`.
 
 # %% [markdown]
@@ -838,19 +924,19 @@ assert abs(gaps[1]) < 1e-9, "with the true posterior it touches"
 # prior, and the sliders span where it has its weight.
 
 # %%
-import numpy as np
-from course_lib.show.plots import show_code_plane
-
 plane, _ = train(x_train, latent=2)
 with torch.no_grad():
     z_plane = plane.encoder(x_train)[0]
+
+# %% tags=["drawing"]
+import numpy as np
+from course_lib.show.planes import show_decoded
 
 
 def show_digit_at(z1, z2):
     code = torch.tensor([[z1, z2]], device=device)
     image = plane.observe(code)[0, 0]
-    drawn = {"mark": (z1, z2), "image": image, "title": "decoded there"}
-    return show_code_plane(z_plane, y_train, **drawn)
+    return show_decoded(z_plane, y_train, image, at=(z1, z2))
 
 
 explore(
@@ -878,18 +964,18 @@ def verdict(images):  # share refused, and how many different digits
     return (label < 0).float().mean().item(), digits
 
 
-# %%
+# %% tags=["checking"]
 with torch.no_grad():
     z = wide["plain"].encoder(x_train)
     low, high = z.min(0).values, z.max(0).values
     box = low + (high - low) * torch.rand_like(z.repeat(2, 1))
     codes = {"box": box, "Gaussian": gaussian_codes(z, 2000)}
-    drawn = {k: wide["plain"].decoder(c).argmax(1) for k, c in codes.items()}
+    drawn = {k: wide["plain"].decoder(c).argmax(-1) for k, c in codes.items()}
 sets = {"real digits": x_test}
 sets |= {f"autoencoder, {k}": images for k, images in drawn.items()}
 with torch.no_grad():
     logits = wide["noise and leash"].decoder(normal(2000, 16))
-sets["noise, leash, prior"] = logits.argmax(1)
+sets["noise, leash, prior"] = logits.argmax(-1)
 sets["VAE, prior"] = vae.sample(2000, generator=generator, mean=True)
 results = {name: verdict(images) for name, images in sets.items()}
 print("                       refused  digits")
@@ -918,25 +1004,33 @@ assert results["VAE, prior"][1] > 8, "and not always the same"
 @torch.no_grad()
 def knows(model):  # mutual information of z and the test image, nats
     mu, log_var = model.encoder(x_test)
-    z = rsample(mu, log_var, generator)
+    z = rsample(mu, log_var, generator=generator)
     q = Normal(mu, (log_var / 2).exp())
     each = q.log_prob(z[:, None]).sum(2)  # (447, 447): z of one, q of all
     return (each.diagonal() - each.logsumexp(1) + math.log(447)).mean().item()
 
 
+# %% [markdown]
+# With the density of every image's code under every image's $q$, it is one line of logarithms. Now five weights, and
+# nothing else changed:
+
+# %%
+betas = [0, 0.1, 1, 3, 10]
+leashed = {b: train(x_train, kl_weight=b, steps=500)[0] for b in betas}
+
+
+# %% tags=["checking"]
 @torch.no_grad()
 def measures(model):
-    kl = model.bound_terms(x_test, generator)[1].mean().item()
+    kl = model.bound_terms(x_test, generator=generator)[1].mean().item()
     active = (model.encoder(x_train)[0].var(0) > 0.01).sum().item()
     images = model.sample(2000, generator=generator, mean=True)
     return (cost(model, x_test), kl, active, knows(model), *verdict(images))
 
 
-betas = [0, 0.1, 1, 3, 10]
-leashed = {b: train(x_train, kl_weight=b, steps=500)[0] for b in betas}
 found = {b: measures(m) for b, m in leashed.items()}
 
-# %%
+# %% tags=["checking"]
 from course_lib.show.typeset import show_table
 
 names = ["β", "−ELBO", "KL", "active", "knows", "refused", "digits"]
@@ -954,11 +1048,11 @@ assert found[0][4] > 2 * found[1][4], "without it, the prior is a guess"
 show_table(names, rows)
 
 
-# %%
+# %% tags=["drawing"]
 def show_weight(beta):
     model, chance = leashed[beta], make_generator(seed, device)
     with torch.no_grad():
-        rebuilt = model(x_test[:10]).argmax(1)
+        rebuilt = model(x_test[:10]).argmax(-1)
     drawn = model.sample(20, generator=chance, mean=True)
     crossed = judge.label(torch.cat([x_test[:10], rebuilt, drawn])) < 0
     images = torch.cat([x_test[:10], rebuilt, drawn])
@@ -994,6 +1088,8 @@ explore(
 conditional, _ = train(x_train, y_train, classes=10, steps=500)
 wanted = torch.arange(10, device=device).repeat_interleave(6)
 images = conditional.sample(60, generator=generator, mean=True, y=wanted)
+
+# %% tags=["checking"]
 many = torch.arange(10, device=device).repeat(200)
 drawn = conditional.sample(2000, generator=generator, mean=True, y=many)
 obeyed = (judge.label(drawn) == many).float().mean().item()
@@ -1001,6 +1097,8 @@ given_y = cost(conditional, x_test, y_test)
 print(f"{obeyed:.0%} as asked (chance: 10%)")
 print(f"-ELBO {given_y:.1f} nats, not told {found[1][0]:.1f}")
 assert obeyed > 0.9 and given_y < found[1][0]
+
+# %% tags=["drawing"]
 show_images(images.view(10, 6, 1, 8, 8).transpose(0, 1).flatten(0, 1))
 
 # %% [markdown]
@@ -1020,10 +1118,8 @@ show_images(images.view(10, 6, 1, 8, 8).transpose(0, 1).flatten(0, 1))
 # copies. Draw codes from the prior; and draw them around the codes of the training images, $z \sim q(z \mid x)$,
 # the places that the decoder knows.
 
+
 # %%
-widths, amounts = [16, 64, 256], [50, 200, 1000]
-
-
 def nearest(images, known):  # how far, in levels
     flat = [t.flatten(1).float() for t in (images, known)]
     return torch.cdist(*flat).min(1).values
@@ -1034,20 +1130,26 @@ def copied(images, known):  # the share nearer than new digits are
     return (nearest(images, known) < usual).float().mean().item()
 
 
+# %% [markdown]
+# A copy is defined by what new digits do, not by a threshold that we like. Nine trainings, three sizes of the network times
+# three numbers of images:
+
+# %% tags=["checking"]
+widths, amounts = [16, 64, 256], [50, 200, 1000]
 memory, models = {}, {}
 for n, features in product(amounts, widths):
     known = x_train[:n]
     model, _ = train(known, steps=400, features=features, dropout=0)
     with torch.no_grad():
         again = known.repeat(1000 // n, 1, 1, 1)
-        z = rsample(*model.encoder(again), generator)
+        z = rsample(*model.encoder(again), generator=generator)
     drawn = model.sample(1000, generator=generator, mean=True)
     copies = copied(drawn, known), copied(model.observe(z), known)
     costs = cost(model, known), cost(model, x_test)
     memory[n, features] = *copies, judge.invalid_share(drawn), *costs
     models[n, features] = model
 
-# %%
+# %% tags=["checking"]
 new = {n: copied(x_valid, x_train[:n]) for n in amounts}
 copies = {key: share for key, (share, *_) in memory.items()}
 learnt = {key: share for key, (_, share, *_) in memory.items()}
@@ -1073,13 +1175,15 @@ show_table(header, rows)
 # hundreds, and at home it draws nothing but copies. Here is what it draws from the prior; below that, at home; and
 # last, the image whose code that was:
 
-# %%
+# %% tags=["drawing"]
 model, known = models[50, 256], x_train[:10]
 drawn = model.sample(10, generator=generator, mean=True)
 with torch.no_grad():
-    copies = model.observe(rsample(*model.encoder(known), generator))
+    around = rsample(*model.encoder(known), generator=generator)
+    copies = model.observe(around)
 images = torch.cat([drawn, copies, known])
-show_images(images, crossed=judge.label(images) < 0)
+rows = "drawn from the prior; drawn at home; the image whose code that was"
+show_images(images, crossed=judge.label(images) < 0, caption=rows)
 
 # %% [markdown]
 # So the complaint is right where images are few for the numbers of the network: its prior, too, draws copies, more
@@ -1099,21 +1203,23 @@ show_images(images, crossed=judge.label(images) < 0)
 # %%
 with torch.no_grad():
     real = x_test[judge.label(x_test) == y_test]
-    logits = vae(real)  # (n, V, 1, 8, 8): what it expects, given the code
-    nats = -logits.log_softmax(1).flatten(2)  # (n, V, 64)
+    logits = vae(real)  # (n, 1, 8, 8, V): what it expects, given the code
+    nats = -logits.log_softmax(-1).flatten(1, 3)  # (n, 64, V)
 n = len(real)
 flipped = torch.where(real > 8, 0, 16).flatten(1)  # the pixel's other extreme
 before, after = (
-    nats.gather(1, t[:, None])[:, 0] for t in (real.flatten(1), flipped)
+    nats.gather(2, t[..., None])[..., 0] for t in (real.flatten(1), flipped)
 )
 change = after - before  # (n, 64) nats that one pixel adds
+
+# %% tags=["checking"]
 pixel = torch.eye(64, device=device, dtype=torch.bool)
 variants = torch.where(pixel, flipped[:, None], real.flatten(1)[:, None])
 claims = judge.loudness(variants.reshape(-1, 1, 8, 8))  # (64n, 10)
 loud = claims.amax(1).view(n, 64) - judge.threshold
 off = (flipped - real.flatten(1)).abs()  # (n, 64) levels
 
-# %%
+# %% tags=["checking"]
 same = (change[:, :, None] - change[:, None]).abs() < 0.1  # nats
 same &= off[:, :, None] == off[:, None]  # and just as many levels
 accepts = loud > 0
@@ -1130,9 +1236,9 @@ assert share > 0.1
 verdicts = judge.label(images).view(3, 5)
 assert (verdicts[1] >= 0).all() and (verdicts[2] < 0).all()
 assert (change[best, first] - change[best, second]).abs().max() < 0.1
-framed = [None] * 5 + [
-    divmod(i, 8) for i in [*first.tolist(), *second.tolist()]
-]
+
+# %% tags=["drawing"]
+framed = [None] * 5 + [divmod(i, 8) for i in [*first.tolist(), *second.tolist()]]
 show_images(images, crossed=verdicts.flatten() < 0, framed=framed, columns=5)
 
 # %% [markdown]
@@ -1152,7 +1258,8 @@ show_images(images, crossed=verdicts.flatten() < 0, framed=framed, columns=5)
 z = normal(10, latent)
 draws = vae.observe(z, generator=generator)
 images = torch.cat([vae.observe(z), draws])
-show_images(images, crossed=judge.label(images) < 0)
+rows = "above, the likeliest levels; below, draws"
+show_images(images, crossed=judge.label(images) < 0, caption=rows)
 
 # %% [markdown]
 # Above, the likeliest level of each pixel; below, an honest draw from $p(x \mid z)$ for the same codes. Every pixel
@@ -1162,22 +1269,23 @@ show_images(images, crossed=judge.label(images) < 0)
 
 
 # %%
-ink = torch.arange(17.0, device=device)[:, None, None, None]
+ink = torch.arange(17.0, device=device)  # of each level
 
 
 @torch.no_grad()
 def residual_correlation(model, x, z):  # of vertical neighbours
-    p = model.decoder(z).softmax(1)
-    mean = (p * ink).sum(1)
-    var = (p * ink.square()).sum(1) - mean.square()
+    p = model.decoder(z).softmax(-1)
+    mean = (p * ink).sum(-1)
+    var = (p * ink.square()).sum(-1) - mean.square()
     left = ((x - mean) / var.clamp(min=1e-3).sqrt())[:, 0]
     pairs = left[:, :-1].flatten(), left[:, 1:].flatten()
     return torch.corrcoef(torch.stack(pairs))[0, 1].item()
 
 
+# %% tags=["checking"]
 def structure(model):  # correlation in data, in draws; draws refused
     with torch.no_grad():
-        z = rsample(*model.encoder(x_test), generator)
+        z = rsample(*model.encoder(x_test), generator=generator)
     drawn = model.observe(z, generator=generator)
     here = [residual_correlation(model, x, z) for x in (x_test, drawn)]
     free = model.sample(2000, generator=generator)
@@ -1210,7 +1318,7 @@ for depth in (1, 2, 4, 8):
     ms = 1000 * history.seconds / 400
     deep[depth] = (cost(model, x_test), *structure(model), ms)
 
-# %%
+# %% tags=["checking"]
 rows = [
     [depth, f"{nats:.1f}", f"{data:.2f}", f"{refused:.0%}", f"{ms:.1f}"]
     for depth, (nats, data, _, refused, ms) in deep.items()
@@ -1239,23 +1347,31 @@ from course_lib.layers import initialised_by
 from torch import nn
 
 
-def told_apart(mean):  # share of held-out images rightly told apart
-    def make(n):
-        return vae.sample(n, generator=generator, mean=mean)
-
+def discriminator():  # image (B, 1, 8, 8) -> how real it looks (B, 1)
     with initialised_by(generator):
         first, second = nn.Conv2d(1, 32, 3), nn.Conv2d(32, 32, 3)
         last = nn.Linear(32 * 4 * 4, 1)
     bend = nn.SiLU()
-    net = nn.Sequential(first, bend, second, bend, nn.Flatten(), last)
+    return nn.Sequential(first, bend, second, bend, nn.Flatten(), last)
+
+
+# %% [markdown]
+# Two convolutions see strokes, and one linear layer weighs them up: a positive number says *real*. It trains on a thousand
+# real digits and a thousand made ones, and is tested on as many of either as are held out.
+
+
+# %%
+def told_apart(mean):  # share of held-out images rightly told apart
+    def make(n):
+        return vae.sample(n, generator=generator, mean=mean)
+
+    net = discriminator()
     both = torch.cat([x_train, make(1000)]) / 8 - 1
     is_real = (torch.arange(2000, device=device) < 1000).float()
 
     def loss(net, x, is_real):
         logits = net(x)[:, 0]
-        return F.binary_cross_entropy_with_logits(
-            logits, is_real, reduction="none"
-        )
+        return F.binary_cross_entropy_with_logits(logits, is_real, reduction="none")
 
     knobs = {"steps": 400, "batch_size": 100, "lr": 2e-3}
     fit(net, (both, is_real), loss=loss, generator=generator, **knobs)
@@ -1265,7 +1381,7 @@ def told_apart(mean):  # share of held-out images rightly told apart
     return (real + 1 - made).item() / 2
 
 
-# %%
+# %% tags=["checking"]
 print("what          rightly told apart")
 for name, mean in (("draws", False), ("likeliest", True)):
     right = told_apart(mean)
@@ -1290,12 +1406,14 @@ broken = VAE(VAEConfig(latent=latent), generator=generator).to(device)
 
 def cut(model, x):
     mu, log_var = model.encoder(x)
-    z = rsample(mu, log_var, generator).detach()  # the word
+    z = rsample(mu, log_var, generator=generator).detach()  # the word
     return gaussian_kl(mu, log_var) - model.log_likelihood(x, z)
 
 
 knobs = {"steps": 500, "batch_size": 100, "lr": lr, "generator": generator}
 fit(broken, x_train, loss=cut, **knobs)
+
+# %% tags=["checking"]
 nats, knowledge = cost(broken, x_test), knows(broken)
 share, digits = verdict(broken.sample(2000, generator=generator, mean=True))
 print(f"-ELBO {nats:.1f} nats (no code: {no_code:.1f})")
@@ -1332,7 +1450,7 @@ assert abs(nats - no_code) < 2 and knowledge < 0.1 and digits < 4
 #
 # 1. In the EM slider, find the half step at which the three components part. Is it an E or an M step? What do the
 #    curves do there?
-# 2. `GaussianMixture(K, covariance="spherical")` on the spiral: how many components does it need for the same held-out
+# 2. `GaussianMixtureConfig(K, covariance="spherical")` on the spiral: how many components does it need for the same held-out
 #    nats, and how many numbers is that?
 # 3. In the code plane, which digits are neighbours? Compare with your own plane from chapter 2.
 # 4. Train with `tones=1` and `tones=8`. Where does the validation column turn?
@@ -1341,7 +1459,9 @@ assert abs(nats - no_code) < 2 and knowledge < 0.1 and digits < 4
 # Then the graded assignment: `coursework/07_gmm_and_vae`, in which you fit stencils to digits by EM, give the prior a
 # room for each digit, find out when a bound with many draws can be trusted, and fill in half an image by Bayes' rule.
 #
-# Further reading: {cite:t}`dempster1977maximum` is EM; {cite:t}`kingma2014auto` and {cite:t}`rezende2014stochastic`
-# found the VAE in the same year; {cite:t}`burda2016importance` tightened the bound; {cite:t}`higgins2017beta`
-# weighs its second term, {cite:t}`alemi2018fixing` says what that does to what a code knows, and
-# {cite:t}`bowman2016generating` met the collapse.
+# Further reading: [Dempster et al. (1977)](references.md#dempster1977) is EM;
+# [Kingma and Welling (2014)](references.md#kingma2014) and [Rezende et al. (2014)](references.md#rezende2014) found the
+# VAE in the same year; [Burda et al. (2016)](references.md#burda2016) tightened the bound;
+# [Higgins et al. (2017)](references.md#higgins2017) weighs its second term,
+# [Alemi et al. (2018)](references.md#alemi2018) says what that does to what a code knows, and
+# [Bowman et al. (2016)](references.md#bowman2016) met the collapse.

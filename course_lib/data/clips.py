@@ -20,7 +20,7 @@ class Clips:
     x: torch.Tensor  # (N, T) float, in [-1, 1]
     speaker: torch.Tensor  # (N,) long
     label: torch.Tensor  # (N, F) long: which phone (note, digit) sounds in each frame; 0 is silence
-    local: torch.Tensor  # (N, F, L) float: what a WaveNet may be told frame by frame
+    local_condition: torch.Tensor  # (N, F, L) float: what a WaveNet may be told frame by frame
     pitch: torch.Tensor  # (N, F) float, Hz; 0 where unvoiced or unknown
     rate: int = 8000  # samples a second
 
@@ -32,7 +32,7 @@ class Clips:
         F, many = T // FRAME, torch.iinfo(torch.long).max  # the data sets have different labels: any that fits a long
         expect_levels("speaker", self.speaker, (N,), many)
         expect_levels("label", self.label, (N, F), many)
-        expect_floats("local", self.local, (N, F, "L"))
+        expect_floats("local_condition", self.local_condition, (N, F, "L"))
         expect_floats("pitch", self.pitch, (N, F))
 
     def __len__(self) -> int:

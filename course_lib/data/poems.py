@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import torch
 
+from ..expect import expect_count, expect_generator
 from .shipped import shipped
 
 WIDTH = 5  # characters in a line
@@ -75,10 +76,10 @@ class PoemGrammar:
         """All characters of its words, sorted: poems of another length have no others."""
         return "".join(sorted({c for words in self._words.values() for word in words for c in word.text}))
 
-    def sample(self, n: int, generator: torch.Generator) -> list[str]:
-        """`n` poems, each a string of `length` characters. Raises ValueError for n < 1."""
-        if n < 1:
-            raise ValueError(f"n: expected at least one poem, got {n}")
+    def sample(self, n: int, *, generator: torch.Generator) -> list[str]:
+        """`n` poems, each a string of `length` characters. Raises as `expect_count` and `expect_generator` do."""
+        expect_count("n", n)
+        expect_generator(generator)
         chances = torch.rand(n, self.length, device=generator.device, generator=generator, dtype=torch.float64)
         poems = []
         for row in chances.tolist():

@@ -13,7 +13,7 @@ from .waveforms import read_wav
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
 SPLITS = ("train", "test")
 RATE = 8000  # samples a second
-HATS = 6  # places in a word, from its begin to its end, that `local` tells apart
+HATS = 6  # places in a word, from its begin to its end, that `local_condition` tells apart
 _TEST = 5  # of each digit and speaker, so many recordings are the test split: FSDD's own rule
 
 
@@ -25,10 +25,10 @@ def load_spoken_digits(split: str, *, seconds: float = 1.0) -> Clips:
     is longer than 0.92 s. The level is as recorded: a peak of 0.27 in the median, but 0.03 for theo and 0.45 for
     lucas; nothing is normalised.
 
-    `speaker` is the place in SPEAKERS, `label` the digit + 1, and 0 in the zeros behind it. `local` (N, F, 61) says
-    where in the word a frame is, as there are no phones: with p from 0 to 1, from the recording's begin to its end,
-    column 6 * digit + i is max(0, 1 - |5 p - i|), so the 6 sum to 1; the last column is 1 in the zeros. `pitch` is
-    unknown, 0.
+    `speaker` is the place in SPEAKERS, `label` the digit + 1, and 0 in the zeros behind it. `local_condition`
+    (N, F, 61) says where in the word a frame is, as there are no phones: with p from 0 to 1, from the recording's begin
+    to its end, column 6 * digit + i is max(0, 1 - |5 p - i|), so the 6 sum to 1; the last column is 1 in the zeros.
+    `pitch` is unknown, 0.
 
     They are found, or downloaded once (21 MB of recordings) and verified, by `course_lib.data.store.fetch`. Raises
     ValueError for another split and less than one frame, StoreError when they cannot be had.
@@ -58,7 +58,7 @@ def load_spoken_digits(split: str, *, seconds: float = 1.0) -> Clips:
         x=x,
         speaker=speaker,
         label=torch.where(sounds, digit[:, None] + 1, 0),
-        local=torch.cat([local.flatten(2), (~sounds).float()[..., None]], dim=2),
+        local_condition=torch.cat([local.flatten(2), (~sounds).float()[..., None]], dim=2),
         pitch=torch.zeros(N, F),
         rate=RATE,
     )

@@ -13,7 +13,7 @@ RGB_LEVELS = 8  # a channel's levels, 0 to 7: few enough to be words, and every 
 _BLOCK = 1000  # creatures drawn together: enough to be fast, few enough to need little memory
 
 
-def load_sprites(n: int, generator: torch.Generator, colour: Literal["palette", "rgb"] = "palette") -> torch.Tensor:
+def load_sprites(n: int, *, generator: torch.Generator, colour: Literal["palette", "rgb"] = "palette") -> torch.Tensor:
     """Draw `n` creatures: (n, 1, 16, 16) long, colours 0..15 of `PALETTE`; 0 is the background, 1 the outline.
 
     With `colour="rgb"`, the same creatures as (n, 3, 16, 16) long, levels 0..7 of red, green and blue.

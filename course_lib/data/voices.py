@@ -48,14 +48,14 @@ _CHANCES = 32  # numbers that decide on a clip; as many more as it has samples a
 _BLOCK = 256  # clips made together: enough to be fast, few enough to need little memory
 
 
-def load_vowels(n: int, generator: torch.Generator, *, frames: int = 40) -> Clips:
+def load_vowels(n: int, *, generator: torch.Generator, frames: int = 40) -> Clips:
     """Draw `n` clips of `frames` frames, each one steady vowel: `x` is (n, 80·frames) float32, 8000 samples a second.
 
     Vowel and speaker are random; pitch drifts and trembles by a few per cent; the three formants are those of
     Peterson and Barney (1952), times the speaker's scale, times a deviation of 3 % (one standard deviation) that is
     the clip's own. `speaker` counts in `SPEAKERS`, `label` in `PHONES`: 0, silence, in the first and last two frames.
-    `local` (n, frames, 11) is the phone, one-hot, then log2 of pitch over the speaker's mean: the same word in another
-    voice has the same `local`. `pitch` is in Hz; both pitches are 0 where no vocal cords sound.
+    `local_condition` (n, frames, 11) is the phone, one-hot, then log2 of pitch over the speaker's mean: the same word
+    in another voice has the same one. `pitch` is in Hz; both pitches are 0 where no vocal cords sound.
 
     The seed of `generator` decides everything: the first of many clips are those of a few. 400 take 1 s on one core.
     The loudest sample of a clip is 0.55 to 0.85. `voice_synthesis.py` has the synthesis, which follows Klatt (1980).
@@ -66,7 +66,7 @@ def load_vowels(n: int, generator: torch.Generator, *, frames: int = 40) -> Clip
     return _draw(_vowels, n, generator, frames, 10)
 
 
-def load_words(n: int, generator: torch.Generator, *, frames: int = 60) -> Clips:
+def load_words(n: int, *, generator: torch.Generator, frames: int = 60) -> Clips:
     """Draw `n` clips of `frames` frames, each one word of two syllables, as "sami", "ato" or "futi".
 
     The word is in the middle, silence around it; vowels last 100 to 150 ms, consonants 70 to 90; the pitch falls or
@@ -76,12 +76,12 @@ def load_words(n: int, generator: torch.Generator, *, frames: int = 60) -> Clips
     return _draw(_words, n, generator, frames, 2 * (_SYLLABLE[1] + _CONSONANT[1]) + 2)
 
 
-def load_notes(n: int, generator: torch.Generator, *, frames: int = 50) -> Clips:
+def load_notes(n: int, *, generator: torch.Generator, frames: int = 50) -> Clips:
     """Draw `n` clips of `frames` frames, each one note or chord of `NOTES`, on an organ or a plucked string.
 
-    `label` counts in `NOTES`, and `local` (n, frames, 12) is the same, one-hot; `speaker` counts in `INSTRUMENTS`;
-    `pitch` is 0, for a chord has no single one. The sound begins in frame 2 to 5 and ends before the last two. All
-    else, errors too, is as in `load_vowels`.
+    `label` counts in `NOTES`, and `local_condition` (n, frames, 12) is the same, one-hot; `speaker` counts in
+    `INSTRUMENTS`; `pitch` is 0, for a chord has no single one. The sound begins in frame 2 to 5 and ends before the
+    last two. All else, errors too, is as in `load_vowels`.
     """
     return _draw(_notes, n, generator, frames, 15)
 
@@ -208,7 +208,7 @@ def _fields(sound, chance, speaker, label, told, pitch):
         torch.from_numpy(np.array(a.swapaxes(0, 1), np.float32, order="C")) for a in (sound, told, pitch)
     )
     label = torch.from_numpy(np.array(label.T, np.int64, order="C"))
-    return {"x": x, "speaker": torch.from_numpy(speaker), "label": label, "local": local, "pitch": pitch}
+    return {"x": x, "speaker": torch.from_numpy(speaker), "label": label, "local_condition": local, "pitch": pitch}
 
 
 def _one_hot(label, many):

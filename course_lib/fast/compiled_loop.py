@@ -1,6 +1,6 @@
 """WaveNet's sampling loop, compiled: what PyTorch does in 300 calls a sample is here one loop without any.
 
-The algorithm is that of `queues.Queues` (Paine et al., 2016, Fast WaveNet); arrays in, arrays out. It runs on
+The algorithm is that of `queues.step` (Paine et al., 2016, Fast WaveNet); arrays in, arrays out. It runs on
 the CPU, wherever the model is: a step is too little work for a GPU's thousand cores.
 """
 
@@ -37,10 +37,10 @@ def _exp(x):
 
 
 @_compiled
-def run(start, stop, known, frame, weights, x, u, told, queues, logits):
+def run(start, stop, known, frame, weights, x, u, added, queues, logits):
     """Go from step `start` to before `stop`: x (T, n) int64, where the samples from `known` on are drawn.
 
-    u (T - known, n) are uniform numbers, one a draw; told (frames, layers, n, 2R) is added before each gate, biases
+    u (T - known, n) are uniform numbers, one a draw; added (frames, layers, n, 2R) comes before each gate, biases
     included, a frame for each `frame` steps and the last one for all that follow; queues (Σ past, n, R) are the layers'
     pasts, each a ring, zeros before step 0; weights as `WaveNet` packs them. If `logits` (T, n, V) is not empty, it is
     filled too.
@@ -57,7 +57,7 @@ def run(start, stop, known, frame, weights, x, u, told, queues, logits):
             skip[b] = skip_bias
             if t:
                 h[b] = embed[x[t - 1, b]]
-        now, ring = told[min(t // frame, len(told) - 1)], 0  # `ring`: where in `queues` the layer's begins
+        now, ring = added[min(t // frame, len(added) - 1)], 0  # `ring`: where in `queues` the layer's begins
         for layer in range(layers):
             dilation = dilations[layer]
             past = (taps - 1) * dilation

@@ -6,14 +6,17 @@ import torch
 import torch.nn.functional as F_
 from torch.autograd.function import once_differentiable
 
-FORGET_BIAS = 1.0  # Jozefowicz, Zaremba and Sutskever (2015), section 5: an LSTM that starts without one learns slower
+from ..layers import FORGET_BIAS
 
 
 def lstm(gates: torch.Tensor, cell: torch.Tensor, dim: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
-    """Gates (4F along `dim`), the cell (F) before -> hidden and cell (F) after; Hochreiter and Schmidhuber (1997)."""
-    keep, write, show, new = gates.chunk(4, dim)
-    cell = (keep + FORGET_BIAS).sigmoid() * cell + write.sigmoid() * new.tanh()
-    return show.sigmoid() * cell.tanh(), cell
+    """Gates (4F along `dim`), the cell (F) before -> hidden and cell (F) after; Hochreiter and Schmidhuber (1997).
+
+    The gates are forget, input and output; `candidate`, like torch's, goes with them.
+    """
+    forget, input, output, candidate = gates.chunk(4, dim)
+    cell = (forget + FORGET_BIAS).sigmoid() * cell + input.sigmoid() * candidate.tanh()
+    return output.sigmoid() * cell.tanh(), cell
 
 
 def diagonals(height: int, width: int) -> tuple[torch.Tensor, list[int]]:
@@ -64,12 +67,12 @@ def _ways(height, width, B):
 
 
 class _Scan(torch.autograd.Function):
-    """The gates are kept in the order keep, write, show, new, after their non-linearities."""
+    """The gates are kept in the order forget, input, output, candidate, after their non-linearities."""
 
     @staticmethod
     def forward(ctx, here, memory, weight, bias, H, W):
         (G, F, _, B), K = here.shape, weight.shape[1] // (4 * here.shape[1])
-        # tanh(x) = 2 σ(2x) − 1, and σ takes a quarter of tanh's time: so the rows of `new` count twice.
+        # tanh(x) = 2 σ(2x) − 1, and σ takes a quarter of tanh's time: so the rows of `candidate` count twice.
         twice = torch.tensor([1.0, 1, 1, 2], dtype=weight.dtype, device=weight.device).repeat_interleave(K * F)[:, None]
         ready = torch.zeros_like(twice)
         ready[: K * F] = FORGET_BIAS
@@ -84,11 +87,11 @@ class _Scan(torch.autograd.Function):
         for d in range(len(sizes)):
             x[d] = x[d].flatten(2)
             gates = torch.baddbmm(bias_2, weight_2, x[d]).sigmoid_().view(G, 4, K, F, sizes[d] * B)
-            keep, write, show, new = gates.unbind(1)
-            new.mul_(2).sub_(1)
-            m = (keep * m_in[d]).addcmul_(write, new)
+            forget, input, output, candidate = gates.unbind(1)
+            candidate.mul_(2).sub_(1)
+            m = (forget * m_in[d]).addcmul_(input, candidate)
             tanh_m = (2 * m).sigmoid_().mul_(2).sub_(1)
-            h = show * tanh_m
+            h = output * tanh_m
             kept += [gates, tanh_m]
             hidden.append(h[:, -1])
             after.append(m[:, -1])
@@ -119,7 +122,7 @@ class _Scan(torch.autograd.Function):
         dx = dm_next = None  # of the diagonal after, which was a turn ago
         for d in reversed(range(D)):
             x, m_in, gates, tanh_m = kept[d], kept[D + d], kept[2 * D + 2 * d], kept[2 * D + 2 * d + 1]
-            keep, write, show, new = gates.unbind(1)
+            forget, input, output, candidate = gates.unbind(1)
             dh = torch.zeros_like(tanh_m)
             dh[:, -1] = d_hidden[d].flatten(2)
             if d < len(ways):
@@ -127,22 +130,22 @@ class _Scan(torch.autograd.Function):
                 dh[:, 0, :, right] += dx[:, F : 2 * F, to_right]
                 dh[:, 1 % dh.shape[1], :, down] += dx[:, 2 * F :, to_down]
             d_gates = torch.empty_like(gates)
-            d_keep, d_write, d_show, d_new = d_gates.unbind(1)
-            torch.mul(dh, tanh_m, out=d_show)
-            dm = dh.addcmul_(d_show, tanh_m, value=-1).mul_(show)  # tanh' = 1 − tanh²
+            d_forget, d_input, d_output, d_candidate = d_gates.unbind(1)
+            torch.mul(dh, tanh_m, out=d_output)
+            dm = dh.addcmul_(d_output, tanh_m, value=-1).mul_(output)  # tanh' = 1 − tanh²
             if with_memory:
                 dm[:, 2] += d_after[d].flatten(2)
             if d < len(ways):
                 dm[:, 0, :, right] += dm_next[:, 0, :, to_right]
                 if with_memory:
                     dm[:, 1, :, down] += dm_next[:, 1, :, to_down]
-            torch.mul(dm, m_in, out=d_keep)
-            torch.mul(dm, new, out=d_write)
-            torch.mul(dm, write, out=d_new)
-            d_new.addcmul_(d_new * new, new, value=-1)
+            torch.mul(dm, m_in, out=d_forget)
+            torch.mul(dm, candidate, out=d_input)
+            torch.mul(dm, input, out=d_candidate)
+            d_candidate.addcmul_(d_candidate * candidate, candidate, value=-1)
             sigmas, d_sigmas = gates[:, :3], d_gates[:, :3]
             d_sigmas.mul_(sigmas).addcmul_(d_sigmas, sigmas, value=-1)  # σ' = σ − σ²
-            dm_next, flat = dm.mul_(keep), d_gates.flatten(1, 3)
+            dm_next, flat = dm.mul_(forget), d_gates.flatten(1, 3)
             dx = torch.bmm(back, flat)
             d_weight.baddbmm_(flat, x.transpose(1, 2))
             d_gates_sum = d_gates_sum + flat.sum(2, keepdim=True)

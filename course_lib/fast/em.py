@@ -1,33 +1,91 @@
 """EM for Gaussian mixtures, fast: the log-density of a Gaussian is linear in 1, x and the products of x with itself.
 
 So an E step is one matrix product, weights times `features`; the statistics that the M step needs are another, with
-the responsibilities. Many mixtures (R restarts of K components) are only more rows: M = R·K. Points come in blocks
-(D, n), and nothing is larger than the features of a block. Source: Dempster, Laird and Rubin (1977), section 4.3;
-in the words of Wainwright and Jordan (2008), section 3, the mean parameters of an exponential family.
+the responsibilities. Many mixtures (R restarts of K components) are only more rows: M = R·K. Points, in the data's own
+`Units`, come in blocks (D, n), and nothing is larger than the features of a block.
+
+Source: Dempster, Laird and Rubin (1977), section 4.3; in the words of Wainwright and Jordan (2008), section 3, the
+statistics are the mean parameters of an exponential family.
 """
 
 import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 
 Parameters = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # log_pi (M,), mean (M, D), covariance (M, …)
 CLAIMED = 1e-10  # points; a component with fewer is dead
+BLOCK = 2**20  # numbers at once in an E step: they stay in the processor's cache
 
 
-def features(x: torch.Tensor, kind: str) -> torch.Tensor:
+@dataclass(frozen=True)
+class Units:
+    """The data's centre and width, (D,) each; for balls, which must stay balls, all columns have one width.
+
+    Standardised, a second moment less a squared mean loses no digits, and a least width is a share of the data's.
+    """
+
+    centre: torch.Tensor
+    width: torch.Tensor
+    kind: str
+
+    @classmethod
+    def of(cls, x: torch.Tensor, kind: str) -> "Units":
+        """Those of x (N, D). Raises ValueError where a column is constant, or its square not finite."""
+        centre, width = x.mean(0), x.std(0, correction=0)
+        if not width.isfinite().all():
+            raise ValueError("x: expected numbers whose squares are finite too, got larger ones; divide the columns")
+        if not (width > 1e-12 * centre.abs()).all():
+            columns = ", ".join(map(str, (~(width > 1e-12 * centre.abs())).nonzero().flatten().tolist()))
+            raise ValueError(
+                f"x: expected columns that vary, got constant ones ({columns}): no density; leave them out"
+            )
+        return cls(centre, width.square().mean().sqrt().expand_as(width) if kind == "spherical" else width, kind)
+
+    @property
+    def log_volume(self) -> torch.Tensor:
+        """What a log-density of standardised points is above that of the data."""
+        return self.width.log().sum()
+
+    def points(self, x: torch.Tensor) -> torch.Tensor:
+        """x (N, D), standardised."""
+        return (x - self.centre) / self.width
+
+    def standardise(self, log_pi, mean, covariance) -> Parameters:
+        """A mixture of the data as one of the standardised points."""
+        return log_pi, (mean - self.centre) / self.width, self._stretched(covariance, 1 / self.width)
+
+    def restore(self, log_pi, mean, covariance) -> Parameters:
+        """A mixture of standardised points as one of the data."""
+        return log_pi, self.centre + mean * self.width, self._stretched(covariance, self.width)
+
+    def _stretched(self, covariance, by):
+        if self.kind == "full":
+            return covariance * by * by[:, None]
+        return covariance * (by.square() if self.kind == "diagonal" else by[0].square())
+
+
+def cut(points: torch.Tensor, kind: str, M: int) -> list[torch.Tensor]:
+    """points (N, D) -> blocks (D, n), which with all that M components say of them are at most `BLOCK` numbers."""
+    rows = features(points[:1].T, kind).shape[0] + 2 * M
+    return [block.T.contiguous() for block in points.split(max(1, BLOCK // rows))]
+
+
+def features(block: torch.Tensor, kind: str) -> torch.Tensor:
     """x (D, n) -> (P, n): 1, x, and x_i x_j with i ≤ j ("full"), x_i² ("diagonal") or |x|² ("spherical")."""
-    D, n = x.shape
+    D, n = block.shape
     if kind != "full":
-        squares = x.square()
-        return torch.cat([torch.ones_like(x[:1]), x, squares if kind == "diagonal" else squares.sum(0, keepdim=True)])
-    found = x.new_empty(1 + D + D * (D + 1) // 2, n)
-    found[0], found[1 : 1 + D] = 1, x
-    start = 1 + D
+        squares = block.square() if kind == "diagonal" else block.square().sum(0, keepdim=True)
+        return torch.cat([torch.ones_like(block[:1]), block, squares])
+    phi = block.new_empty(1 + D + D * (D + 1) // 2, n)
+    phi[0], phi[1 : 1 + D] = 1, block
+    first = 1 + D
     for i in range(D):  # row by row into its place: indexing would copy everything twice
-        torch.mul(x[i:], x[i], out=found[start : start + D - i])
-        start += D - i
-    return found
+        torch.mul(block[i:], block[i], out=phi[first : first + D - i])
+        first += D - i
+    return phi
 
 
 def weights(parameters: Parameters, kind: str) -> torch.Tensor:
@@ -52,7 +110,7 @@ def expectation(blocks: list, parameters: Parameters, kind: str, R: int) -> tupl
     """One E step: the features' sums, weighted by responsibilities (M, P), and Σ_n log p(x_n) a restart (R,)."""
     rows, total = weights(parameters, kind), 0
 
-    def responsibilities(x, phi):
+    def responsibilities(_, phi):
         nonlocal total
         log_joint = (rows @ phi).unflatten(0, (R, -1))  # (R, K, n)
         log_prob = log_joint.logsumexp(1, keepdim=True)
@@ -63,11 +121,11 @@ def expectation(blocks: list, parameters: Parameters, kind: str, R: int) -> tupl
 
 
 def gathered(blocks: list, kind: str, responsibilities) -> torch.Tensor:
-    """Σ_n r_n φ(x_n)ᵀ (M, P), where `responsibilities(x, φ)` gives the r (M, n) of a block."""
+    """Σ_n r_n φ(x_n)ᵀ (M, P), where `responsibilities(block, φ)` gives the r (M, n) of a block."""
     total = 0
-    for x in blocks:
-        phi = features(x, kind)
-        total = total + responsibilities(x, phi) @ phi.T
+    for block in blocks:
+        phi = features(block, kind)
+        total = total + responsibilities(block, phi) @ phi.T
     return total
 
 
@@ -100,36 +158,47 @@ def maximisation(statistics: torch.Tensor, previous: Parameters, kind: str, R: i
     return log_pi, torch.where(dead[:, None], previous[1], mean), torch.where(keep, previous[2], covariance)
 
 
-def seeds(x: torch.Tensor, K: int, R: int, generator: torch.Generator, *, spread: bool) -> torch.Tensor:
-    """R times K of the points x (N, D) -> (R, K, D): distinct ones, or with `spread` far from each other.
+def steps(
+    blocks: list, parameters: Parameters, statistics: torch.Tensor, kind: str, R: int, floor: float
+) -> Iterator[tuple[Parameters, torch.Tensor]]:
+    """EM, without an end: after each step, M and then E, the parameters and Σ_n log p(x_n) a restart (R,)."""
+    while True:
+        parameters = maximisation(statistics, parameters, kind, R, floor)
+        statistics, log_prob = expectation(blocks, parameters, kind, R)
+        yield parameters, log_prob
+
+
+def seeds(points: torch.Tensor, K: int, R: int, *, spread: bool, generator: torch.Generator) -> torch.Tensor:
+    """R times K of the points (N, D) -> (R, K, D): distinct ones, or with `spread` far from each other.
 
     Spread, a point is drawn with probability proportional to its squared distance from the nearest that was drawn:
     k-means++, Arthur and Vassilvitskii (2007).
     """
     chance = {"generator": generator, "device": generator.device}
-    drawn = torch.randint(len(x), (R,), **chance).to(x.device)
-    chosen, nearest = [x[drawn]], torch.full((R, len(x)), math.inf, dtype=x.dtype, device=x.device)
+    drawn = torch.randint(len(points), (R,), **chance).to(points.device)
+    chosen, nearest = [points[drawn]], points.new_full((R, len(points)), math.inf)
     for _ in range(K - 1):
-        apart = torch.cdist(chosen[-1], x, compute_mode="donot_use_mm_for_euclid_dist")  # a point is 0 from itself
+        # computed so that a point is 0 from itself
+        apart = torch.cdist(chosen[-1], points, compute_mode="donot_use_mm_for_euclid_dist")
         nearest = torch.minimum(nearest, apart.square())
-        share = nearest if spread else (nearest > 0).to(x.dtype)
+        share = nearest if spread else (nearest > 0).to(points.dtype)
         height = torch.rand(R, 1, **chance).to(share) * share.sum(1, keepdim=True)
         drawn = torch.searchsorted(share.cumsum(1), height, right=True)[:, 0]
-        drawn = drawn.clamp(max=len(x) - 1)  # where all points are taken, any will do
-        chosen.append(x[drawn])
+        drawn = drawn.clamp(max=len(points) - 1)  # where all points are taken, any will do
+        chosen.append(points[drawn])
     return torch.stack(chosen, 1)
 
 
-def start(x: torch.Tensor, blocks: list, kind: str, places: torch.Tensor) -> tuple[Parameters, torch.Tensor]:
+def start(blocks: list, kind: str, places: torch.Tensor) -> tuple[Parameters, torch.Tensor]:
     """Round components of width 1 at `places` (R, K, D), and the statistics when each point belongs to the nearest."""
     R, K, D = places.shape
     M = R * K
     sizes = {"full": (M, D, D), "diagonal": (M, D), "spherical": (M,)}
-    covariance = torch.eye(D).expand(sizes[kind]).to(x) if kind == "full" else torch.ones(sizes[kind]).to(x)
+    covariance = (torch.eye(D) if kind == "full" else torch.ones(())).to(places).expand(sizes[kind])
 
-    def responsibilities(x, _):
-        nearest = torch.cdist(places, x.T).argmin(1)  # (R, n)
-        return F.one_hot(nearest, K).mT.flatten(0, 1).to(x.dtype)
+    def responsibilities(block, _):
+        nearest = torch.cdist(places, block.T).argmin(1)  # (R, n)
+        return F.one_hot(nearest, K).mT.flatten(0, 1).to(block.dtype)
 
-    parameters = torch.full((M,), -math.log(K)).to(x), places.flatten(0, 1), covariance
+    parameters = places.new_full((M,), -math.log(K)), places.flatten(0, 1), covariance
     return parameters, gathered(blocks, kind, responsibilities)

@@ -9,7 +9,7 @@ from ..expect import expect_levels
 GAMMA = 0.2  # how fast the likeness of two images fades with their squared distance, ink from 0 to 1
 
 
-def spoil(x, y, generator):
+def spoil(x, y, *, generator):
     """Four ways to ruin digits: x (N, 1, 8, 8) long, y (N,) -> (4N, 1, 8, 8) long, none of them a digit.
 
     In this order: pixels replaced by noise (30 to 100 % of them), a blend with a digit of another class, another
@@ -47,7 +47,7 @@ class DigitJudge:
         """
         x, y = train
         expect_levels("train images", x, ("N", 1, 8, 8), levels=17)
-        self.seen = torch.cat([_ink(x), _ink(spoil(x, y, generator))])  # (N, 64)
+        self.seen = torch.cat([_ink(x), _ink(spoil(x, y, generator=generator))])  # (N, 64)
         labels = torch.cat([y, torch.full((len(self.seen) - len(y),), -1, device=y.device)]).cpu().numpy()
         claims = [SVC(C=10, gamma=GAMMA).fit(self.seen.cpu().numpy(), labels == digit) for digit in range(10)]
         # What each of the ten learnt is a weight for every image it has seen: all are asked at once, on any device.

@@ -12,7 +12,6 @@ from ..checkpoint import History
 from ..expect import expect_count, expect_floats, expect_one_of
 from ..fast import em
 
-BLOCK = 2**20  # numbers at once in an E step: they stay in the processor's cache
 SHAPES = {"full": ("K", "D", "D"), "diagonal": ("K", "D"), "spherical": ("K",)}
 STARTS = ("k-means++", "points")
 
@@ -36,16 +35,16 @@ class GaussianMixture(nn.Module):
     "spherical"; float64. Source: Dempster, Laird and Rubin (1977), section 4.3.
     """
 
-    def __init__(self, n_components: int, covariance: str = "full"):
+    def __init__(self, config: GaussianMixtureConfig):
         super().__init__()
-        self.config = GaussianMixtureConfig(n_components, covariance)
+        self.config = config
         for name in ("log_pi", "mean", "covariance_"):  # empty until they are known
             self.register_buffer(name, torch.zeros(0, dtype=torch.float64))
 
     @classmethod
     def of(cls, log_pi, mean, covariance_, *, covariance: str = "full") -> "GaussianMixture":
         """The mixture with these parameters. Raises TypeError or ValueError where they are none of a mixture."""
-        mixture = cls(len(log_pi), covariance)
+        mixture = cls(GaussianMixtureConfig(len(log_pi), covariance))
         mixture.log_pi, mixture.mean, mixture.covariance_ = mixture._checked((log_pi, mean, covariance_), "D")
         return mixture
 
@@ -93,49 +92,30 @@ class GaussianMixture(nn.Module):
         Raises TypeError or ValueError for data of another shape, not finite, with fewer points than components or a
         constant column, and for settings or starts that cannot work.
         """
-        K, kind = self.config.n_components, self.config.covariance
-        self._expect(x, max_steps, tolerance, init, restarts, floor)
-        home, started = x.device, time.monotonic()
-        x = x.to("cpu" if home.type == "mps" else home).double()
-        # Centred and scaled, a second moment less a squared mean loses no digits, and `floor` has its meaning.
-        centre, scale = x.mean(0), x.std(0, correction=0)
-        if not scale.isfinite().all():
-            raise ValueError("x: expected numbers whose squares are finite too, got larger ones; divide the columns")
-        if not (scale > 1e-12 * centre.abs()).all():
-            columns = ", ".join(map(str, (~(scale > 1e-12 * centre.abs())).nonzero().flatten().tolist()))
-            raise ValueError(
-                f"x: expected columns that vary, got constant ones ({columns}): no density; leave them out"
-            )
-        if kind == "spherical":  # a ball must stay a ball
-            scale = scale.square().mean().sqrt().expand_as(scale)
-        u = (x - centre) / scale
-        rows = em.features(u[:1].T, kind).shape[0] + 2 * K * restarts
-        blocks = [block.T.contiguous() for block in u.split(max(1, BLOCK // rows))]  # (D, n) each
-        if isinstance(init, str):
-            R, places = restarts, em.seeds(u, K, restarts, generator, spread=init == "k-means++")
-            parameters, statistics = em.start(u, blocks, kind, places)
-        else:
-            log_pi, mean, covariance_ = (p.to(u) for p in self._checked(init, x.shape[1]))
-            R, parameters = 1, (log_pi, (mean - centre) / scale, _stretched(covariance_, 1 / scale, kind))
-            statistics, _ = em.expectation(blocks, parameters, kind, R)
-        losses, log_volume = [], scale.log().sum()
+        self._expect_data(x)
+        self._expect_settings(max_steps, tolerance, init, restarts, floor)
+        began, kind = time.monotonic(), self.config.covariance
+        exact = x.to("cpu" if x.device.type == "mps" else x.device).double()
+        units = em.Units.of(exact, kind)
+        points = units.points(exact)
+        blocks = em.cut(points, kind, self.config.n_components * restarts)
+        parameters, statistics = self._begin(points, blocks, units, init, restarts, generator)
+        losses = []  # of each step (restarts,)
         try:
             with tqdm(total=max_steps, desc="EM", unit="step", delay=2, disable=not progress) as bar:
-                for _ in range(max_steps):
-                    new = em.maximisation(statistics, parameters, kind, R, floor)
-                    statistics, log_prob = em.expectation(blocks, new, kind, R)
-                    parameters, losses = new, [*losses, log_volume - log_prob / len(u)]  # (R,) each
+                for new, log_prob in em.steps(blocks, parameters, statistics, kind, restarts, floor):
+                    parameters, losses = new, [*losses, units.log_volume - log_prob / len(points)]
                     bar.update()
-                    if len(losses) > 1 and (losses[-2] - losses[-1]).max() < tolerance:
+                    settled = len(losses) > 1 and (losses[-2] - losses[-1]).max() < tolerance
+                    if settled or len(losses) == max_steps:
                         break
         except KeyboardInterrupt:
             print(f"stopped after step {len(losses)} of {max_steps}; the mixture is what that step found")
         best = int(losses[-1].argmin()) if losses else 0
-        log_pi, mean, covariance_ = (p.unflatten(0, (R, K))[best] for p in parameters)
-        found = log_pi, centre + mean * scale, _stretched(covariance_, scale, kind)
-        dtype = torch.float32 if home.type == "mps" else torch.float64
-        self.log_pi, self.mean, self.covariance_ = (p.to(home, dtype) for p in found)
-        return History([step[best].item() for step in losses], [], time.monotonic() - started, max_steps)
+        found = units.restore(*(p.unflatten(0, (restarts, -1))[best] for p in parameters))
+        dtype = torch.float32 if x.device.type == "mps" else torch.float64
+        self.log_pi, self.mean, self.covariance_ = (p.to(x.device, dtype) for p in found)
+        return History([step[best].item() for step in losses], [], time.monotonic() - began, max_steps)
 
     def _log_joint(self, x):
         """log π_k + log N(x; μ_k, Σ_k): x (B, D) -> (B, K); component after component, for memory's sake."""
@@ -165,22 +145,36 @@ class GaussianMixture(nn.Module):
                 setattr(self, name, buffer.new_zeros(state[prefix + name].shape))
         super()._load_from_state_dict(state, prefix, *rest)
 
-    def _expect(self, x, max_steps, tolerance, init, restarts, floor):
-        """Raises where `fit` could not work with these."""
+    def _expect_data(self, x):
+        """Raises where x has no density to find."""
         expect_floats("x", x, ("N", "D"))
         if len(x) < self.config.n_components:
             raise ValueError(f"x: expected at least {self.config.n_components} points, one a component, got {len(x)}")
         if not x.isfinite().all():
             row = int((~x.isfinite()).any(1).nonzero()[0])
             raise ValueError(f"x: expected finite numbers, got {x[row].tolist()} in row {row}; leave such rows out")
+
+    @staticmethod
+    def _expect_settings(max_steps, tolerance, init, restarts, floor):
+        """Raises where `fit` could not work with these."""
         expect_count("max_steps", max_steps)
         expect_count("restarts", restarts)
         if not tolerance >= 0 or not 1e-4 <= floor < 1:
             raise ValueError(f"expected tolerance ≥ 0 and floor from 1e-4 to 1, got {tolerance} and {floor}")
         if isinstance(init, str):  # otherwise they are parameters
             expect_one_of("init", init, STARTS)
-        if not isinstance(init, str) and restarts > 1:
+        elif restarts > 1:
             raise ValueError("restarts: expected 1, for from the same parameters every start ends the same")
+
+    def _begin(self, points, blocks, units, init, restarts, generator):
+        """Where EM starts: parameters (restarts · K, …), and the statistics for its first M step."""
+        kind = self.config.covariance
+        if isinstance(init, str):
+            spread = init == "k-means++"
+            places = em.seeds(points, self.config.n_components, restarts, spread=spread, generator=generator)
+            return em.start(blocks, kind, places)
+        parameters = units.standardise(*(p.to(points) for p in self._checked(init, points.shape[1])))
+        return parameters, em.expectation(blocks, parameters, kind, restarts)[0]
 
     def _checked(self, parameters, D):
         """`parameters` in float64, if they are a mixture's in D dimensions ("D": whatever `mean` has)."""
@@ -203,10 +197,3 @@ class GaussianMixture(nn.Module):
                     "no density: add a little to its diagonal"
                 )
         return log_pi, mean, covariance_
-
-
-def _stretched(covariance, scale, kind):
-    """The covariance of x · scale where x has `covariance` (K, …); `scale` (D,), for a ball D times the same."""
-    if kind == "full":
-        return covariance * scale * scale[:, None]
-    return covariance * (scale.square() if kind == "diagonal" else scale[0].square())

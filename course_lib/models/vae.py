@@ -13,7 +13,7 @@ from ..layers import ResidualMLP, initialised_by
 from ..prob import bernoulli_log_prob, categorical_log_prob, gaussian_kl, gaussian_log_prob, log_mean_exp
 
 AT_ONCE = 4000  # codes in one pass of the decoder, however many samples a bound asks for
-LIKELIHOODS = ("categorical", "bernoulli", "gaussian")
+Label = torch.Tensor | None  # the class of each observation, (B,) long, where a VAE is conditional
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class VAEConfig:
             raise ValueError(f"expected dropout from 0 to below 1 and levels ≥ 2, got {self.dropout}, {self.levels}")
 
 
-def rsample(mu: torch.Tensor, log_var: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def rsample(mu: torch.Tensor, log_var: torch.Tensor, *, generator: torch.Generator) -> torch.Tensor:
     """One draw from N(μ, σ²), moved by gradients as μ and σ are: mu, log_var (…) -> (…).
 
     Source: Kingma and Welling (2014), section 2.4, the reparameterisation trick.
@@ -54,77 +54,151 @@ def rsample(mu: torch.Tensor, log_var: torch.Tensor, generator: torch.Generator)
     return mu + (log_var / 2).exp() * noise
 
 
+class Likelihood(nn.Module):
+    """p(x | z): which x it knows, the logits that `outputs` numbers a component make, their log_prob, their draws."""
+
+    outputs = 1
+
+    def __init__(self, config: VAEConfig):
+        super().__init__()
+        self.shape = config.shape
+
+    def logits(self, out):  # (B, outputs · D) -> (B, …)
+        return out.unflatten(1, self.shape)
+
+
+class Categorical(Likelihood):
+    """Levels 0 … V − 1: logits (B, …, V), mixed from T tones, or, where T is 0, all the decoder's own."""
+
+    log_prob = staticmethod(categorical_log_prob)
+
+    def __init__(self, config: VAEConfig):
+        super().__init__(config)
+        self.levels, self.tones = config.levels, config.tones
+        self.outputs = self.tones or self.levels
+        if self.tones:
+            waves = [torch.linspace(0, (k + 1) * pi, self.levels).cos() for k in range(self.tones)]
+            self.tone = nn.Parameter(torch.stack(waves))  # (T, V): smooth at first, and free
+            self.base = nn.Parameter(torch.zeros(self.levels, *self.shape))  # how often a pixel has a level at all
+
+    def expect(self, x):
+        expect_levels("x", x, ("B", *self.shape), self.levels)
+
+    def scaled(self, x):  # −1 … 1, where a network starts best
+        return 2 * x / (self.levels - 1) - 1
+
+    def logits(self, out):  # (B, outputs · D) -> (B, …, V)
+        if self.tones:
+            amounts = out.unflatten(1, (self.tones, -1))  # (B, T, D)
+            logits = torch.einsum("btd,tv->bvd", amounts, self.tone).unflatten(2, self.shape) + self.base
+        else:
+            logits = out.unflatten(1, (self.levels, *self.shape))
+        return logits.movedim(1, -1)
+
+    def likeliest(self, logits):
+        return logits.argmax(-1)
+
+    def draw(self, logits, *, generator):
+        return draw(logits.flatten(0, -2), generator=generator).view(logits.shape[:-1])
+
+
+class Bernoulli(Likelihood):
+    """Ink, 1, or paper, 0: logits (B, …), those of ink."""
+
+    log_prob = staticmethod(bernoulli_log_prob)
+
+    def expect(self, x):
+        expect_levels("x", x, ("B", *self.shape), levels=2)
+
+    def scaled(self, x):
+        return 2 * x - 1
+
+    def likeliest(self, logits):
+        return (logits > 0).long()
+
+    def draw(self, logits, *, generator):
+        both = torch.stack([torch.zeros_like(logits), logits], -1)  # (B, …, 2)
+        return draw(both.flatten(0, -2), generator=generator).view(logits.shape)
+
+
+class Gaussian(Likelihood):
+    """Any numbers: in the logits' place stand the means (B, …), and all share one variance, which is learnt."""
+
+    def __init__(self, config: VAEConfig):
+        super().__init__(config)
+        self.log_var = nn.Parameter(torch.zeros(()))
+
+    def expect(self, x):
+        expect_floats("x", x, ("B", *self.shape))
+
+    def scaled(self, x):
+        return x
+
+    def log_prob(self, mean, x):
+        return gaussian_log_prob(mean, self.log_var, x)
+
+    def likeliest(self, mean):
+        return mean
+
+    def draw(self, mean, *, generator):
+        return rsample(mean, self.log_var, generator=generator)
+
+
+LIKELIHOODS = {"categorical": Categorical, "bernoulli": Bernoulli, "gaussian": Gaussian}
+
+
 class VAE(nn.Module):
     """p(x) = ∫ N(z; 0, 1) p(x | z) dz, trained with q(z | x) = N(μ(x), σ²(x)); Kingma and Welling (2014).
 
-    There is no `log_prob`: the integral has no closed form. `elbo` is below it, and `log_prob_bound` nearer.
+    There is no `log_prob`: the integral has no closed form. `elbo` is below it, and `log_prob_bound` nearer. All
+    methods raise TypeError or ValueError for an x, z or y of another kind or shape.
     """
 
     def __init__(self, config: VAEConfig, *, generator: torch.Generator | None = None):
         super().__init__()
         self.config = c = config
-        D = prod(c.shape)
-        levels = c.likelihood == "categorical"
-        outputs = (c.tones or c.levels) if levels else 1
+        self.likelihood = LIKELIHOODS[c.likelihood](c)
+        self.hide, D = nn.Dropout(c.dropout), prod(c.shape)
+        hidden = {"features": c.features, "depth": c.depth, "dropout": c.dropout}
         with initialised_by(generator):
-            self.hide = nn.Dropout(c.dropout)
-            self.encoder_net = ResidualMLP(D + c.classes, c.features, c.depth, 2 * c.latent, c.dropout)
-            self.decoder_net = ResidualMLP(c.latent + c.classes, c.features, c.depth, outputs * D, c.dropout)
-            if levels and c.tones:
-                waves = [torch.linspace(0, (k + 1) * pi, c.levels).cos() for k in range(c.tones)]
-                self.tone = nn.Parameter(torch.stack(waves))  # smooth at first, and free
-                self.base = nn.Parameter(torch.zeros(c.levels, *c.shape))  # how often a pixel has a level at all
-            if c.likelihood == "gaussian":
-                self.log_var = nn.Parameter(torch.zeros(()))
+            self.encoder_net = ResidualMLP(D + c.classes, 2 * c.latent, **hidden)
+            self.decoder_net = ResidualMLP(c.latent + c.classes, self.likelihood.outputs * D, **hidden)
 
-    def encoder(self, x: torch.Tensor, y: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-        """x (B, …), y (B,) long if conditional -> mu, log_var (B, Z) of q(z | x). Raises TypeError or ValueError."""
-        self._expect(x)
-        weight = self.encoder_net[0].weight
-        x = x.flatten(1).to(weight.dtype)
-        if self.config.likelihood != "gaussian":
-            x = 2 * x / (self._levels - 1) - 1  # −1 … 1, where a network starts best
-        return self.encoder_net(self._with_class(self.hide(x), y)).to(weight.dtype).chunk(2, 1)
+    def encoder(self, x: torch.Tensor, y: Label = None) -> tuple[torch.Tensor, torch.Tensor]:
+        """x (B, …) -> mu, log_var (B, Z) of q(z | x)."""
+        self.likelihood.expect(x)
+        dtype = self.encoder_net[0].weight.dtype
+        inputs = self.hide(self.likelihood.scaled(x.flatten(1).to(dtype)))
+        return self.encoder_net(self._with_class(inputs, y)).to(dtype).chunk(2, 1)
 
-    def decoder(self, z: torch.Tensor, y: torch.Tensor | None = None) -> torch.Tensor:
-        """z (B, Z), y (B,) long if conditional -> logits of p(x | z), (B, V, …); Bernoulli (B, …).
+    def decoder(self, z: torch.Tensor, y: Label = None) -> torch.Tensor:
+        """z (B, Z) -> logits of p(x | z): (B, …, V); Bernoulli (B, …). For the Gaussian its mean, (B, …)."""
+        expect_floats("z", z, ("B", self.config.latent))
+        return self.likelihood.logits(self.decoder_net(self._with_class(z, y)))
 
-        For the Gaussian it is the mean (B, …). Raises TypeError or ValueError for other codes or classes.
-        """
-        c = self.config
-        expect_floats("z", z, ("B", c.latent))
-        out = self.decoder_net(self._with_class(z, y))
-        if c.likelihood != "categorical":
-            return out.view(-1, *c.shape)
-        if not c.tones:
-            return out.view(-1, c.levels, *c.shape)
-        return torch.einsum("btd,tv->bvd", out.unflatten(1, (c.tones, -1)), self.tone).unflatten(2, c.shape) + self.base
-
-    def forward(self, x: torch.Tensor, y: torch.Tensor | None = None) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, y: Label = None) -> torch.Tensor:
         """What it makes of x: x (B, …) -> the decoder's logits at the mean of q(z | x)."""
         return self.decoder(self.encoder(x, y)[0], y)
 
-    def log_likelihood(self, x: torch.Tensor, z: torch.Tensor, y: torch.Tensor | None = None) -> torch.Tensor:
+    def log_likelihood(self, x: torch.Tensor, z: torch.Tensor, y: Label = None) -> torch.Tensor:
         """x (B, …), z (B, Z) -> log p(x | z) (B,), nats."""
-        logits = self.decoder(z, y)
-        if self.config.likelihood == "gaussian":
-            return gaussian_log_prob(logits, self.log_var, x)
-        return (bernoulli_log_prob if self.config.likelihood == "bernoulli" else categorical_log_prob)(logits, x)
+        return self.likelihood.log_prob(self.decoder(z, y), x)
 
     def bound_terms(
-        self, x: torch.Tensor, generator: torch.Generator, y: torch.Tensor | None = None
+        self, x: torch.Tensor, y: Label = None, *, generator: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """x (B, …) -> log p(x | z) at one z ~ q(z | x), and KL( q(z | x) ‖ p(z) ): (B,) nats each."""
         mu, log_var = self.encoder(x, y)
-        return self.log_likelihood(x, rsample(mu, log_var, generator), y), gaussian_kl(mu, log_var)
+        z = rsample(mu, log_var, generator=generator)
+        return self.log_likelihood(x, z, y), gaussian_kl(mu, log_var)
 
-    def elbo(self, x: torch.Tensor, generator: torch.Generator, y: torch.Tensor | None = None) -> torch.Tensor:
+    def elbo(self, x: torch.Tensor, y: Label = None, *, generator: torch.Generator) -> torch.Tensor:
         """x (B, …) -> (B,) nats, in the mean at most log p(x). Source: Kingma and Welling (2014), equation 10."""
-        log_px, kl = self.bound_terms(x, generator, y)
+        log_px, kl = self.bound_terms(x, y, generator=generator)
         return log_px - kl
 
     def log_prob_bound(
-        self, x: torch.Tensor, samples: int, generator: torch.Generator, y: torch.Tensor | None = None
+        self, x: torch.Tensor, y: Label = None, *, samples: int, generator: torch.Generator
     ) -> torch.Tensor:
         """x (B, …) -> log of the mean of `samples` importance weights p(x, z) / q(z | x), (B,) nats.
 
@@ -132,58 +206,38 @@ class VAE(nn.Module):
         Raises ValueError for samples < 1. Source: Burda, Grosse and Salakhutdinov (2016), equation 8.
         """
         expect_count("samples", samples)
-        (mu, log_var), log_w = self.encoder(x, y), []
+        mu, log_var = self.encoder(x, y)
         at_once = max(1, AT_ONCE // max(1, len(x)))
-        for s in [at_once] * (samples // at_once) + [samples % at_once] * (samples % at_once > 0):
-            wide = [t if t is None else t.repeat(s, *[1] * (t.ndim - 1)) for t in (mu, log_var, x, y)]
-            z = rsample(*wide[:2], generator)
-            nothing = torch.zeros_like(z)
-            log_w.append(
-                self.log_likelihood(wide[2], z, wide[3])
-                + gaussian_log_prob(nothing, nothing, z)
-                - gaussian_log_prob(*wide[:2], z)
-            )
-        return log_mean_exp(torch.cat(log_w).unflatten(0, (samples, len(x))))
+        passes = [min(at_once, samples - done) for done in range(0, samples, at_once)]
+        log_w = []  # (n, B) each
+        for n in passes:
+            copies = (t if t is None else t.expand(n, *t.shape).flatten(0, 1) for t in (x, y, mu, log_var))
+            log_w.append(self._log_weights(*copies, generator=generator).view(n, len(x)))
+        return log_mean_exp(torch.cat(log_w))
+
+    def _log_weights(self, x, y, mu, log_var, *, generator):
+        """log p(x, z) / q(z | x) of each x at one z ~ N(μ, σ²), (B,) nats."""
+        z = rsample(mu, log_var, generator=generator)
+        zero = torch.zeros_like(z)
+        return self.log_likelihood(x, z, y) + gaussian_log_prob(zero, zero, z) - gaussian_log_prob(mu, log_var, z)
 
     @torch.no_grad()
-    def sample(
-        self, n: int, *, generator: torch.Generator, mean: bool = False, y: torch.Tensor | None = None
-    ) -> torch.Tensor:
+    def sample(self, n: int, *, y: Label = None, generator: torch.Generator, mean: bool = False) -> torch.Tensor:
         """Draw n codes from the prior, and from each an observation: (n, …), of the class y (n,) if conditional.
 
         With `mean`, the last draw is left out: every pixel has its likeliest value. Raises ValueError for n < 1.
         """
         expect_count("n", n)
-        weight = self.decoder_net[0].weight
-        z = torch.empty(n, self.config.latent, dtype=weight.dtype, device=weight.device).normal_(generator=generator)
-        return self.observe(z, generator=None if mean else generator, y=y)
+        z = self.decoder_net[0].weight.new_empty(n, self.config.latent).normal_(generator=generator)
+        return self.observe(z, y, generator=None if mean else generator)
 
     @torch.no_grad()
-    def observe(
-        self, z: torch.Tensor, *, generator: torch.Generator | None = None, y: torch.Tensor | None = None
-    ) -> torch.Tensor:
+    def observe(self, z: torch.Tensor, y: Label = None, *, generator: torch.Generator | None = None) -> torch.Tensor:
         """Draw x ~ p(x | z), z (n, Z) -> (n, …); without a generator, every pixel's likeliest value."""
         logits = self.decoder(z, y)
-        if self.config.likelihood == "gaussian":
-            noise = 0 if generator is None else torch.empty_like(logits).normal_(generator=generator)
-            return logits + (self.log_var / 2).exp() * noise
-        if self.config.likelihood == "bernoulli":  # ink, or no ink
-            logits = torch.stack([torch.zeros_like(logits), logits], 1)
         if generator is None:
-            return logits.argmax(1)
-        rows = logits.movedim(1, -1)  # (n, …, V)
-        return draw(rows.flatten(0, -2), generator=generator).view(rows.shape[:-1])
-
-    @property
-    def _levels(self):
-        return self.config.levels if self.config.likelihood == "categorical" else 2
-
-    def _expect(self, x):
-        """Raises where x is no batch of observations: TypeError or ValueError."""
-        if self.config.likelihood == "gaussian":
-            expect_floats("x", x, ("B", *self.config.shape))
-        else:
-            expect_levels("x", x, ("B", *self.config.shape), self._levels)
+            return self.likelihood.likeliest(logits)
+        return self.likelihood.draw(logits, generator=generator)
 
     def _with_class(self, inputs, y):
         """inputs (B, …) and, if conditional, a 1 for the class beside them; ValueError where y does not suit."""

@@ -5,9 +5,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ...layers import MaskedConv2d, gate
-from .model import PixelModel, Walk, at_pixel
-
-FIRST = 7  # the size of the first layer's kernel; van den Oord et al. (2016), table 1
+from .model import FIRST, MARGIN, PixelModel, at_pixel, at_point
 
 
 class Block(nn.Module):
@@ -40,20 +38,20 @@ class PixelCNN(PixelModel):
             h = block(h)
         return F.relu(h)
 
-    def walk(self, n: int) -> Walk:
-        """Of each layer, only what is new at the pixel is computed; all else stays as it is."""
-        c = self.config
-        words = self.place.new_zeros(n, c.channels * c.levels, c.height, c.width)
-        first, looks = at_pixel(self.first), [at_pixel(block.look) for block in self.blocks]
-        narrow = [self.place.new_zeros(n, b.look.in_channels, c.height, c.width) for b in self.blocks]
-        for i in range(c.height):
-            for j in range(c.width):
-                h = first(words, i, j) + self.place[:, i, j]
-                for block, look, seen in zip(self.blocks, looks, narrow, strict=True):
-                    seen[:, :, i, j] = F.relu(F.linear(F.relu(h), block.narrow.weight[:, :, 0, 0], block.narrow.bias))
-                    new = F.relu(look(seen, i, j))
-                    h = h + F.linear(new, block.widen.weight[:, :, 0, 0], block.widen.bias)
-                words[:, :, i, j] = yield F.relu(h)
+    def memory(self, features, height, width):
+        """The `narrow` features of the row above, of this row so far, and of the blank one below, in a margin of 1."""
+        return [(self.blocks[0].look.in_channels, 3, width + 2)]
+
+    def context_at(self, i, j, words, narrow):
+        """Only what is new at the pixel is computed, all else stays as it is."""
+        if j == 0:
+            narrow.copy_(F.pad(narrow[..., 1:, :], (0, 0, 0, 1)))  # a row up
+        h = at_pixel(self.first, words, i, j) + self.place[:, i, j]
+        for d, block in enumerate(self.blocks):
+            narrow[:, d, :, 1, j + 1] = F.relu(at_point(block.narrow, F.relu(h)))
+            new = F.relu(at_point(block.look, narrow[:, d, ..., j : j + 3]))
+            h = h + at_point(block.widen, new)
+        return F.relu(h)
 
 
 class GatedBlock(nn.Module):
@@ -94,25 +92,26 @@ class GatedPixelCNN(PixelModel):
             v, h = block(v, h)
         return F.relu(h)
 
-    def walk(self, n: int) -> Walk:
-        """The vertical stack goes row by row, since its row needs nothing of the row itself."""
-        c = self.config
-        words = self.place.new_zeros(n, c.channels * c.levels, c.height, c.width)
-        vertical = [self.place.new_zeros(n, c.features, 1, c.width)] * c.depth  # each layer's input, a row ago
-        for i in range(c.height):
-            v = self.above(F.pad(words[:, :, max(0, i - 2) : i], (2, 2, max(0, 2 - i), 0))) + self.place[:, i : i + 1]
-            across = []
-            for layer, block in enumerate(self.blocks):
-                rows = block.down(F.pad(torch.cat([vertical[layer], v], 2), (1, 1)))
-                vertical[layer], v = v, gate(rows)
-                across.append(block.across(rows)[:, :, 0])  # (n, 2F, W)
-            before = [self.place.new_zeros(n, c.features)] * c.depth  # each layer's input, a pixel ago
-            for j in range(c.width):
-                patch = F.pad(words[:, :, i, max(0, j - 4) : j], (max(0, 4 - j), 0))
-                h = F.linear(patch.flatten(1), self.left.weight.flatten(1), self.left.bias) + self.place[:, i, j]
-                for layer, block in enumerate(self.blocks):
-                    pair = torch.stack([before[layer], h], 2).flatten(1)
-                    before[layer] = h
-                    new = F.linear(pair, block.along.weight.flatten(1), block.along.bias) + across[layer][:, :, j]
-                    h = h + F.linear(gate(new), block.out.weight[:, :, 0, 0], block.out.bias)
-                words[:, :, i, j] = yield F.relu(h)
+    def memory(self, features, height, width):
+        """What entered the vertical stack in the row `above`, what goes `across`, and what entered a pixel `before`.
+
+        The vertical stack goes row by row, since its row needs nothing of the row itself.
+        """
+        return (features, 1, width + 2), (2 * features, width), (features,)
+
+    def context_at(self, i, j, words, above, across, before):
+        if j == 0:
+            before.zero_()
+            rows = words[:, :, i + MARGIN - 2 : i + MARGIN, MARGIN - 2 : 2 - MARGIN]
+            v = self.above(rows) + self.place[:, i : i + 1]  # (n, F, 1, W)
+            for d, block in enumerate(self.blocks):
+                v = F.pad(v, (1, 1))
+                rows = block.down(torch.cat([above[:, d], v], 2))
+                above[:, d], across[:, d] = v, block.across(rows)[:, :, 0]
+                v = gate(rows)
+        h = at_point(self.left, words[:, :, i + MARGIN, j + MARGIN - 4 : j + MARGIN]) + self.place[:, i, j]
+        for d, block in enumerate(self.blocks):
+            new = at_point(block.along, torch.stack([before[:, d], h], 2)) + across[:, d, :, j]
+            before[:, d] = h
+            h = h + at_point(block.out, gate(new))
+        return F.relu(h)

@@ -1,20 +1,18 @@
 """What all models that paint pixel after pixel have in common: the words in, the colours out, likelihood and brush."""
 
-from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from itertools import product
 
 import torch
 import torch.nn.functional as F
 from torch import nn
-from tqdm.auto import tqdm
 
-from ...decode import draw
+from ...decode import State, draw, write
 from ...expect import expect_bools, expect_count, expect_levels, expect_tensor
 from ...layers import MaskedConv2d, initialised_by
 from ...prob import categorical_log_prob
 
-Walk = Generator[torch.Tensor, torch.Tensor, None]  # yields contexts (n, F), is sent words (n, C·V)
+FIRST = 7  # the size of the first layer's kernel; van den Oord et al. (2016), table 1
+MARGIN = 4  # blank pixels around a canvas, as far as any kernel looks: nobody has to ask where the border is
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ class PixelConfig:
 
 
 class ColourHead(nn.Module):
-    """What came before (B, F, H, W) and the pixels themselves -> logits (B, V, C, H, W), one colour given those before.
+    """What came before (B, F, H, W) and the pixels themselves -> logits (B, C, H, W, V), one colour given those before.
 
     The pixels come as `words` (B, C·V, H, W). Red sees none of them, green sees red, blue sees both: a masked
     convolution of one pixel. Where there is only one channel, there is nothing to see.
@@ -50,15 +48,15 @@ class ColourHead(nn.Module):
 
     def forward(self, h, words):
         h = self.before(h) if self.colours is None else self.before(h) + self.colours(words)
-        return self.out(F.relu(h)).unflatten(1, (self.channels, self.levels)).transpose(1, 2)
+        return self.out(F.relu(h)).unflatten(1, (self.channels, self.levels)).movedim(2, -1)
 
 
 class PixelModel(nn.Module):
-    """x (B, C, H, W) long -> logits (B, V, C, H, W), each given the pixels before it, row by row from the left.
+    """x (B, C, H, W) long -> logits (B, C, H, W, V), each given the pixels before it, row by row from the left.
 
-    A model says in `context` what it makes of all pixels before each, (B, C·V, H, W) -> (B, F, H, W), and in `walk`
-    the same pixel after pixel, carrying along what can be carried: next(walk) gives the context of the first pixel
-    (n, F), walk.send(words of it, (n, C·V)) that of the second, and so on. `build` makes its layers.
+    A model makes its layers in `build` and says in `context` what it makes of all pixels before each, from words
+    (B, C·V, H, W) to (B, F, H, W). In `context_at` it says the same of one pixel (n, F), and keeps what the next ones
+    will need in tensors (n, depth, …), which start as zeros: `memory` gives the sizes.
     """
 
     def __init__(self, config: PixelConfig, *, generator: torch.Generator | None = None):
@@ -74,7 +72,7 @@ class PixelModel(nn.Module):
         return F.one_hot(x, self.config.levels).movedim(-1, 2).flatten(1, 2).to(self.place.dtype)
 
     def forward(self, x: torch.Tensor, seen: torch.Tensor | None = None) -> torch.Tensor:
-        """x (B, C, H, W) long -> logits (B, V, C, H, W); pixels where `seen` (B, 1, H, W) is false are left blank.
+        """x (B, C, H, W) long -> logits (B, C, H, W, V); pixels where `seen` (B, 1, H, W) is false are left blank.
 
         A blank pixel is still predicted, but those after it do without it: hiding a few at random in training keeps a
         model from knowing its training images by heart. Raises TypeError or ValueError for other images.
@@ -91,9 +89,38 @@ class PixelModel(nn.Module):
 
     def log_prob(self, x: torch.Tensor) -> torch.Tensor:
         """log p(x) = Σ log p(x_i | x_<i), exactly: x (B, C, H, W) long -> (B,) nats."""
-        return categorical_log_prob(self(x).movedim(1, -1), x)
+        return categorical_log_prob(self(x), x)
 
-    @torch.no_grad()
+    def begin(self, n: int) -> State:
+        """The state of `n` blank images: what number comes next, the canvas of words, the context, and the memory."""
+        zeros, c = self.place.new_zeros, self.config
+        at = torch.zeros(n, dtype=torch.long, device=self.place.device)
+        canvas = zeros(n, c.channels * c.levels, c.height + 2 * MARGIN, c.width + 2 * MARGIN)
+        memory = [zeros(n, c.depth, *sizes) for sizes in self.memory(c.features, c.height, c.width)]
+        return State((at, canvas, zeros(n, c.features), *memory))
+
+    def step(self, previous: torch.Tensor | None, state: State) -> tuple[torch.Tensor, State]:
+        """One number on: `previous` (n,) long, None before the first -> logits (n, V) of the next, and the new state.
+
+        They come row by row from the left, and the channels of a pixel one after the other: (n, H·W·C).
+        """
+        (at, canvas, h, *memory), c = state, self.config
+        t = int(at[0])
+        if previous is not None:
+            i, j, k = self._where(t - 1)
+            canvas[:, k * c.levels : (k + 1) * c.levels, i + MARGIN, j + MARGIN].scatter_(1, previous[:, None], 1)
+        i, j, k = self._where(t)
+        if k == 0:
+            h = self.context_at(i, j, canvas, *memory)
+        words = canvas[:, :, i + MARGIN, j + MARGIN]
+        logits = self.head(h[..., None, None], words[..., None, None])[:, k, 0, 0]
+        return logits, State((at + 1, canvas, h, *memory))
+
+    def _where(self, t):
+        """The row, column and channel that are written at step t."""
+        pixel, k = divmod(t, self.config.channels)
+        return *divmod(pixel, self.config.width), k
+
     def sample(
         self,
         n: int,
@@ -110,49 +137,40 @@ class PixelModel(nn.Module):
         painted and known pixels *before* it, so what is known below it has no say. `temperature` is `decode.draw`'s.
         Raises ValueError for sizes that cannot be or one of the two without the other, TypeError for other tensors.
         """
-        c, size = self.config, (n, self.config.channels, self.config.height, self.config.width)
         expect_count("n", n)
-        given, known = self._given(given, known, size)
-        x, walk = given.clone(), self.walk(n)
-        h = next(walk)
-        places = list(product(range(c.height), range(c.width)))
-        for i, j in tqdm(places, desc="painting", unit="pixel", delay=2, disable=not progress):
-            for k in range(c.channels):
-                if not known[:, k, i, j].all():
-                    words = self.words(x[:, :, i : i + 1, j : j + 1])
-                    logits = self.head(h[:, :, None, None], words)[:, :, k, 0, 0]
-                    chosen = draw(logits, generator=generator, temperature=temperature)
-                    x[:, k, i, j] = torch.where(known[:, k, i, j], x[:, k, i, j], chosen)
-            if (i, j) != places[-1]:
-                h = walk.send(self.words(x[:, :, i : i + 1, j : j + 1])[:, :, 0, 0])
-        return x
-
-    def _given(self, given, known, size):
-        """Both as tensors of the images' size on the model's device; where nothing is known, all false."""
-        device = self.place.device
-        if given is None and known is None:
-            return torch.zeros(size, dtype=torch.long, device=device), torch.zeros(size, dtype=bool, device=device)
-        if given is None or known is None:
+        if (given is None) != (known is None):
             raise ValueError("expected given= (the pixels) together with known= (true where they are kept), got one")
-        for name, tensor in {"given": given, "known": known}.items():
-            expect_tensor(name, tensor)
-            shape = (1,) * (4 - tensor.ndim) + tuple(tensor.shape)
-            if len(shape) > 4 or any(s not in (1, full) for s, full in zip(shape, size, strict=True)):
-                raise ValueError(f"{name}: expected a shape that broadcasts to {size}, got {tuple(tensor.shape)}")
-        expect_bools("known", known)
-        expect_levels("given", given.expand(size), size, self.config.levels)
-        return given.expand(size).to(device), known.expand(size).to(device)
+        c = self.config
+        x = write(
+            self,
+            n,
+            c.height * c.width * c.channels,
+            choose=lambda logits, t: draw(logits, generator=generator, temperature=temperature),
+            given=self._in_order("given", given, n),
+            known=self._in_order("known", known, n),
+            progress="painting" if progress else None,
+        )
+        return x.unflatten(1, (c.height, c.width, c.channels)).movedim(-1, 1).contiguous()
+
+    def _in_order(self, name, image, n):
+        """What broadcasts to (n, C, H, W), in the order of `step`: (n, H·W·C). None stays None."""
+        if image is None:
+            return None
+        expect_tensor(name, image)
+        size = n, self.config.channels, self.config.height, self.config.width
+        shape = (1,) * (4 - image.ndim) + tuple(image.shape)
+        if len(shape) > 4 or any(s not in (1, full) for s, full in zip(shape, size, strict=True)):
+            raise ValueError(f"{name}: expected a shape that broadcasts to {size}, got {tuple(image.shape)}")
+        return image.expand(size).movedim(1, -1).flatten(1)
 
 
-def at_pixel(conv: MaskedConv2d) -> Callable[[torch.Tensor, int, int], torch.Tensor]:
-    """A masked convolution at one pixel: a function (x (n, F, H, W), i, j) -> (n, F'), with the weights of now."""
-    up, left = (k // 2 for k in conv.kernel_size)
-    weight, bias = (conv.weight * conv.mask)[:, :, : up + 1], conv.bias  # below, all is masked
+def at_point(conv: nn.Module, patch: torch.Tensor) -> torch.Tensor:
+    """A convolution in one place: the patch (n, F, …) that its kernel covers there -> (n, F')."""
+    return F.linear(patch.flatten(1), conv.weight.flatten(1), conv.bias)
 
-    def look(x, i, j):
-        a, b = min(i, up), min(j, left)
-        patch = x[:, :, i - a : i + 1, j - b : j + left + 1]  # at the border it is smaller, and so are the weights
-        used = weight[:, :, up - a :, left - b : left - b + patch.shape[3]]
-        return F.linear(patch.flatten(1), used.flatten(1), bias)
 
-    return look
+def at_pixel(conv: nn.Module, canvas: torch.Tensor, i: int, j: int) -> torch.Tensor:
+    """A convolution at pixel (i, j) of a canvas (n, F, …) -> (n, F'). What is not there yet is 0, and needs no mask."""
+    rows, columns = conv.kernel_size
+    i, j = i + MARGIN - rows // 2, j + MARGIN - columns // 2
+    return at_point(conv, canvas[:, :, i : i + rows, j : j + columns])

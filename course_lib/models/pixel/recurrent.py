@@ -6,9 +6,7 @@ from torch import nn
 
 from ...fast.diagonals import diagonals, lstm, scan
 from ...layers import MaskedConv2d
-from .model import PixelModel, Walk, at_pixel
-
-FIRST = 7  # the size of the first layer's kernel; van den Oord et al. (2016), table 1
+from .model import FIRST, MARGIN, PixelModel, at_pixel, at_point
 
 
 class RasterLSTM(PixelModel):
@@ -24,11 +22,18 @@ class RasterLSTM(PixelModel):
         h, _ = self.lstm(self.embed(sentence) + self.place.flatten(1).T)
         return h.transpose(1, 2).unflatten(2, (H, W))
 
-    def walk(self, n: int) -> Walk:
-        words, state = self.place.new_zeros(n, self.embed.in_features), None
-        for place in self.place.flatten(1).T:
-            h, state = self.lstm((self.embed(words) + place)[:, None], state)
-            words = yield h[:, 0]
+    def memory(self, features, height, width):
+        """`hidden` and `cell`."""
+        return (features,), (features,)
+
+    def context_at(self, i, j, words, hidden, cell):
+        row, column = divmod(i * self.config.width + j - 1, self.config.width)  # the pixel before: a blank one at first
+        x = self.embed(words[:, :, row + MARGIN, column + MARGIN]) + self.place[:, i, j]
+        state = hidden.transpose(0, 1).contiguous(), cell.transpose(0, 1).contiguous()
+        h, state = self.lstm(x[:, None], state)
+        for memory, new in zip((hidden, cell), state, strict=True):
+            memory.copy_(new.transpose(0, 1))
+        return h[:, 0]
 
 
 class RowLSTM(PixelModel):
@@ -55,23 +60,22 @@ class RowLSTM(PixelModel):
             x = x + out(torch.stack(rows, 2))
         return x
 
-    def walk(self, n: int) -> Walk:
-        c = self.config
-        first, words = at_pixel(self.first), self.place.new_zeros(n, c.channels * c.levels, c.height, c.width)
-        to_gates = [at_pixel(conv) for conv in self.input_to_state]
-        inputs = [self.place.new_zeros(n, c.features, 1, c.width) for _ in range(c.depth)]
-        above = [self.place.new_zeros(2, n, c.features, c.width) for _ in range(c.depth)]  # hidden and cell
-        for i in range(c.height):
-            gates = [conv(h) for conv, (h, _) in zip(self.state_to_state, above, strict=True)]
-            for j in range(c.width):
-                x = first(words, i, j) + self.place[:, i, j]
-                for d in range(c.depth):
-                    inputs[d][:, :, 0, j] = x
-                    g = to_gates[d](inputs[d], 0, j) + gates[d][:, :, j]
-                    h, cell = lstm(g, above[d][1, :, :, j])
-                    above[d][0, :, :, j], above[d][1, :, :, j] = h, cell  # the gates have read what was there
-                    x = x + F.linear(h, self.out[d].weight[:, :, 0, 0], self.out[d].bias)
-                words[:, :, i, j] = yield x
+    def memory(self, features, height, width):
+        """A row's `inputs`, `hidden` and `cell`, each in the place of that above it, and `gates`, what that says."""
+        return (features, width + 2), (features, width), (features, width), (4 * features, width)
+
+    def context_at(self, i, j, words, inputs, hidden, cell, gates):
+        if j == 0:
+            inputs.zero_()
+            for d, from_above in enumerate(self.state_to_state):
+                gates[:, d] = from_above(hidden[:, d])
+        x = at_pixel(self.first, words, i, j) + self.place[:, i, j]
+        for d, (to_gates, out) in enumerate(zip(self.input_to_state, self.out, strict=True)):
+            inputs[:, d, :, j + 1] = x
+            new = at_point(to_gates, inputs[:, d, :, j : j + 3]) + gates[:, d, :, j]
+            hidden[:, d, :, j], cell[:, d, :, j] = lstm(new, cell[:, d, :, j])
+            x = x + at_point(out, hidden[:, d, :, j])
+        return x
 
 
 class DiagonalLayer(nn.Module):
@@ -95,10 +99,10 @@ class DiagonalLayer(nn.Module):
         left = F.pad(left.flip(3), (0, 0, 1, 0))[:, :, :-1]  # one row down: beside it, the future is to the right
         return x + self.out(torch.cat([right, left], 1))
 
-    def cell(self, direction, here, beside, above):
-        """One pixel of one direction: its features (n, F) and two states, (hidden, cell) (n, F) each -> its state."""
-        gates = F.linear(torch.cat([here, beside[0], above[0]], 1), self.weight[direction], self.bias[direction, :, 0])
-        return lstm(gates, beside[1])
+    def cell(self, direction, here, beside, above, memory):
+        """One pixel of one direction: its features, the hidden vectors and the memory that arrive, (n, F) each."""
+        gates = F.linear(torch.cat([here, beside, above], 1), self.weight[direction], self.bias[direction, :, 0])
+        return lstm(gates, memory)
 
 
 class DiagonalBiLSTM(PixelModel):
@@ -118,31 +122,38 @@ class DiagonalBiLSTM(PixelModel):
             x = layer(x)
         return x[..., :-1]
 
-    def walk(self, n: int) -> Walk:
+    def memory(self, features, height, width):
+        """A row's `inputs`, hidden vectors from the `left`, each in the place of that above it, the `cell`, and the
+        hidden vectors from the `right`, which are those of the row above.
+        """
+        return (features, width + 1), (features, width + 2), (features,), (features, width + 1)
+
+    def context_at(self, i, j, words, inputs, left, cell, right):
         """From the left, cell after cell as the pixels come; from the right, a whole row once it is complete."""
-        c = self.config
-        first, words = at_pixel(self.first), self.place.new_zeros(n, c.channels * c.levels, c.height, c.width)
-        zero, places = self.place.new_zeros(n, c.features), F.pad(self.place, (0, 1))
-        row = [(zero, zero)] * (c.width + 1)
-        from_left, from_right = [row] * c.depth, [row] * c.depth  # of each layer: (hidden, cell) along the row above
-        for i in range(c.height):
-            inputs = [[] for _ in self.layers]
-            here = [[(zero, zero)] for _ in self.layers]  # one more at the front: left of the image is nothing
-            for j in range(c.width + 1):
-                x = first(words, i, j) + places[:, i, j]
-                for d, layer in enumerate(self.layers):
-                    inputs[d].append(x)
-                    here[d].append(layer.cell(0, x, here[d][-1], from_left[d][j]))
-                    both = torch.cat([here[d][-1][0], from_right[d][j][0]], 1)
-                    x = x + F.linear(both, layer.out.weight[:, :, 0, 0], layer.out.bias)
-                if j < c.width:
-                    words[:, :, i, j] = yield x
-            for d, layer in enumerate(self.layers):
-                beside, states = (zero, zero), []
-                for x, above in zip(reversed(inputs[d]), reversed(from_right[d]), strict=True):
-                    beside = layer.cell(1, x, beside, above)
-                    states.append(beside)
-                from_left[d], from_right[d] = here[d][1:], states[::-1]
+        if j == 0:
+            if i > 0:
+                self.from_left(i - 1, self.config.width, words, inputs, left, cell, right)  # the blank column
+                self.from_right(inputs, right)
+            cell.zero_()
+        return self.from_left(i, j, words, inputs, left, cell, right)
+
+    def from_left(self, i, j, words, inputs, left, cell, right):
+        x = at_pixel(self.first, words, i, j)
+        if j < self.config.width:
+            x = x + self.place[:, i, j]
+        for d, layer in enumerate(self.layers):
+            inputs[:, d, :, j] = x
+            h, cell[:, d] = layer.cell(0, x, left[:, d, :, j], left[:, d, :, j + 1], cell[:, d])
+            left[:, d, :, j + 1] = h  # its first column stays blank
+            x = x + at_point(layer.out, torch.cat([h, right[:, d, :, j]], 1))
+        return x
+
+    def from_right(self, inputs, right):
+        for d, layer in enumerate(self.layers):
+            h = memory = torch.zeros_like(right[:, d, :, 0])
+            for j in reversed(range(self.config.width + 1)):
+                h, memory = layer.cell(1, inputs[:, d, :, j], h, right[:, d, :, j], memory)
+                right[:, d, :, j] = h
 
 
 class GridLSTM(PixelModel):
@@ -173,26 +184,22 @@ class GridLSTM(PixelModel):
         h = h[0].index_select(1, order.argsort()).permute(2, 0, 1).unflatten(2, (H, W))
         return x + self.out(h)
 
-    def walk(self, n: int) -> Walk:
-        c = self.config
-        first, words = at_pixel(self.first), self.place.new_zeros(n, c.channels * c.levels, c.height, c.width)
-        zero = self.place.new_zeros(n, c.features)
-        above = [[(zero, zero)] * c.width] * c.depth  # of each layer: (hidden, memory) that come down each column
-        for i in range(c.height):
-            left = [(zero, zero)] * c.depth
-            here = [[] for _ in above]
-            for j in range(c.width):
-                x = first(words, i, j) + self.place[:, i, j]
-                below = x, zero
-                for d in range(c.depth):
-                    left[d], down, below = self.cell(d, left[d], above[d][j], below)
-                    here[d].append(down)
-                words[:, :, i, j] = yield x + F.linear(below[0], self.out.weight[:, :, 0, 0], self.out.bias)
-            above = here
+    def memory(self, features, height, width):
+        """What comes from the `left` and, for each column, from `above`: hidden and memory."""
+        return (2, features), (2, features, width)
+
+    def context_at(self, i, j, words, left, above):
+        if j == 0:
+            left.zero_()
+        x = at_pixel(self.first, words, i, j) + self.place[:, i, j]
+        below = torch.stack([x, torch.zeros_like(x)], 1)
+        for d in range(self.config.depth):
+            left[:, d], above[:, d, :, :, j], below = self.cell(d, left[:, d], above[:, d, :, :, j], below)
+        return x + at_point(self.out, below[:, 0])
 
     def cell(self, layer, *states):
-        """Three states (hidden, memory) (n, F) each, from the left, above and below -> the three that it passes on."""
-        left, above, below = (h for h, _ in states)
+        """Three states (n, 2, F), hidden and memory, from the left, above and below -> the three that it passes on."""
+        left, above, below = (h for h, _ in map(lambda state: state.unbind(1), states))
         gates = F.linear(torch.cat([below, left, above], 1), self.weight[layer], self.bias[layer, :, 0])
-        h, m = lstm(gates, torch.cat([m for _, m in states], 1))
-        return list(zip(h.chunk(3, 1), m.chunk(3, 1), strict=True))
+        h, m = lstm(gates, torch.cat([state[:, 1] for state in states], 1))
+        return torch.stack([h.unflatten(1, (3, -1)), m.unflatten(1, (3, -1))], 2).unbind(1)

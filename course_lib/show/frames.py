@@ -1,0 +1,96 @@
+"""What a function shows at one position of its sliders, caught as a frame: the kinds made of words.
+
+A new kind of frame is one subclass of `Frame`, and its name in `player.KINDS`. `sounds` and `pictures` have two more.
+"""
+
+import base64
+import html
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class Frame(ABC):
+    """One thing to look at or to listen to. A subclass is a frozen dataclass, so that equal frames are equal.
+
+    `steady` says that all its frames have one height: then the sliders stand below, where the hand does not hide what
+    they move; otherwise above, where they stay put. `script` is a JavaScript function `(view, stored) => ({ element,
+    show })`: `view` holds what `to_html` wrote of the frame at the start, `stored` what `store` gave; `element` is the
+    one whose `aria-label` says what there is to see, and `show(n)` makes the nth frame appear in it, or a promise to.
+    """
+
+    kind: ClassVar[str]
+    steady: ClassVar[bool]
+    script: ClassVar[str]
+
+    @classmethod
+    @abstractmethod
+    def of(cls, shown) -> "Frame | None":
+        """What a function has returned, as a frame of this kind; None if it is of another."""
+
+    @abstractmethod
+    def to_html(self, alt: str) -> str:
+        """One HTML element that shows the frame, and says `alt` to those who do not see it."""
+
+    @classmethod
+    @abstractmethod
+    def store(cls, frames: Sequence["Frame"]) -> object:
+        """What a page keeps of different frames, the one at the start first: anything that JSON can hold."""
+
+
+@dataclass(frozen=True)
+class Text(Frame):
+    """Plain text, as it is returned or printed."""
+
+    text: str
+    kind = "text"
+    steady = False
+    script = """(view, stored) => {
+      const element = view.firstElementChild;
+      return { element, show: (n) => { element.textContent = stored[n]; } };
+    }"""
+
+    @classmethod
+    def of(cls, shown):
+        return cls(shown) if isinstance(shown, str) else None
+
+    def to_html(self, alt):
+        # The line break after <pre> is not shown; without it a text that begins with one would lose it.
+        return f'<pre role="group" aria-label="{html.escape(alt)}">\n{html.escape(self.text)}</pre>'
+
+    @classmethod
+    def store(cls, frames):
+        return [frame.text for frame in frames]
+
+
+@dataclass(frozen=True)
+class Markup(Frame):
+    """HTML: whatever has `_repr_html_`."""
+
+    markup: str
+    kind = "html"
+    steady = False
+    script = """(view, stored) => {
+      const element = view.firstElementChild;
+      return { element, show: (n) => { element.innerHTML = stored[n]; } };
+    }"""
+
+    @classmethod
+    def of(cls, shown):
+        written = shown._repr_html_() if hasattr(shown, "_repr_html_") and not isinstance(shown, type) else None
+        return cls(written) if isinstance(written, str) else None
+
+    def to_html(self, alt):
+        # It may be wider than a phone: then it scrolls, and the keyboard must be able to reach it to scroll.
+        label = html.escape(alt)
+        return f'<div role="group" aria-label="{label}" tabindex="0" style="overflow-x: auto">{self.markup}</div>'
+
+    @classmethod
+    def store(cls, frames):
+        return [frame.markup for frame in frames]
+
+
+def data_uri(data: bytes, mime: str) -> str:
+    """The bytes as an address that carries them."""
+    return f"data:{mime};base64,{base64.b64encode(data).decode()}"

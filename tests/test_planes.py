@@ -1,0 +1,66 @@
+"""What is drawn on the plane stands where its numbers say, in the colours of its shares."""
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.colors import to_rgb
+
+from course_lib.show.planes import show_codes, show_decoded, show_density, show_em_step, show_points
+from course_lib.show.plots import DIGIT_COLOURS
+
+
+def test_a_point_has_the_colours_of_its_shares():
+    x, shares = torch.tensor([[0.0, 1.0], [2.0, -1.0]]), torch.tensor([[1.0, 0.0], [0.5, 0.5]])
+    (points,) = show_points(x, shares=shares).axes[0].collections
+    first, second = (np.array(to_rgb(colour)) for colour in DIGIT_COLOURS[:2])
+    assert np.allclose(points.get_facecolors()[:, :3], [first, (first + second) / 2])
+    assert np.allclose(points.get_offsets(), x)
+
+
+def test_an_ellipse_is_two_standard_deviations_away():
+    mean, covariance = torch.tensor([[1.0, -1.0]]), torch.tensor([[[2.0, 0.6], [0.6, 0.5]]])
+    (line,) = show_points(torch.zeros(3, 2), ellipses=(mean, covariance)).axes[0].lines
+    away = line.get_xydata() - mean.numpy()
+    assert np.allclose(np.einsum("ni,ij,nj->n", away, np.linalg.inv(covariance[0]), away), 4, atol=1e-4)
+
+
+def test_the_plane_is_shaded_by_the_density_and_the_right_way_up():
+    figure = show_density(lambda x: -8 * (x - torch.tensor([2.0, -1.0])).square().sum(1))
+    (shades,) = figure.axes[0].collections
+    darkest = [path for path in shades.get_paths() if len(path.vertices)][-1].vertices
+    assert np.allclose(darkest.mean(0), [2, -1], atol=0.1)
+    assert np.ptp(darkest, axis=0).max() < 1, "only the top of the hill"
+
+
+def test_a_step_of_em_stands_beside_its_curves():
+    given = torch.zeros(3, 2), torch.ones(3, 1), (torch.zeros(1, 2), torch.eye(2)[None])
+    plane, beside = show_em_step(*given, {"bound": [2.0, 3.0]}, half_step=1, title="M: parameters").axes
+    assert plane.get_title() == "M: parameters" and len(plane.collections) == len(plane.lines) == 1
+    assert (beside.get_xlabel(), beside.get_ylabel()) == ("half steps", "nats per point")
+    assert [text.get_text() for text in beside.get_legend().get_texts()] == ["bound"]
+    curve, here = beside.lines
+    assert curve.get_xydata().tolist() == [[0, 2], [1, 3]] and here.get_xdata() == [1, 1]
+
+
+def test_each_digit_is_named_where_its_codes_live_and_a_cross_marks_what_is_decoded():
+    z, y = torch.randn(50, 2, generator=torch.Generator().manual_seed(0)), torch.arange(50) % 10
+    plane, image = show_decoded(z, y, torch.full((8, 8), 7), at=(1.5, -0.5)).axes
+    assert "z₁" in plane.get_xlabel() and "z₂" in plane.get_ylabel()
+    named = {text.get_text(): text.get_position() for text in plane.texts}
+    assert set(named) == {str(digit) for digit in range(10)}
+    assert named["3"] == pytest.approx(z[y == 3].quantile(0.5, dim=0).tolist(), abs=1e-6)
+    assert [line.get_xydata().tolist() for line in plane.lines] == [[[1.5, -0.5]]] * 2
+    assert (image.images[0].get_array() == 7).all()
+
+
+@pytest.mark.parametrize(
+    ("draw", "says"),
+    [
+        (lambda: show_points(torch.zeros(3)), r"x: expected shape \(N, 2\).*got \(3,\)"),
+        (lambda: show_points(torch.zeros(3, 2), shares=torch.ones(2, 1)), "as many shares"),
+        (lambda: show_codes(torch.zeros(5, 3), torch.zeros(5)), r"z: expected shape \(N, 2\).*got \(5, 3\)"),
+    ],
+)
+def test_what_is_not_of_the_plane_is_refused(draw, says):
+    with pytest.raises(ValueError, match=says):
+        draw()
