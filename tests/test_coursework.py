@@ -130,9 +130,7 @@ def test_the_checks_refuse(states, source, exercise, wrong, answer):
     if wrong == "the stub":
         with pytest.raises(NotImplementedError):
             run_checks(state, source, exercise, answer, only=["visible"])
-        with pytest.raises(
-            (NotImplementedError, NameError)
-        ):  # for it has points of its own; it may need the visible one
+        with pytest.raises((NotImplementedError, NameError)):  # it may need what the visible one defines
             run_checks(state, source, exercise, answer, only=["hidden"])
         return
     with pytest.raises(AssertionError) as error:
