@@ -16,10 +16,11 @@ SEEDS = [int(seed) for seed in os.environ.get("COURSE_SEEDS", "1 2 3 4").split()
 CHAPTERS = sorted((Path(__file__).parents[1] / "chapters" / "sources").glob("[0-9][0-9]_*.py"))
 
 
-def run_chapter(source, seed, knobs=()):
+def run_chapter(source, seed, knobs=(), until=None):
     """Execute a chapter's code cells with another seed; yields what each cell shows. Its own assertions do the work.
 
-    `knobs` are other lines to change: pairs of how the line begins and what it becomes.
+    `knobs` are other lines to change: pairs of how the line begins and what it becomes. The first cell in which the
+    words `until` stand is not reached.
     """
     lines = source.read_text("utf-8").split("\n")
     for begins, becomes in (("seed = 0", f"seed = {seed}"), *knobs):
@@ -28,6 +29,8 @@ def run_chapter(source, seed, knobs=()):
         lines[found[0]] = becomes
     namespace = {"__name__": "chapter"}
     for cell in jupytext.reads("\n".join(lines), fmt="py:percent").cells:
+        if until and until in cell.source:
+            return
         if cell.cell_type != "code":
             continue
         tree = ast.parse(cell.source)
