@@ -140,13 +140,14 @@ def write(
     expect_count("n", n)
     logits, state = model.step(None, model.begin(n, **conditions))
     x, known = begun(n, length, logits.shape[1], given, known, logits.device)
-    asked = (~known).any(0).tolist()
+    whole, part = known.all(0).tolist(), known.any(0).tolist()
     with progress_bar(length, progress) as bar:
         for t in range(length):
             if t:
                 logits, state = model.step(x[:, t - 1], state)
-            if asked[t]:
-                x[:, t] = torch.where(known[:, t], x[:, t], choose(logits, t))
+            if not whole[t]:
+                chosen = choose(logits, t)
+                x[:, t] = torch.where(known[:, t], x[:, t], chosen) if part[t] else chosen
             bar.update()
     return x
 

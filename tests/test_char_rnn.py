@@ -135,29 +135,7 @@ def test_every_row_goes_on_from_its_own_beginning(model):
     assert torch.equal(x, torch.cat(alone))
 
 
-@torch.no_grad()
-def test_greedy_is_the_path_of_the_likeliest(model):
-    x = model.sample(3, length=8, generator=make_generator(0), temperature=0)
-    path = torch.zeros(1, 8, dtype=torch.long)
-    for t in range(8):
-        path[:, t] = model(path)[:, t].argmax(1)
-    assert torch.equal(x, path.expand(3, 8))
-    assert torch.equal(model(x).argmax(2), x)
-
-
 # --- the state is everything so far ----------------------------------------------------------------------------
-
-
-@torch.no_grad()
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_step_by_step_says_what_the_whole_says(model, dtype):
-    model = model.to(dtype)
-    logits, state = model.step(None, None, n=len(SENTENCES))
-    stepped = [logits]
-    for previous in SENTENCES[:, :-1].unbind(1):
-        logits, state = model.step(previous, state)
-        stepped.append(logits)
-    torch.testing.assert_close(torch.stack(stepped, 1), model(SENTENCES), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("settings", [{}, {"temperature": 0.5}, {"top_k": 2}, {"top_p": 0.7}], ids=str)
@@ -254,53 +232,28 @@ def test_sizes_that_cannot_be_are_refused(sizes, says):
         CharRNNConfig(**sizes)
 
 
-@pytest.mark.parametrize("ask", [CharRNN.forward, CharRNN.log_prob])
-@pytest.mark.parametrize(
-    ("x", "error", "says"),
-    [
-        (torch.full((2, 4), V), ValueError, "x: expected levels 0 to 2, got 3 to 3"),  # the start token is no character
-        (torch.full((2, 4), -1), ValueError, "x: expected levels 0 to 2, got -1 to -1"),
-        (torch.zeros(2, 4), TypeError, r"x: expected levels as torch.long, got torch.float32; x.long\(\)"),
-        (torch.zeros(2, 4, dtype=torch.int32), TypeError, "x: expected levels as torch.long, got torch.int32"),
-        (torch.zeros(4, dtype=torch.long), ValueError, r"x: expected shape \(B, T\), got \(4,\)"),
-        (torch.zeros(2, 4, 1, dtype=torch.long), ValueError, r"x: expected shape \(B, T\), got \(2, 4, 1\)"),
-        (torch.zeros(2, 0, dtype=torch.long), ValueError, r"sentences of one character or more, got shape \(2, 0\)"),
-        ("ab", TypeError, "x: expected a torch.Tensor, got str"),
-    ],
-)
-def test_an_x_that_is_no_sentence_is_refused(ask, x, error, says):
-    with pytest.raises(error, match=says):
-        ask(small(), x)
+def test_a_sentence_without_a_character_is_refused():
+    with pytest.raises(ValueError, match=r"sentences of one character or more, got shape \(2, 0\)"):
+        small()(torch.zeros(2, 0, dtype=torch.long))
+
+
+def test_the_start_token_is_no_character():
+    with pytest.raises(ValueError, match="x: expected levels 0 to 2, got 3 to 3"):
+        small().log_prob(torch.full((2, 4), V))
 
 
 @pytest.mark.parametrize(
     ("settings", "error", "says"),
     [
-        ({"n": 0}, ValueError, "whole numbers n ≥ 1 and length ≥ 1, got 0 and 5"),
-        ({"n": -2}, ValueError, "got -2 and 5"),
-        ({"n": 2.5}, ValueError, "got 2.5 and 5"),
-        ({"length": 0}, ValueError, "got 3 and 0"),
-        ({"length": 2.5}, ValueError, "got 3 and 2.5"),  # it once wrote for ever
-        ({"given": torch.zeros(0, dtype=torch.long)}, ValueError, "given: expected at least 1 .* got 0; leave it out"),
-        ({"given": torch.zeros(3, 0, dtype=torch.long)}, ValueError, "given: expected at least 1 .* got 0"),
-        ({"given": torch.zeros(5, dtype=torch.long)}, ValueError, "given: .* fewer than length = 5, .* got 5"),
-        ({"given": torch.zeros(3, 6, dtype=torch.long)}, ValueError, "given: .* fewer than length = 5, .* got 6"),
-        ({"given": torch.zeros(1, dtype=torch.long), "length": 1}, ValueError, "fewer than length = 1, .* got 1"),
-        ({"given": torch.zeros(2, 2, dtype=torch.long)}, ValueError, r"given: expected shape \(3, T\), got \(2, 2\)"),
-        ({"given": torch.zeros(3, 2, 1, dtype=torch.long)}, ValueError, r"given: expected shape \(3, T\)"),
-        ({"given": torch.tensor(1)}, ValueError, r"given: expected shape \(3, T\), got \(\)"),
+        ({"n": 0}, ValueError, "n: expected a whole number ≥ 1, got 0"),
+        ({"length": 2.5}, TypeError, "length: expected a whole number ≥ 1, got float 2.5"),  # it once wrote for ever
+        ({"generator": 0}, TypeError, "generator: expected a torch.Generator, got int"),
         ({"given": torch.tensor([V])}, ValueError, "given: expected levels 0 to 2, got 3 to 3"),
-        ({"given": torch.tensor([-1])}, ValueError, "given: expected levels 0 to 2, got -1 to -1"),
-        ({"given": torch.tensor([1.0])}, TypeError, "given: expected levels as torch.long, got torch.float32"),
-        ({"given": "ab"}, TypeError, "given: expected a torch.Tensor, got str"),
-        ({"given": [0, 1]}, TypeError, "given: expected a torch.Tensor, got list"),
         ({"temperature": -1}, ValueError, "temperature: expected a number above 0, or 0 for greedy, got -1"),
-        ({"temperature": float("nan")}, ValueError, "temperature: .* got nan"),
-        ({"top_k": 0}, ValueError, "top_k: expected a whole number from 1 to V = 3, got 0"),
-        ({"top_k": V + 1}, ValueError, "top_k: .* got 4"),
+        ({"top_k": V + 1}, ValueError, "top_k: expected a whole number from 1 to V = 3, got 4"),
         ({"top_p": 0}, ValueError, "top_p: expected a probability above 0 and at most 1, got 0"),
-        ({"top_p": 1.1}, ValueError, "top_p: .* got 1.1"),
     ],
+    ids=str,
 )
 def test_what_cannot_be_sampled_is_refused(settings, error, says):
     settings = {"n": 3, "length": 5, "generator": make_generator(0)} | settings

@@ -5,7 +5,7 @@ from itertools import combinations
 import pytest
 import torch
 
-from course_lib.decode import State, apply_temperature, draw, invert_cdf, keep_top_k, keep_top_p, write
+from course_lib.decode import State, apply_temperature, draw, invert_cdf, keep_top_k, keep_top_p, progress_bar, write
 from course_lib.device import make_generator
 
 ROW = torch.tensor([[0.5, 2.0, -1.0, 2.0, 0.0]])  # two share the first place
@@ -426,6 +426,9 @@ def test_the_bar_is_silent_unless_it_has_a_name_and_time_to_be_seen(capsys):
     for progress in None, "writing":
         write(Sums(), 2, T, choose=drawing(0), progress=progress)
         assert capsys.readouterr().err == ""
+    bar = progress_bar(T, "writing")
+    assert (bar.total, bar.desc, bar.delay, bar.disable) == (T, "writing", 2, False)
+    bar.close()
 
 
 def test_nothing_that_is_written_keeps_a_gradient():

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from course_lib.device import make_generator
-from course_lib.fast.diagonals import FORGET_BIAS, diagonals, lstm, scan
+from course_lib.fast.diagonals import diagonals, lstm, scan
+from course_lib.layers import FORGET_BIAS
 
 SIZES = [(1, 1), (1, 5), (5, 1), (2, 3), (4, 3), (3, 3)]
 each_size = pytest.mark.parametrize(("H", "W"), SIZES)

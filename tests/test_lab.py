@@ -15,20 +15,26 @@ import nbformat
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-CHAPTERS = sorted((ROOT / "chapters").glob("[0-9][0-9]_*.ipynb"))
+CHAPTER = min((ROOT / "chapters").glob("[0-9][0-9]_*.ipynb"))
 
 # That all chapters run in a fresh kernel is nbval's to show, and that no slider's position raises is test_chapters'.
-# Here one of them stands for all, whose sliders change pictures; and a small notebook for what else a slider changes.
-CHAPTER = CHAPTERS[0]
+# Here a small notebook shows, in the front end itself, what a slider can change: a picture, a text, a sound.
 KINDS = """
 from course_lib.show.explore import explore
+from course_lib.show.plots import show_images
 
+def square(size):
+    image = torch.zeros(1, 1, 8, 8)
+    image[..., :size, :size] = 1
+    return show_images(image)
+
+explore(square, size=[1, 4, 8])
+===
 def line(letter, times):
     return letter * times
 
 explore(line, letter=["a", "b", "c"], times=[1, 2, 3, 4])
 ===
-import torch
 from course_lib.show.sounds import sound
 
 def tone(hertz):
@@ -40,18 +46,15 @@ explore(tone, hertz=[220, 440])
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory, browser, patience):
-    """The address of a JupyterLab on a copy of the chapters, without the outputs that are stored in them."""
+    """The address of a JupyterLab on a chapter as it is stored, and a small notebook."""
     folder = tmp_path_factory.mktemp("lab")
-    shutil.copytree(ROOT / "chapters", folder / "course" / "chapters")
-    shutil.copy(ROOT / "README.md", folder / "course")
-    for path in (folder / "course" / "chapters").glob("*.ipynb"):
-        notebook = nbformat.read(path, as_version=4)
-        for cell in notebook.cells:
-            if cell.cell_type == "code":
-                cell.outputs, cell.execution_count = [], None
-        nbformat.write(notebook, path)
-    cells = [nbformat.v4.new_code_cell(code.strip()) for code in KINDS.split("===")]
-    kinds = nbformat.v4.new_notebook(cells=cells, metadata=notebook.metadata)  # the same kernel
+    (folder / "course" / "chapters").mkdir(parents=True)
+    for name in ("README.md", "chapters/references.md", f"chapters/{CHAPTER.name}"):
+        shutil.copy(ROOT / name, folder / "course" / name)
+    metadata = nbformat.read(CHAPTER, as_version=4).metadata  # the same kernel
+    cells = [nbformat.v4.new_code_cell(code.strip()) for code in f"import torch{KINDS}".split("===")]
+    cells.append(nbformat.v4.new_markdown_cell("As [Graves (2013)](references.md#graves2013) says."))
+    kinds = nbformat.v4.new_notebook(cells=cells, metadata=metadata)
     nbformat.write(kinds, folder / "course" / "chapters" / "kinds.ipynb")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -127,8 +130,8 @@ def run_all(page, eventually):
     return cells()
 
 
-@pytest.mark.parametrize("notebook", [CHAPTER.name, "kinds.ipynb"])
-def test_notebook_runs_and_its_sliders_move(notebook, open_lab, eventually):
+def test_notebook_runs_and_its_sliders_move(open_lab, eventually):
+    notebook = "kinds.ipynb"
     page = open_lab(f"/tree/chapters/{notebook}")
     cells = run_all(page, eventually)
     for cell in cells:
@@ -170,6 +173,15 @@ def shown(area):
     if picture.count():
         return picture.first.get_attribute("src")
     return re.sub(r'aria-label="[^"]*"', "", area.locator(".widget-html-content").last.inner_html())
+
+
+def test_a_citation_opens_the_references_at_its_entry(open_lab, eventually):
+    page = open_lab("/tree/chapters/kinds.ipynb")
+    page.get_by_role("link", name="Graves (2013)").click()
+    heading = page.locator(".jp-MarkdownViewer h3", has_text="graves2013")
+    heading.wait_for()
+    there = "e => e.getBoundingClientRect().top < innerHeight / 2"
+    assert eventually(lambda: heading.evaluate(there), page), "the references opened, but not at the entry"
 
 
 def test_learner_sees_nothing_of_the_teachers_tools(open_lab):

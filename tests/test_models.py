@@ -13,6 +13,7 @@ from course_lib.device import make_generator
 from course_lib.layers import MLP, initialised_by
 from course_lib.models.autoencoder import Autoencoder, AutoencoderConfig
 from course_lib.models.char_rnn import CharRNN, CharRNNConfig
+from course_lib.models.gaussian_mixture import GaussianMixture, GaussianMixtureConfig
 from course_lib.models.pixel.convolutional import GatedPixelCNN, PixelCNN
 from course_lib.models.pixel.model import PixelConfig
 from course_lib.models.pixel.recurrent import DiagonalBiLSTM, GridLSTM, RasterLSTM, RowLSTM
@@ -29,6 +30,17 @@ def images(config, n, generator):
 
 def sentences(config, n, generator):
     return torch.randint(config.levels, (n, 6), generator=generator)
+
+
+def points(config, n, generator):
+    return torch.randn(n, 3, generator=generator, dtype=torch.float64)
+
+
+def fitted_mixture(config, *, generator):
+    """A mixture has no first weights: what it is, it is after `fit`."""
+    model = GaussianMixture(config)
+    model.fit(points(config, 60, generator), generator=generator, max_steps=5, progress=False)
+    return model
 
 
 def reconstruction(model, x):
@@ -113,8 +125,13 @@ MODELS = {
         BOUNDS,
     ),
     "vae-bernoulli": (VAE, VAEConfig(likelihood="bernoulli", levels=2, depth=1), images, bound_at_the_mean, BOUNDS),
+    "mixture": (fitted_mixture, GaussianMixtureConfig(4), points, nll, {"log_prob", "sample"}),
+    "mixture-diagonal": (fitted_mixture, GaussianMixtureConfig(4, "diagonal"), points, nll, {"log_prob", "sample"}),
+    "mixture-spherical": (fitted_mixture, GaussianMixtureConfig(4, "spherical"), points, nll, {"log_prob", "sample"}),
 }
 IMAGES = [name for name, (_, _, kind, _, _) in MODELS.items() if kind is images]
+NETWORKS = [name for name, (_, _, kind, _, _) in MODELS.items() if kind is not points]
+each_network = pytest.mark.parametrize("case", NETWORKS, indirect=True)
 WRITTEN = [name for name, (*_, methods) in MODELS.items() if methods == WRITES]
 TAXONOMY = {"log_prob", "elbo", "log_prob_bound", "sample", "begin", "step"}
 
@@ -132,15 +149,18 @@ def test_it_has_what_mathematics_gives_it_and_nothing_else(case):
     assert {name for name in TAXONOMY if hasattr(model, name)} == methods
 
 
-def test_logits_and_loss_have_their_shapes(case):
+def test_the_loss_is_one_number_an_observation(case):
     model, x, loss, _ = case
-    (B, *rest), V = x.shape, [model.config.levels]
-    if getattr(model.config, "likelihood", None) == "bernoulli":
-        V = []  # one logit, that of ink
-    assert model(x).shape == (B, *rest, *V)
     nats = loss(model, x)
-    assert nats.shape == (B,)
+    assert nats.shape == (len(x),)
     assert torch.isfinite(nats).all()
+
+
+@each_network
+def test_levels_are_the_last_axis_of_logits(case):
+    model, x, *_ = case
+    ink = getattr(model.config, "likelihood", None) == "bernoulli"  # one logit, that of ink
+    assert model(x).shape == (*x.shape, *([] if ink else [model.config.levels]))
 
 
 def test_what_shares_a_batch_does_not_meet(case):
@@ -149,6 +169,7 @@ def test_what_shares_a_batch_does_not_meet(case):
     torch.testing.assert_close(together, alone, atol=1e-4, rtol=1e-5)  # sums of a few hundred float32 terms
 
 
+@each_network
 def test_a_gradient_reaches_every_parameter(case):
     model, x, loss, _ = case
     loss(model, x).mean().backward()
@@ -156,6 +177,7 @@ def test_a_gradient_reaches_every_parameter(case):
     assert silent == []
 
 
+@each_network
 def test_the_generator_decides_the_first_weights_and_disturbs_nobody(case):
     model, *_ = case
     torch.manual_seed(3)
@@ -171,10 +193,11 @@ def test_the_generator_decides_the_first_weights_and_disturbs_nobody(case):
 def test_it_moves_to_float64(case):
     model, x, loss, _ = case
     precise = copy.deepcopy(model).double()
-    assert precise(x).dtype == torch.float64
+    assert loss(precise, x).dtype == torch.float64
     torch.testing.assert_close(loss(model, x).double(), loss(precise, x), atol=1e-3, rtol=1e-5)
 
 
+@each_network
 def test_it_trains_in_half_precision_nearly_as_in_full(case):
     model, x, loss, _ = case
     curves = []
@@ -196,7 +219,7 @@ def test_it_moves_to_the_gpu(case):
 def test_it_survives_the_disk(case, tmp_path):
     model, x, loss, _ = case
     save(tmp_path / "model.pt", model)
-    other = type(model)(model.config, generator=make_generator(1))
+    other = type(model)(model.config)
     load(tmp_path / "model.pt", other)
     assert torch.equal(loss(model, x), loss(other, x))
 
@@ -287,15 +310,27 @@ def test_samples_are_written_by_the_one_loop(case):
 @pytest.mark.parametrize(
     ("change", "error", "says"),
     [
-        (lambda x: x.float(), TypeError, "levels as torch.long, got torch.float32"),
-        (lambda x: x + 100, ValueError, "expected levels 0 to"),
-        (lambda x: x - 100, ValueError, "expected levels 0 to"),
         (lambda x: x[0], ValueError, "expected shape"),
         (lambda x: x[None], ValueError, "expected shape"),
         (lambda x: x.tolist(), TypeError, "torch.Tensor, got list"),
     ],
 )
 def test_a_wrong_x_is_refused_with_expected_and_given(case, change, error, says):
+    model, x, loss, _ = case
+    with pytest.raises(error, match=says):
+        loss(model, change(x))
+
+
+@each_network
+@pytest.mark.parametrize(
+    ("change", "error", "says"),
+    [
+        (lambda x: x.float(), TypeError, "levels as torch.long, got torch.float32"),
+        (lambda x: x + 100, ValueError, "expected levels 0 to"),
+        (lambda x: x - 100, ValueError, "expected levels 0 to"),
+    ],
+)
+def test_what_is_no_level_is_refused_with_expected_and_given(case, change, error, says):
     model, x, *_ = case
     with pytest.raises(error, match=says):
         model(change(x))

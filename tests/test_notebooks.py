@@ -4,6 +4,7 @@ import ast
 import importlib
 import importlib.util
 import inspect
+import io
 import json
 import os
 import re
@@ -12,6 +13,10 @@ import statistics
 import subprocess
 import sys
 import time
+import tomllib
+import types
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import nbformat
@@ -130,6 +135,128 @@ def test_tags_are_known(source):
     for cell in notebooks.read_source(source).cells:
         tags = {tag for tag in cell.metadata.get("tags", []) if not tag.startswith("twin:")}
         assert tags <= known, f"{source.stem}: a cell is tagged {', '.join(tags - known)}; there are {', '.join(known)}"
+
+
+@every_chapter
+def test_code_is_as_wide_as_a_page_shows(source):
+    width = tomllib.loads((source.parent / "ruff.toml").read_text("utf-8"))["line-length"]
+    for number, cell in enumerate(notebooks.read_source(source).cells, 1):
+        wide = [line for line in cell.source.splitlines() if cell.cell_type == "code" and len(line) > width]
+        assert not wide, f"{source.stem}, cell {number}: more than {width} characters in {wide}"
+
+
+# What every front end shows
+
+
+@every_chapter
+def test_a_chapter_begins_with_its_title_and_its_time(source):
+    chapter = tomllib.loads((source.parents[1] / "chapters.toml").read_text("utf-8"))[source.stem]
+    first = notebooks.read_source(source).cells[0].source
+    assert first.startswith(f"# {chapter['title']}\n"), "chapters/chapters.toml has another title"
+    assert f"Laptop: under {chapter['seconds']} seconds" in first, "chapters/chapters.toml has another time"
+
+
+PAGES = sorted((ROOT / "chapters").glob("*.md"))
+ROLE = re.compile(r"\{[a-z][\w:+-]*\}`")
+LINK = re.compile(r"\]\(([^()\s]+)\)")
+
+
+def prose(path):
+    """A page, or the text of a chapter or an assignment."""
+    if path.suffix == ".md":
+        return path.read_text("utf-8")
+    return "\n\n".join(cell.source for cell in notebooks.read_source(path).cells if cell.cell_type == "markdown")
+
+
+def anchors(path):
+    """The names of a page's headings, as GitHub, the book and (of small letters) JupyterLab make them."""
+    headings = re.findall(r"^#+ (.+)$", prose(path), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.strip().lower()).replace(" ", "-") for heading in headings}
+
+
+READ = [*SOURCES, *sorted((ROOT / "coursework").glob("[0-9]*.py")), *PAGES]
+
+
+@pytest.mark.parametrize("path", READ, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_citations_and_links_are_plain_and_lead_somewhere(path):
+    text = prose(path)
+    assert not ROLE.search(text), "a role, such as {cite:t}`…`, is shown raw wherever a notebook is opened"
+    folder = path.parents[1] if path.parent.name == "sources" else path.parent
+    for link in LINK.findall(text):
+        name, _, anchor = link.partition("#")
+        if re.match(r"\w+:", link):
+            continue  # the web
+        target = folder / name if name else path
+        planned = target.suffix == ".ipynb" and (folder / "sources" / f"{target.stem}.py").is_file()
+        assert target.is_file() or planned, f"{link}: no such file"
+        if anchor and target.suffix == ".md":
+            assert anchor in anchors(target), f"{link}: {target.name} has no such heading"
+
+
+def test_the_rule_of_roles_bites():
+    for text in ("{cite:t}`a`", "{doc}`b`", "{ref}`c <d>`", "{term}`e`"):
+        assert ROLE.search(text)
+    assert not ROLE.search("a set {a, b} and `code`, $x_{ij}$`")
+
+
+# The first code cell, where the library is not installed
+
+
+def first_cell(source):
+    return next(cell for cell in notebooks.read_source(source).cells if cell.cell_type == "code")
+
+
+def test_the_first_code_cell_is_the_same_everywhere():
+    assert len({first_cell(source).source for source in SOURCES}) == 1
+    assert all(first_cell(source).metadata["tags"] == ["setup"] for source in SOURCES)
+
+
+@pytest.fixture
+def run_first_cell(monkeypatch):
+    """A function that runs the first cell as another machine would, and returns what was started there."""
+
+    def run(installed, colab=None):
+        started = []
+
+        def ask(address):
+            if not colab:
+                raise urllib.error.URLError("no such server")
+            return io.BytesIO(colab.encode())
+
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: object() if installed else None)
+        monkeypatch.setattr(subprocess, "run", lambda command, **_: started.append(command))
+        monkeypatch.setattr(urllib.request, "urlopen", ask)
+        if colab is not None:
+            monkeypatch.setitem(sys.modules, "google.colab", types.ModuleType("google.colab"))
+        exec(first_cell(SOURCES[0]).source, {})
+        return started
+
+    return run
+
+
+SESSION = '[{"name": "02.ipynb", "path": "fileId=%s", "type": "notebook"}]'
+ON_GITHUB = "https%3A//github.com/someone/course/blob/main/chapters/02_autoencoder.ipynb"
+
+
+def test_where_the_library_is_the_first_cell_does_nothing(run_first_cell):
+    assert run_first_cell(installed=True) == []
+
+
+def test_without_the_library_the_first_cell_says_what_to_run(run_first_cell):
+    with pytest.raises(ModuleNotFoundError, match=r"^course_lib is not installed: run `pip install -e \.`.*$"):
+        run_first_cell(installed=False)
+
+
+def test_on_colab_the_first_cell_installs_from_the_notebooks_own_repository(run_first_cell):
+    """Simulated: Colab's session API names, as a fileId, the address that a notebook was opened from."""
+    (command,) = run_first_cell(installed=False, colab=SESSION % ON_GITHUB)
+    assert command == [sys.executable, "-m", "pip", "install", "--quiet", "git+https://github.com/someone/course@main"]
+
+
+@pytest.mark.parametrize("colab", [SESSION % "1aBcD", ""], ids=["a copy on Drive", "no such API"])
+def test_on_colab_from_elsewhere_the_first_cell_says_what_to_run(colab, run_first_cell):
+    with pytest.raises(ModuleNotFoundError, match="course_lib is not installed"):
+        run_first_cell(installed=False, colab=colab)
 
 
 # Twins: what stands in a chapter and in the library is the same
@@ -262,31 +389,45 @@ def test_notebooks_are_stored_once_and_the_same_each_time(course, capsys):
     assert files(course) == first
 
 
-def test_what_a_notebook_depends_on(course, capsys, monkeypatch):
+DEPENDS = {  # what changes, and whether the chapter's notebook is then stale
+    "chapters/sources/01_small.py": True,
+    "course_lib/small.py": True,
+    "course_lib/imported.py": True,
+    "course_lib/unused.py": False,
+    "course_lib/page.html": True,
+    "course_lib/other.html": False,
+    "course_lib/__pycache__/small.pyc": False,
+    "data/table.csv": True,
+    "data/samples/word.wav": True,
+    "data/unused.toml": False,
+}
+
+
+@pytest.mark.parametrize(("changed", "stale"), DEPENDS.items())
+def test_what_a_notebook_depends_on(changed, stale, course, capsys, monkeypatch):
     monkeypatch.setattr(notebooks, "execute", notebooks.read_source)
+    for name in DEPENDS:
+        (course / name).parent.mkdir(parents=True, exist_ok=True)
+        (course / name).touch()
+    (course / "course_lib" / "small.py").write_text(
+        "from .imported import x\npage = Path(__file__).with_name('page.html')\nthree = shipped('table.csv')\n"
+    )
+    source = course / "chapters" / "sources" / "01_small.py"
+    source.write_text(source.read_text() + "\n# %%\nword = shipped('samples/word.wav')\n")
     assert notebooks.main(["--check"], course) == 1
     assert "01_small" in capsys.readouterr().out
     assert notebooks.main([], course) == 0 == notebooks.main(["--check"], course)
-    (course / "course_lib" / "unused.py").write_text("x = 1\n")
-    assert notebooks.main(["--check"], course) == 0
-    (course / "course_lib" / "__pycache__").mkdir(exist_ok=True)
-    (course / "course_lib" / "__pycache__" / "loop.nbc").write_text("compiled here")
-    assert notebooks.main(["--check"], course) == 0
+    with (course / changed).open("a") as file:
+        file.write("\n# another line\n")
+    assert notebooks.main(["--check"], course) == stale
+
+
+def test_a_shipped_file_whose_name_is_computed_could_be_any(course):
     (course / "data").mkdir()
-    (course / "data" / "table.csv").write_text("1,2\n")
-    (course / "data" / "unread.csv").write_text("1,2\n")
-    (course / "course_lib" / "small.py").write_text("three = int(shipped('table.csv').read_text()[0])\n")
-    assert notebooks.main([], course) == 0
-    (course / "data" / "unread.csv").write_text("3,4\n")
-    assert notebooks.main(["--check"], course) == 0
-    (course / "data" / "table.csv").write_text("3,4\n")
-    assert notebooks.main(["--check"], course) == 1
-    assert notebooks.main([], course) == 0
-    (course / "course_lib" / "small.py").write_text("from .unused import x as three\n")
-    assert notebooks.main(["--check"], course) == 1
-    assert notebooks.main([], course) == 0
-    (course / "course_lib" / "unused.py").write_text("x = 2\n")
-    assert notebooks.main(["--check"], course) == 1
+    (course / "data" / "some.toml").touch()
+    (course / "course_lib" / "small.py").write_text("three = [shipped(name) for name in names]\n")
+    (source,) = notebooks.chapters(course)
+    assert course / "data" / "some.toml" in notebooks.library_of(source)
 
 
 def test_unknown_chapter_is_refused(course, capsys):

@@ -87,12 +87,9 @@ def test_a_bernoulli_that_is_sure_stays_finite():
     ("logits", "x", "error", "says"),
     [
         (torch.zeros(2, 4), torch.zeros(2, 4), TypeError, "x: expected levels as torch.long, got torch.float32"),
-        (torch.zeros(2, 4), torch.zeros(2, 4, dtype=torch.bool), TypeError, "torch.long, got torch.bool"),
         (torch.zeros(2, 4), torch.full((2, 4), 2), ValueError, "x: expected levels 0 to 1, got 2 to 2"),
-        (torch.zeros(2, 4), torch.full((2, 4), -1), ValueError, "x: expected levels 0 to 1, got -1 to -1"),
         (torch.zeros(2, 4), torch.zeros(2, 5).long(), ValueError, r"logits: expected shape \(B, 5\), got \(2, 4\)"),
         (torch.zeros(3, 4), torch.zeros(2, 4).long(), ValueError, r"x: expected shape \(3, 4\), got \(2, 4\)"),
-        (torch.zeros(2, 2, 4), torch.zeros(2, 4).long(), ValueError, r"logits: expected shape \(B, 4\)"),
         (torch.zeros(2, 4).long(), torch.zeros(2, 4).long(), TypeError, "logits: expected a floating-point tensor"),
         (torch.zeros(1, 4), [[0, 0, 0, 0]], TypeError, "x: expected a torch.Tensor, got list"),
     ],

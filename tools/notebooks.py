@@ -62,28 +62,27 @@ def library_of(source):
     """The files that a chapter reaches: its imports from `course_lib`, theirs, and what any of them says is shipped.
 
     Whoever reads a file of `data/` calls `shipped("name")`, and whoever reads one beside a module `with_name("name")`.
+    A name that is computed could be any: then all of `data/` counts.
     """
     root = source.parents[2]
-    package = root / "course_lib"
-    files = set()
-    todo = [source]
+    package, data = root / "course_lib", root / "data"
+    files, todo = set(), [source]
     while todo:
         path = todo.pop()
         for node in ast.walk(ast.parse(path.read_text(encoding="utf8"))):
-            if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
-                asks = getattr(node.func, "id", getattr(node.func, "attr", None))
-                folder = {"shipped": root / "data", "with_name": path.parent}.get(asks)
-                if folder and (folder / str(node.args[0].value)).is_file():
-                    files.add(folder / str(node.args[0].value))
+            asks = getattr(node.func, "id", getattr(node.func, "attr", None)) if isinstance(node, ast.Call) else None
+            if asks in ("shipped", "with_name") and node.args:
+                folder = data if asks == "shipped" else path.parent
+                name = node.args[0].value if isinstance(node.args[0], ast.Constant) else None
+                found = data.rglob("*") if name is None and asks == "shipped" else [folder / str(name)]
+                files.update(file for file in found if file.is_file())
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
             if isinstance(node, ast.ImportFrom):
                 above = (package, *path.parents)[node.level] if node.level else root
                 base = ".".join([*above.relative_to(root).parts, *filter(None, [node.module])])
                 names = [base, *(f"{base}.{name}" for name in names)]
             for name in names:
-                parts = name.split(".")
-                if parts[0] != "course_lib":
-                    continue
+                parts = name.split(".") if name.startswith("course_lib") else []
                 for depth in range(1, len(parts) + 1):  # importing a.b.c runs a and a.b as well
                     module = root.joinpath(*parts[:depth])
                     for file in (module.with_suffix(".py"), module / "__init__.py"):

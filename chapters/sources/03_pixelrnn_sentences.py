@@ -14,18 +14,20 @@ if find_spec("course_lib") is None:  # the library behind the chapters is not he
     import socket
     import subprocess
     import sys
+    from contextlib import suppress
     from urllib.parse import unquote
     from urllib.request import urlopen
 
     session = ""
     if "google.colab" in sys.modules:  # where a session knows its notebook's address
-        with urlopen(f"http://{socket.gethostname()}:9000/api/sessions") as answer:
+        at = f"http://{socket.gethostname()}:9000/api/sessions"
+        with suppress(OSError), urlopen(at) as answer:
             session = unquote(answer.read().decode())
     at = re.search(r"(https://github\.com/[\w.-]+/[\w.-]+)/blob/([\w.-]+)", session)
     if at is None:
         raise ModuleNotFoundError(
-            "course_lib is not installed: run `pip install -e .` in a copy of the course "
-            "and choose that Python for this notebook"
+            "course_lib is not installed: run `pip install -e .` in the course's "
+            "folder, then choose that Python for this notebook"
         )
     pip = [sys.executable, "-m", "pip", "install", "--quiet"]
     subprocess.run([*pip, f"git+{at[1]}@{at[2]}"], check=True)

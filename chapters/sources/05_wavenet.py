@@ -14,18 +14,20 @@ if find_spec("course_lib") is None:  # the library behind the chapters is not he
     import socket
     import subprocess
     import sys
+    from contextlib import suppress
     from urllib.parse import unquote
     from urllib.request import urlopen
 
     session = ""
     if "google.colab" in sys.modules:  # where a session knows its notebook's address
-        with urlopen(f"http://{socket.gethostname()}:9000/api/sessions") as answer:
+        at = f"http://{socket.gethostname()}:9000/api/sessions"
+        with suppress(OSError), urlopen(at) as answer:
             session = unquote(answer.read().decode())
     at = re.search(r"(https://github\.com/[\w.-]+/[\w.-]+)/blob/([\w.-]+)", session)
     if at is None:
         raise ModuleNotFoundError(
-            "course_lib is not installed: run `pip install -e .` in a copy of the course "
-            "and choose that Python for this notebook"
+            "course_lib is not installed: run `pip install -e .` in the course's "
+            "folder, then choose that Python for this notebook"
         )
     pip = [sys.executable, "-m", "pip", "install", "--quiet"]
     subprocess.run([*pip, f"git+{at[1]}@{at[2]}"], check=True)
@@ -732,10 +734,12 @@ def begin(model, n, conditioning=None):
 # %% tags=["twin:course_lib.fast.queues.step"]
 def step(model, previous, state):  # (n,) long -> logits (n, V)
     at, conditioning, *queues = state
-    t, frames, skip = int(at[0]), conditioning.shape[1], 0
+    t, frames, total = int(at[0]), conditioning.shape[1], 0
     nothing = torch.zeros_like(queues[0][:, 0])  # (n, R)
     h = nothing if previous is None else model.embed(previous)
-    for layer, (conv, queue) in enumerate(zip(model.convs, queues, strict=True)):
+    adds = [*model.adds, None]  # the last layer has none
+    layers = zip(model.convs, model.skips, adds, queues, strict=True)
+    for layer, (conv, skip, add, queue) in enumerate(layers):
         past, dilation = queue.shape[1], conv.dilation[0]
         taps = [queue[:, (t + i) % past] for i in range(0, past, dilation)]
         taps = torch.stack([*taps, h], 2)  # the oldest first
@@ -745,10 +749,9 @@ def step(model, previous, state):  # (n,) long -> logits (n, V)
             z = z + conditioning[:, frame, layer, :, None]
         queue[:, t % past] = h  # in the place of the oldest
         g = gate(z)
-        skip = skip + model.skips[layer](g)
-        if layer < len(model.adds):
-            h = h + model.adds[layer](g)[:, :, 0]
-    return model.head(skip)[:, :, 0], State((at + 1, conditioning, *queues))
+        total = total + skip(g)
+        h = h if add is None else h + add(g)[:, :, 0]
+    return model.head(total)[:, :, 0], State((at + 1, conditioning, *queues))
 
 
 # %% [markdown]

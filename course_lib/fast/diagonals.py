@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F_
 from torch.autograd.function import once_differentiable
 
-FORGET_BIAS = 1.0  # Jozefowicz, Zaremba and Sutskever (2015), section 5: an LSTM that starts without one learns slower
+from ..layers import FORGET_BIAS
 
 
 def lstm(gates: torch.Tensor, cell: torch.Tensor, dim: int = 1) -> tuple[torch.Tensor, torch.Tensor]:

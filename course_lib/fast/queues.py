@@ -35,10 +35,12 @@ def step(model, previous: torch.Tensor | None, state: State) -> tuple[torch.Tens
     A step costs one pass through the layers, O(L), where running the model again costs its receptive field, O(2^L).
     """
     at, conditioning, *queues = state
-    t, frames, skip = int(at[0]), conditioning.shape[1], 0
+    t, frames, total = int(at[0]), conditioning.shape[1], 0
     nothing = torch.zeros_like(queues[0][:, 0])  # (n, R)
     h = nothing if previous is None else model.embed(previous)
-    for layer, (conv, queue) in enumerate(zip(model.convs, queues, strict=True)):
+    adds = [*model.adds, None]  # the last layer has none
+    layers = zip(model.convs, model.skips, adds, queues, strict=True)
+    for layer, (conv, skip, add, queue) in enumerate(layers):
         past, dilation = queue.shape[1], conv.dilation[0]
         taps = [queue[:, (t + i) % past] for i in range(0, past, dilation)]
         taps = torch.stack([*taps, h], 2)  # the oldest first
@@ -48,10 +50,9 @@ def step(model, previous: torch.Tensor | None, state: State) -> tuple[torch.Tens
             z = z + conditioning[:, frame, layer, :, None]
         queue[:, t % past] = h  # in the place of the oldest
         g = gate(z)
-        skip = skip + model.skips[layer](g)
-        if layer < len(model.adds):
-            h = h + model.adds[layer](g)[:, :, 0]
-    return model.head(skip)[:, :, 0], State((at + 1, conditioning, *queues))
+        total = total + skip(g)
+        h = h if add is None else h + add(g)[:, :, 0]
+    return model.head(total)[:, :, 0], State((at + 1, conditioning, *queues))
 
 
 def fill(

@@ -87,8 +87,8 @@ class WaveNet(nn.Module):
         """x (B, T) long -> logits (B, T, V) of each sample given those before it.
 
         Where the config has such channels, `global_condition` is (B, G) and `local_condition` (B, frames, L), a frame
-        for every `frame` samples begun. Raises TypeError or ValueError for other tensors, a
-        condition too many and one missing.
+        for every `frame` samples begun. Raises TypeError or ValueError for other tensors, a condition too many and one
+        missing.
         """
         expect_levels("x", x, ("B", "T"), self.config.levels)
         B, T = x.shape

@@ -1,7 +1,6 @@
 """The Gaussian mixture and its EM: scikit-learn's numbers, a likelihood that never falls, and data that would break it.
 
-It has no line in test_models.py, where a model's sizes stand in its config: these are known after `fit`. So its part
-of the contract (shapes, nats, the generator, float64, devices, the disk) is here.
+What it shares with every model, shapes, nats, devices and the disk, is in test_models.py.
 """
 
 import itertools
@@ -19,11 +18,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from course_lib.checkpoint import load, save
 from course_lib.device import make_generator
 from course_lib.fast import em
-from course_lib.models import gaussian_mixture as gmm
-from course_lib.models.gaussian_mixture import GaussianMixture
+from course_lib.models.gaussian_mixture import STARTS, GaussianMixture, GaussianMixtureConfig
 
 KINDS = ("full", "diagonal", "spherical")
-DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 each_kind = pytest.mark.parametrize("kind", KINDS)
 
 
@@ -52,7 +49,7 @@ def first_guess(x, K, kind):
 
 
 def fitted(x, K, kind="full", seed=0, **settings):
-    model = GaussianMixture(K, kind)
+    model = GaussianMixture(GaussianMixtureConfig(K, kind))
     history = model.fit(x, generator=make_generator(seed), progress=False, **settings)
     return model, history
 
@@ -114,9 +111,11 @@ def scikits(x, init, kind, steps):
         return theirs.fit(x.numpy())
 
 
-@pytest.mark.parametrize("away", [0, 1e4])
-@pytest.mark.parametrize("unit", [[1, 1, 1], [1e-3, 1, 1e3]], ids=["one unit", "badly scaled"])
-@pytest.mark.parametrize("steps", [1, 25])
+@pytest.mark.parametrize(
+    ("steps", "unit", "away"),
+    [(1, [1, 1, 1], 0), (25, [1e-3, 1, 1e3], 0), (25, [1, 1, 1], 1e4)],
+    ids=["one step", "badly scaled", "far away"],
+)
 @each_kind
 def test_from_the_same_start_it_finds_what_scikit_learn_finds(kind, steps, unit, away):
     x = clouds(600) * torch.tensor(unit).double()
@@ -137,16 +136,6 @@ def test_from_the_same_start_it_finds_what_scikit_learn_finds(kind, steps, unit,
     torch.testing.assert_close(model.covariance_ / squares, torch.from_numpy(theirs.covariances_) / squares, **close)
 
 
-@each_kind
-def test_at_the_end_of_the_road_it_stands_where_scikit_learn_stands(kind):
-    x = clouds(300, 2)
-    init = first_guess(x, 3, kind)
-    model, history = fitted(x, 3, kind, init=init, max_steps=2000, tolerance=1e-12)
-    assert len(history.loss) < 2000, "it has converged"
-    expected = torch.from_numpy(scikits(x, init, kind, 2000).score_samples(x.numpy()))
-    torch.testing.assert_close(model.log_prob(x), expected, atol=1e-4, rtol=0)  # gains below 1e-12 are √ of that away
-
-
 # --- EM -----------------------------------------------------------------------------------------------------------
 
 
@@ -158,11 +147,10 @@ def with_copies(N=120, D=3):
     return x
 
 
-@pytest.mark.parametrize("floor", [1e-4, 1e-3, 0.3])
-@pytest.mark.parametrize("init", ["k-means++", "points"])
+@pytest.mark.parametrize(("init", "floor"), [("points", 1e-4), ("k-means++", 1e-3), ("points", 0.3)])
 @each_kind
 def test_no_step_makes_the_data_less_likely_even_where_the_floor_is_reached(kind, init, floor):
-    for x, seed in itertools.product([clouds(200, 3), with_copies()], range(4)):
+    for x, seed in itertools.product([clouds(200, 3), with_copies()], range(2)):
         _, history = fitted(x, 5, kind, seed, init=init, floor=floor, max_steps=60, tolerance=0)
         loss = torch.tensor(history.loss, dtype=torch.float64)
         # A log-density is a sum of terms as large as a precision times a square, at most 10 / floor² here, and each is
@@ -190,33 +178,21 @@ def test_with_one_component_a_step_finds_the_likeliest_of_the_covariances_that_t
         assert -rival.log_prob(u).mean() > history.loss[-1]
 
 
-@each_kind
-def test_it_stops_as_soon_as_a_step_gains_less_than_the_tolerance(kind):
+def test_it_stops_as_soon_as_a_step_gains_less_than_the_tolerance():
     tolerance = 1e-3
-    _, history = fitted(clouds(), 4, kind, tolerance=tolerance)
+    _, history = fitted(clouds(), 4, tolerance=tolerance)
     gains = -torch.tensor(history.loss, dtype=torch.float64).diff()
     assert history.steps == 200 and 3 < len(history.loss) < 200
     assert gains[-1] < tolerance and (gains[:-1] >= tolerance).all()
     assert history.seconds > 0
-    assert len(fitted(clouds(), 4, kind, max_steps=3, tolerance=0)[1].loss) == 3
-
-
-@pytest.mark.parametrize("floor", [1e-3, 0.3])
-@each_kind
-def test_the_last_loss_is_that_of_the_mixture_which_is_kept(kind, floor):
-    for x in clouds(), with_copies(), clouds() * torch.tensor([1e-3, 1, 1e3]) + 50:
-        model, history = fitted(x, 5, kind, max_steps=20, restarts=3, floor=floor)
-        assert history.loss[-1] == pytest.approx(-model.log_prob(x).mean().item(), abs=1e-9 + 1e-14 / floor**2)
+    assert len(fitted(clouds(), 4, max_steps=3, tolerance=0)[1].loss) == 3
 
 
 @each_kind
-def test_the_density_is_linear_in_the_features(kind):
-    model, x = some(4, 3, kind), 3 * normal(50, 3, seed=5)
-    rows = em.weights((model.log_pi, model.mean, model.covariance_), kind)
-    phi = em.features(x.T, kind)
-    assert len(phi) == {"full": 1 + 3 + 6, "diagonal": 1 + 3 + 3, "spherical": 1 + 3 + 1}[kind]
-    torch.testing.assert_close((rows @ phi).logsumexp(0), model.log_prob(x), rtol=1e-10, atol=1e-10)
-    torch.testing.assert_close((rows @ phi).softmax(0).T, model.responsibilities(x), rtol=1e-9, atol=1e-12)
+def test_the_last_loss_is_that_of_the_mixture_which_is_kept(kind):
+    for x in with_copies(), clouds() * torch.tensor([1e-3, 1, 1e3]) + 50:
+        model, history = fitted(x, 5, kind, max_steps=20, restarts=3, floor=0.3)
+        assert history.loss[-1] == pytest.approx(-model.log_prob(x).mean().item(), abs=1e-9)
 
 
 @each_kind
@@ -253,65 +229,56 @@ def test_an_m_step_is_the_weighted_mean_and_covariance(kind):
 
 
 @each_kind
-def test_how_the_points_are_cut_into_blocks_changes_nothing(kind, monkeypatch):
-    x, cuts = clouds(203, 3), []
-    real = em.expectation
-
-    def watched(blocks, *rest):
-        cuts.append([b.shape[1] for b in blocks])
-        return real(blocks, *rest)
-
-    monkeypatch.setattr(em, "expectation", watched)
-    whole, expected = fitted(x, 4, kind, max_steps=15, tolerance=0, restarts=2)
-    monkeypatch.setattr(gmm, "BLOCK", 1000)
-    model, history = fitted(x, 4, kind, max_steps=15, tolerance=0, restarts=2)
-    assert cuts[0] == [203] and len(cuts[-1]) > 3 and sum(cuts[-1]) == 203
-    assert cuts[-1][-1] != cuts[-1][0], "the last block is shorter"
+def test_how_the_points_are_cut_into_blocks_changes_nothing(kind):
+    x = clouds(1001, 3)
+    many = x.repeat(150, 1)  # the same data, and so the same answer
+    sizes = [block.shape[1] for block in em.cut(many, kind, 4)]
+    assert len(sizes) > 1 and sum(sizes) == len(many) and 0 < sizes[-1] < sizes[0], "the last block is shorter"
+    init = first_guess(x, 4, kind)
+    once, expected = fitted(x, 4, kind, init=init, max_steps=5, tolerance=0)
+    model, history = fitted(many, 4, kind, init=init, max_steps=5, tolerance=0)
     assert history.loss == pytest.approx(expected.loss, rel=1e-9)
-    torch.testing.assert_close(model.log_prob(x), whole.log_prob(x), rtol=1e-8, atol=1e-8)
-    monkeypatch.setattr(gmm, "BLOCK", 1)
-    assert fitted(x[:20], 2, kind, max_steps=3)[1].loss[-1] < math.inf
-    assert set(cuts[-1]) == {1}, "a point at a time, if need be"
+    torch.testing.assert_close(model.log_prob(x), once.log_prob(x), rtol=1e-8, atol=1e-8)
+    assert [block.shape for block in em.cut(x[:3], kind, em.BLOCK)] == [(3, 1)] * 3, "a point at a time, if need be"
 
 
 # --- starts -------------------------------------------------------------------------------------------------------
 
 
+def one_by_one(x, K, kind, R, seed, **settings):
+    """What each of R starts of `fit` finds on its own: models and histories; x is standardised.
+
+    A start ends with the M step after each point was given to the nearest place, and from there EM goes on alone.
+    """
+    for places in em.seeds(x, K, R, spread=False, generator=make_generator(seed)).split(1):
+        parameters, statistics = em.start([x.T], kind, places)
+        first, log_prob = next(em.steps([x.T], parameters, statistics, kind, 1, 1e-3))
+        model, history = fitted(x, K, kind, init=first, **settings)
+        yield model, [-log_prob.item() / len(x), *history.loss]
+
+
+def standardised(x):
+    return (x - x.mean(0)) / x.std(0, correction=0)
+
+
 @each_kind
-def test_of_several_starts_the_likeliest_is_kept(kind, monkeypatch):
-    x, R, settings = clouds(300, 2), 6, {"max_steps": 8, "tolerance": 0, "init": "points"}
-    places, real = [], em.seeds
-
-    def watched(*args, **settings):
-        places.append(real(*args, **settings))
-        return places[-1]
-
-    monkeypatch.setattr(em, "seeds", watched)
-    best, history = fitted(x, 5, kind, seed=13, restarts=R, **settings)
-    losses, models = [], []
-    for r in range(R):  # the same places, each on its own
-        monkeypatch.setattr(em, "seeds", lambda *_, r=r, **__: places[0][r : r + 1])
-        model, single = fitted(x, 5, kind, **settings)
-        models.append(model)
-        losses.append(single.loss)
+def test_of_several_starts_the_likeliest_is_kept(kind):
+    x, R, settings = standardised(clouds(300, 2)), 6, {"tolerance": 0, "init": "points"}
+    models, losses = zip(*one_by_one(x, 5, kind, R, 13, max_steps=7, tolerance=0), strict=True)
     last = torch.tensor([loss[-1] for loss in losses])
     winner = int(last.argmin())
     assert 0 < winner < R - 1 and last.sort().values.diff().min() > 1e-5, "they differ, and it is not first or last"
+    best, history = fitted(x, 5, kind, seed=13, restarts=R, max_steps=8, **settings)
     assert history.loss == pytest.approx(losses[winner], rel=1e-9)
     torch.testing.assert_close(best.log_prob(x), models[winner].log_prob(x), rtol=1e-8, atol=1e-8)
 
 
-def test_the_slowest_of_several_starts_is_waited_for(monkeypatch):
-    x, settings = clouds(300, 2), {"init": "points", "tolerance": 1e-4}
-    u = (x - x.mean(0)) / x.std(0, correction=0)
-    places = em.seeds(u, 5, 4, make_generator(13), spread=False)
-    lengths = []
-    for chosen in (places, *places.split(1)):
-        monkeypatch.setattr(em, "seeds", lambda *_, chosen=chosen, **__: chosen)
-        lengths.append(len(fitted(x, 5, restarts=len(chosen), **settings)[1].loss))
-    together, *alone = lengths
+def test_the_slowest_of_several_starts_is_waited_for():
+    x = standardised(clouds(300, 2))
+    alone = [len(loss) for _, loss in one_by_one(x, 5, "full", 4, 13, tolerance=1e-4)]
+    _, together = fitted(x, 5, seed=13, restarts=4, init="points", tolerance=1e-4)
     assert min(alone) + 5 < max(alone) < 200
-    assert together >= max(alone)  # a start that gains little for a while may gain more again
+    assert len(together.loss) >= max(alone)  # a start that gains little for a while may gain more again
 
 
 def p_value(counts, expected):
@@ -323,7 +290,7 @@ def p_value(counts, expected):
 def test_seeds_are_drawn_as_often_as_they_should(spread):
     x = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 1.5], [-1.0, 2.0], [3.0, 0.0]]).double()
     R = 20_000
-    found = em.seeds(x, 3, R, make_generator(0), spread=spread)
+    found = em.seeds(x, 3, R, spread=spread, generator=make_generator(0))
     which = torch.cdist(found, x).argmin(2)  # (R, 3)
     counts, expected = [], []
     apart = torch.cdist(x, x).square()
@@ -347,31 +314,13 @@ def test_seeds_are_different_points_also_where_chance_falls_on_a_border(spread, 
     x = torch.tensor([[0.0], [3.0], [1.0], [8.0]]).double()
     monkeypatch.setattr(torch, "rand", lambda *shape, **_: torch.full(shape, luck))
     for seed in range(10):
-        found = em.seeds(x, 3, 2, make_generator(seed), spread=spread)
+        found = em.seeds(x, 3, 2, spread=spread, generator=make_generator(seed))
         if luck == 0:  # `torch.rand` does draw 0, once in 2²⁴
             assert all(len(places.unique(dim=0)) == 3 for places in found)
         assert torch.isin(found, x).all()
 
 
-def test_k_means_plus_plus_finds_every_cluster_where_plain_points_miss_some():
-    K = 8
-    places = 100 * torch.stack([torch.arange(K).double().sin(), torch.arange(K).double()], 1)
-    x = (places[:, None] + normal(K, 30, 2, seed=0)).flatten(0, 1)
-
-    def all_found(spread):
-        found = em.seeds(x, K, 500, make_generator(1), spread=spread)
-        assert found.shape == (500, K, 2)
-        return (torch.cdist(found, places).argmin(2).sort(1).values == torch.arange(K)).all(1).double().mean()
-
-    # The last seed misses its cluster if it falls into one of the 7 others: Σ squares within over Σ squares to the
-    # nearest seed is 7 · 4 / 100² = 0.003, and the seeds before it miss less. Plain points: 8! / 8⁸ = 0.0024.
-    assert all_found(True) > 0.98
-    assert all_found(False) < 0.02
-    model, _ = fitted(x, K, "spherical")
-    assert torch.cdist(places, model.mean).amin(1).max() < 1.5  # 8 standard errors
-
-
-@pytest.mark.parametrize("init", gmm.STARTS)
+@pytest.mark.parametrize("init", STARTS)
 def test_more_components_than_different_points_are_started_all_the_same(init):
     x = torch.tensor([[0.0, 1.0], [1.0, 0.0]]).double().repeat(5, 1)
     model, history = fitted(x, 4, init=init)
@@ -385,22 +334,9 @@ def test_more_components_than_different_points_are_started_all_the_same(init):
 @each_kind
 def test_the_log_density_is_torchs_in_nats(kind):
     model, x = some(4, 3, kind), 4 * normal(200, 3, seed=7)
-    assert model.log_prob(x).shape == (200,)
     torch.testing.assert_close(model.log_prob(x), torchs(model).log_prob(x), rtol=1e-11, atol=1e-11)
     far = 1e4 * normal(20, 3, seed=8)
     torch.testing.assert_close(model.log_prob(far), torchs(model).log_prob(far), rtol=1e-9, atol=0)
-
-
-@each_kind
-def test_the_density_integrates_to_1(kind):
-    model = some(3, 2, kind, seed=4)
-    least, most = (torch.linalg.eigvalsh(as_full(model)).sqrt() for _ in range(2))
-    cell, half = 0.4 * least.min().item(), model.mean.abs().max().item() + 8 * most.max().item()
-    line = torch.arange(-half, half, cell, dtype=torch.float64)
-    # For Gaussians dead at the edge a sum over cells of 0.4 standard deviations is exact to rounding (Poisson
-    # summation: the first term that it misses is exp(−2 π² / 0.16), below 1e-50).
-    total = model.log_prob(torch.cartesian_prod(line, line)).exp().sum() * cell**2
-    assert total.item() == pytest.approx(1, abs=1e-10)
 
 
 @each_kind
@@ -435,10 +371,9 @@ def test_samples_fall_as_often_and_as_far_as_the_density_says(kind):
         assert stats.kstest(white.flatten().numpy(), "norm").pvalue > 1e-3
 
 
-@each_kind
-def test_the_generator_decides_and_nobody_else_is_disturbed(kind):
+def test_the_generator_decides_and_nobody_else_is_disturbed():
     x, before = clouds(), torch.random.get_rng_state()
-    first, again, other = (fitted(x, 4, kind, seed, max_steps=5)[0] for seed in (0, 0, 1))
+    first, again, other = (fitted(x, 4, seed=seed, max_steps=5)[0] for seed in (0, 0, 1))
     for name in "log_pi", "mean", "covariance_":
         assert torch.equal(getattr(first, name), getattr(again, name))
     assert not torch.equal(first.mean, other.mean)
@@ -477,7 +412,7 @@ def test_it_fits_and_draws_on_the_gpu(kind):
     x = clouds()
     init = first_guess(x, 4, kind)
     here, _ = fitted(x, 4, kind, init=init, max_steps=10)
-    there = GaussianMixture(4, kind)
+    there = GaussianMixture(GaussianMixtureConfig(4, kind))
     there.fit(x.cuda(), generator=make_generator(0, "cuda"), init=[p.cuda() for p in init], max_steps=10)
     assert there.mean.is_cuda and there.mean.dtype == torch.float64
     torch.testing.assert_close(there.log_prob(x.cuda()).cpu(), here.log_prob(x), rtol=1e-8, atol=1e-8)
@@ -486,41 +421,33 @@ def test_it_fits_and_draws_on_the_gpu(kind):
     assert there.responsibilities(x.cuda()).sum().item() == pytest.approx(len(x), rel=1e-9)
 
 
-@each_kind
-def test_it_survives_the_disk_also_into_one_that_was_never_fitted(kind, tmp_path):
+def test_it_survives_the_disk_also_into_one_that_was_fitted_to_other_data(tmp_path):
     x = clouds()
-    model, history = fitted(x, 4, kind, max_steps=5)
-    save(tmp_path / "gmm.pt", model, history)
-    for other in GaussianMixture(4, kind), fitted(clouds(50, 5), 4, kind, max_steps=2)[0]:
-        assert load(tmp_path / "gmm.pt", other).loss == history.loss
-        assert torch.equal(model.log_prob(x), other.log_prob(x))
-        twins = [m.sample(5, generator=make_generator(0)) for m in (model, other)]
-        assert torch.equal(*twins)
-    wrong = GaussianMixture(4, "diagonal" if kind == "full" else "full")
+    model, history = fitted(x, 4, max_steps=5)
+    save(tmp_path / "mixture.pt", model, history)
+    other, _ = fitted(clouds(50, 5), 4, max_steps=2)
+    assert load(tmp_path / "mixture.pt", other).loss == history.loss
+    assert torch.equal(model.log_prob(x), other.log_prob(x))
+    wrong = GaussianMixture(GaussianMixtureConfig(4, "diagonal"))
     with pytest.raises(ValueError, match="holds another model"):
-        load(tmp_path / "gmm.pt", wrong)
+        load(tmp_path / "mixture.pt", wrong)
     assert wrong.mean.numel() == 0, "and it is as it was"
 
 
 # --- data that would break it -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["full", "diagonal"])
+@each_kind
 def test_the_units_of_the_columns_do_not_matter(kind):
     x, unit = clouds(), torch.tensor([1e-6, 3.0, 1e7]).double()
-    for init in gmm.STARTS:
+    if kind == "spherical":  # which must be the same for all
+        unit = unit[1].expand(3)
+    for init in STARTS:
         small, _ = fitted(x, 4, kind, init=init, max_steps=20, tolerance=0)
         large, _ = fitted(x * unit + 5 * unit, 4, kind, init=init, max_steps=20, tolerance=0)
         expected = small.log_prob(x) - unit.log().sum()
         torch.testing.assert_close(large.log_prob(x * unit + 5 * unit), expected, rtol=1e-7, atol=1e-7)
         torch.testing.assert_close(large.mean, small.mean * unit + 5 * unit, rtol=1e-7, atol=1e-9)
-
-
-def test_for_balls_one_unit_for_all_columns_does_not_matter():
-    x = clouds() * torch.tensor([1.0, 2.0, 5.0]).double()
-    small, _ = fitted(x, 4, "spherical", max_steps=20, tolerance=0)
-    large, _ = fitted(x * 1e5 + 7, 4, "spherical", max_steps=20, tolerance=0)
-    torch.testing.assert_close(large.log_prob(x * 1e5 + 7), small.log_prob(x) - 3 * math.log(1e5), rtol=1e-7, atol=1e-7)
 
 
 COLLAPSING = {
@@ -530,7 +457,7 @@ COLLAPSING = {
 }
 
 
-@pytest.mark.parametrize("floor", [1e-4, 1e-3, 0.1])
+@pytest.mark.parametrize("floor", [1e-4, 0.1])
 @pytest.mark.parametrize("what", COLLAPSING)
 @each_kind
 def test_no_component_collapses(kind, what, floor):
@@ -586,39 +513,39 @@ def test_nothing_in_memory_is_as_large_as_points_times_components_times_dimensio
     x = clouds(N, D)
     with Largest() as fit:
         model, _ = fitted(x, K, kind, max_steps=2, restarts=2)
-    assert N * D <= fit.numbers <= gmm.BLOCK < N * K * D  # the data themselves, and one block of features
+    assert N * D <= fit.numbers <= em.BLOCK < N * K * D  # the data themselves, and one block of features
     with Largest() as density:
         model.log_prob(x)
     assert N * D <= density.numbers <= 2 * N * D
 
 
-@each_kind
-def test_ctrl_c_keeps_what_the_last_step_found(kind, monkeypatch, capsys):
-    x, real = clouds(), em.expectation
-    expected, whole = fitted(x, 4, kind, max_steps=3, tolerance=0)
-    calls = itertools.count(1)
+class CtrlC(TorchDispatchMode):
+    """Ctrl-C in the E step of this number: each takes one logsumexp where all points are one block."""
 
-    def interrupted(*args):
-        if next(calls) == 4:
-            raise KeyboardInterrupt
-        return real(*args)
+    def __init__(self, step):
+        super().__init__()
+        self.left = step
 
-    monkeypatch.setattr(em, "expectation", interrupted)
-    model, history = fitted(x, 4, kind, max_steps=50, tolerance=0)
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func is torch.ops.aten.logsumexp.default:
+            self.left -= 1
+            if self.left == 0:
+                raise KeyboardInterrupt
+        return func(*args, **(kwargs or {}))
+
+
+def test_ctrl_c_keeps_what_the_last_step_found(capsys):
+    x = clouds()
+    expected, whole = fitted(x, 4, max_steps=3, tolerance=0)
+    with CtrlC(4):
+        model, history = fitted(x, 4, max_steps=50, tolerance=0)
     assert "stopped after step 3 of 50" in capsys.readouterr().out
     assert history.loss == whole.loss and history.steps == 50
     assert torch.equal(model.mean, expected.mean) and torch.equal(model.covariance_, expected.covariance_)
-    assert history.loss[-1] == pytest.approx(-model.log_prob(x).mean().item(), abs=1e-9)
-
-
-def test_ctrl_c_before_the_first_step_leaves_the_start(monkeypatch, capsys):
-    def interrupted(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(em, "expectation", interrupted)
-    model, history = fitted(clouds(), 4)
+    with CtrlC(1):
+        model, history = fitted(x, 4)
     assert "stopped after step 0 of" in capsys.readouterr().out
-    assert history.loss == [] and model.log_prob(clouds()).isfinite().all()
+    assert history.loss == [] and model.log_prob(x).isfinite().all(), "the start is left"
 
 
 # --- what makes no sense ------------------------------------------------------------------------------------------
@@ -627,16 +554,14 @@ def test_ctrl_c_before_the_first_step_leaves_the_start(monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        (((0,)), "n_components: expected a whole number ≥ 1, got 0"),
-        (((-2,)), "n_components: expected a whole number ≥ 1, got -2"),
-        (((2.0,)), r"n_components: expected a whole number ≥ 1, got float 2\.0"),
-        (((3, "tied")), "covariance: expected one of 'full', 'diagonal', 'spherical', got 'tied'"),
-        (((3, "diag")), "covariance: expected one of 'full', 'diagonal', 'spherical', got 'diag'"),
+        ((0,), "n_components: expected a whole number ≥ 1, got 0"),
+        ((2.0,), r"n_components: expected a whole number ≥ 1, got float 2\.0"),
+        ((3, "tied"), "covariance: expected one of 'full', 'diagonal', 'spherical', got 'tied'"),
     ],
 )
 def test_mixtures_that_cannot_be_are_refused(settings, says):
     with pytest.raises((TypeError, ValueError), match=says):
-        GaussianMixture(*settings)
+        GaussianMixtureConfig(*settings)
 
 
 def spoilt(value, row=7):
@@ -649,22 +574,18 @@ def spoilt(value, row=7):
     ("x", "error", "says"),
     [
         (clouds(2), ValueError, "at least 3 points, one a component, got 2"),
-        (torch.zeros(0, 3), ValueError, "at least 3 points, one a component, got 0"),
-        (clouds(40) * torch.tensor([1, 0, 1]), ValueError, r"columns that vary, got constant ones \(1\)"),
         (clouds(40) * torch.tensor([0, 1, 0]) + 1e6, ValueError, r"columns that vary, got constant ones \(0, 2\)"),
         (torch.full((40, 2), 0.1), ValueError, r"columns that vary, got constant ones \(0, 1\)"),
+        (clouds(40) * 1e200, ValueError, "squares are finite too, got larger ones"),
         (spoilt(math.nan), ValueError, r"expected finite numbers, got \[.*nan.*\] in row 7"),
-        (spoilt(math.inf, 0), ValueError, r"expected finite numbers, got \[.*inf.*\] in row 0"),
-        (spoilt(-math.inf), ValueError, r"expected finite numbers, got \[.*-inf.*\] in row 7"),
+        (spoilt(-math.inf, 0), ValueError, r"expected finite numbers, got \[.*-inf.*\] in row 0"),
         (clouds(40)[:, 0], ValueError, r"expected shape \(N, D\), got \(40,\)"),
-        (clouds(40)[None], ValueError, r"expected shape \(N, D\), got \(1, 40, 3\)"),
         (clouds(40).long(), TypeError, r"expected a floating-point tensor, got torch.int64; x.float\(\)"),
         (clouds(40).tolist(), TypeError, "expected a torch.Tensor, got list"),
     ],
 )
-@each_kind
-def test_data_without_a_density_are_refused(kind, x, error, says):
-    model = GaussianMixture(3, kind)
+def test_data_without_a_density_are_refused(x, error, says):
+    model = GaussianMixture(GaussianMixtureConfig(3))
     with pytest.raises(error, match=f"x: .*{says}"):
         model.fit(x, generator=make_generator(0))
     assert model.mean.numel() == 0, "and it is as it was"
@@ -673,10 +594,10 @@ def test_data_without_a_density_are_refused(kind, x, error, says):
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        *(({"max_steps": n}, f"max_steps: expected a whole number ≥ 1, got (float )?{n}") for n in (0, -1, 2.5)),
-        *(({"restarts": n}, f"restarts: expected a whole number ≥ 1, got (float )?{n}") for n in (0, -1, 2.5)),
+        ({"max_steps": 0}, "max_steps: expected a whole number ≥ 1, got 0"),
+        ({"restarts": 2.5}, "restarts: expected a whole number ≥ 1, got float 2.5"),
         *(({"tolerance": t}, f"expected tolerance ≥ 0 .* got {t} and") for t in (-1e-9, math.nan)),
-        *(({"floor": f}, f"floor from 1e-4 to 1, got .* and {f}") for f in (0, 9e-5, 1, -0.1, math.nan)),
+        *(({"floor": f}, f"floor from 1e-4 to 1, got .* and {f}") for f in (9e-5, 1, math.nan)),
         ({"init": "kmeans"}, "init: expected one of 'k-means\\+\\+', 'points', got 'kmeans'"),
         ({"init": first_guess(clouds(), 3, "full"), "restarts": 2}, "restarts: expected 1"),
     ],
@@ -684,7 +605,7 @@ def test_data_without_a_density_are_refused(kind, x, error, says):
 )
 def test_wrong_settings_are_refused(settings, says):
     with pytest.raises((TypeError, ValueError), match=says):
-        GaussianMixture(3).fit(clouds(40), generator=make_generator(0), **settings)
+        fitted(clouds(40), 3, **settings)
 
 
 def with_entry(t, place, value):
@@ -696,14 +617,10 @@ def with_entry(t, place, value):
 EYES = torch.eye(3).double().expand(3, 3, 3)
 NO_MIXTURES = {
     "weights that sum to 3": ("full", 0, torch.zeros(3), ValueError, "weights exp.log_pi. that sum to 1"),
-    "weights, not their logarithms": ("full", 0, torch.full((3,), 1 / 3), ValueError, "that sum to 1"),
     "weights that are nan": ("full", 0, torch.full((3,), math.nan), ValueError, "that sum to 1"),
     "too few weights": ("full", 0, torch.tensor([0.5, 0.5]).log(), ValueError, "(log_pi|mean): expected shape"),
-    "a list": ("full", 0, [0.5, 0.3, 0.2], TypeError, "log_pi: expected a torch.Tensor, got list"),
     "means of integers": ("full", 1, torch.zeros(3, 3).long(), TypeError, "mean: expected a floating-point"),
-    "a mean that is nan": ("full", 1, with_entry(torch.zeros(3, 3), (1, 2), math.nan), ValueError, "finite means"),
     "means of another K": ("full", 1, torch.zeros(4, 3), ValueError, r"mean: expected shape \(3, D|3\), got \(4, 3\)"),
-    "a covariance of zeros": ("full", 2, torch.zeros(3, 3, 3), ValueError, r"covariance_\[0\]: .* got 0; a singular"),
     "a singular covariance": (
         "full",
         2,
@@ -713,26 +630,9 @@ NO_MIXTURES = {
     ),
     "a negative direction": ("full", 2, with_entry(EYES, (2, 1, 1), -0.1), ValueError, r"covariance_\[2\]: .*-0.1"),
     "an asymmetric covariance": ("full", 2, with_entry(EYES, (1, 0, 2), 0.1), ValueError, "symmetric"),
-    "an infinite variance": (
-        "diagonal",
-        2,
-        with_entry(torch.ones(3, 3), (1, 0), math.inf),
-        ValueError,
-        "finite means and",
-    ),
-    "a variance that is nan": (
-        "diagonal",
-        2,
-        with_entry(torch.ones(3, 3), (1, 0), math.nan),
-        ValueError,
-        "finite means and",
-    ),
     "an infinite matrix": ("full", 2, with_entry(EYES, (0, 1, 1), math.inf), ValueError, "finite means and"),
     "a variance of 0": ("diagonal", 2, with_entry(torch.ones(3, 3), (1, 0), 0), ValueError, r"covariance_\[1\]"),
-    "a ball without a radius": ("spherical", 2, torch.tensor([1.0, 1.0, 0.0]), ValueError, r"covariance_\[2\]"),
     "full ones for diagonal": ("diagonal", 2, EYES, ValueError, r"ce_: expected shape \(3, 3\), got \(3, 3, 3\)"),
-    "diagonal ones for full": ("full", 2, torch.ones(3, 3), ValueError, r"expected shape \(3, 3, 3\), got \(3, 3\)"),
-    "diagonal ones for balls": ("spherical", 2, torch.ones(3, 3), ValueError, r"expected shape \(3\), got \(3, 3\)"),
 }
 
 
@@ -743,22 +643,21 @@ def test_parameters_of_no_mixture_are_refused_as_a_start_and_as_a_model(what):
     if kind != "full":
         right[2] = torch.ones(3, 3) if kind == "diagonal" else torch.ones(3)
     GaussianMixture.of(*right, covariance=kind)
-    GaussianMixture(3, kind).fit(clouds(40), generator=make_generator(0), init=tuple(right), progress=False)
+    fitted(clouds(40), 3, kind, init=tuple(right))
     parameters = [*right[:place], wrong, *right[place + 1 :]]
     with pytest.raises(error, match=says):
         GaussianMixture.of(*parameters, covariance=kind)
     with pytest.raises(error, match=says):
-        GaussianMixture(3, kind).fit(clouds(40), generator=make_generator(0), init=tuple(parameters))
+        fitted(clouds(40), 3, kind, init=tuple(parameters))
 
 
 def test_a_start_in_other_dimensions_than_the_data_is_refused():
     with pytest.raises(ValueError, match=r"mean: expected shape \(3, 2\), got \(3, 3\)"):
-        GaussianMixture(3).fit(clouds(40, 4)[:, :2], generator=make_generator(0), init=first_guess(clouds(), 3, "full"))
+        fitted(clouds(40, 4)[:, :2], 3, init=first_guess(clouds(), 3, "full"))
 
 
-@each_kind
-def test_before_it_knows_its_parameters_it_says_what_to_do(kind):
-    model = GaussianMixture(3, kind)
+def test_before_it_knows_its_parameters_it_says_what_to_do():
+    model = GaussianMixture(GaussianMixtureConfig(3))
     for act in (
         lambda: model.log_prob(clouds()),
         lambda: model.responsibilities(clouds()),
@@ -768,16 +667,12 @@ def test_before_it_knows_its_parameters_it_says_what_to_do(kind):
             act()
 
 
-@each_kind
-def test_points_in_other_dimensions_and_no_samples_are_refused(kind):
-    model = some(3, 3, kind)
+def test_points_in_other_dimensions_and_no_samples_are_refused():
+    model = some(3, 3, "full")
     for method in model.log_prob, model.responsibilities:
         with pytest.raises(ValueError, match=r"x: expected shape \(B, 3\), got \(5, 2\)"):
             method(torch.zeros(5, 2))
-        with pytest.raises(ValueError, match=r"x: expected shape \(B, 3\), got \(3,\)"):
-            method(torch.zeros(3))
         with pytest.raises(TypeError, match=r"x: expected a floating-point tensor, got torch.int64"):
             method(torch.zeros(5, 3, dtype=torch.long))
-    for n in (0, -1, 2.5):
-        with pytest.raises((TypeError, ValueError), match=f"n: expected a whole number ≥ 1, got (float )?{n}"):
-            model.sample(n, generator=make_generator(0))
+    with pytest.raises(ValueError, match="n: expected a whole number ≥ 1, got 0"):
+        model.sample(0, generator=make_generator(0))
