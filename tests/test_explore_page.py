@@ -2,6 +2,7 @@
 
 import base64
 import io
+from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,6 +11,7 @@ from IPython.display import HTML, Audio
 from PIL import Image
 
 from course_lib.show.explore import explore
+from course_lib.show.frames import Frame
 from course_lib.show.player import render
 
 X = np.linspace(-2, 2, 9)
@@ -36,6 +38,30 @@ def play_tone(pitch):
     return Audio(np.sin(np.arange(352_000 // pitch) * pitch / 8000 * 2 * np.pi), rate=8000)  # 44 periods
 
 
+@dataclass(frozen=True)
+class Meter(Frame):
+    """A kind of frame that the library does not know."""
+
+    height: float
+    kind = "meter"
+    steady = True
+    script = """(view, stored) => {
+      const element = view.firstElementChild;
+      return { element, show: (n) => { element.value = stored[n]; } };
+    }"""
+
+    @classmethod
+    def of(cls, shown):
+        return None
+
+    def to_html(self, alt):
+        return f'<meter aria-label="{alt}" value="{self.height}"></meter>'
+
+    @classmethod
+    def store(cls, frames):
+        return [frame.height for frame in frames]
+
+
 def show_model(model, steps):
     print(f"{model} after {steps} steps")
 
@@ -47,6 +73,7 @@ def players():
         "html": explore(show_table, n=[1, 2, 30]),
         "text": explore(show_poem, lines=[1, 2, 3, 4]),
         "sound": explore(play_tone, pitch=[220, 440, 880], alt="a tone", labels={"pitch": "pitch in hertz"}),
+        "own": explore(Meter, height=[0.1, 0.5, 0.9], alt="a water level"),
         "strings": explore(show_model, model=["autoencoder", "VAE", "GAN"], steps=[10, 100]),
     }
 
@@ -151,7 +178,7 @@ def test_equal_players_on_a_page_are_two(page, wait_until_drawn):
     slider(page, "again", "first code z₁").press("ArrowRight")
     wait_until_drawn(page, "again", x=0.5, y=0)
     wait_until_drawn(page, "figure", x=0.0, y=0)
-    assert page.locator(".course-player-sliders").count() == 6
+    assert page.locator(".course-player-sliders").count() == 7
 
 
 def test_html_text_and_strings_change(page):
@@ -163,6 +190,13 @@ def test_html_text_and_strings_change(page):
     assert page.locator("#strings pre").text_content() == "autoencoder after 100 steps"
     assert page.locator("#strings output").all_text_contents() == ["autoencoder", "100"]
     assert page.locator("#strings pre").get_attribute("aria-label").endswith("model = autoencoder, steps = 100")
+
+
+def test_a_new_kind_of_frame_is_one_class(page):
+    meter = page.locator("#own meter")
+    slider(page, "own", "height").press("ArrowRight")
+    assert meter.evaluate("meter => meter.value") == 0.9
+    assert meter.get_attribute("aria-label") == "a water level; height = 0.9"
 
 
 def test_a_sound_is_exchanged_and_goes_on_playing(page, players):
@@ -285,6 +319,6 @@ def test_without_javascript_the_start_is_a_picture_and_no_slider_is_dead(open_of
     assert picture.get_attribute("alt") == "the decoded image; first code z₁ = 0, y = 0"
     assert picture.bounding_box()["width"] == 600
     assert page.locator("#text pre").text_content().startswith("床前明月光 <1>")
-    assert page.get_by_text("Run the cell to move the sliders.").count() == 6
+    assert page.get_by_text("Run the cell to move the sliders.").count() == 7
     assert page.get_by_role("slider").count() == 0
     assert page.problems == []

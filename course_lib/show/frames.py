@@ -1,6 +1,7 @@
 """What a function shows at one position of its sliders, caught as a frame: the kinds made of words.
 
-A new kind of frame is one subclass of `Frame`, and its name in `player.KINDS`. `sounds` and `pictures` have two more.
+`sounds` and `pictures` have two more. A new kind is one subclass of `Frame`; `player.KINDS` names it if it is to catch
+what a function returns that is no `Frame` itself.
 """
 
 import base64

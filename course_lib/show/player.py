@@ -23,8 +23,9 @@ MAX_PLAYER_BYTES = 400_000
 def render(function: Callable, values: dict) -> Frame:
     """Call `function(**values)` and catch what it shows.
 
-    That is what it returns (a figure, a sound, a string, anything with `_repr_html_`); if it returns None, the one
-    pyplot figure it drew, or else the text it printed. Its figures are closed afterwards, also when it raises.
+    That is what it returns (a figure, a sound, a string, anything with `_repr_html_`, a `Frame` of any kind); if it
+    returns None, the one pyplot figure it drew, or else the text it printed. Its figures are closed afterwards, also
+    when it raises.
     Raises TypeError if nothing of this can be shown, and whatever `function` raises.
     """
     before = set(plt.get_fignums())
@@ -38,6 +39,8 @@ def render(function: Callable, values: dict) -> Frame:
         if shown is None and printed.getvalue():
             return Text(printed.getvalue().removesuffix("\n"))
         print(printed.getvalue(), end="")  # what was printed besides goes where it would have gone
+        if isinstance(shown, Frame):
+            return shown
         for kind in KINDS:
             if frame := kind.of(shown):
                 return frame

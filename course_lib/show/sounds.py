@@ -36,9 +36,7 @@ class Sound(Frame):
 
     @classmethod
     def of(cls, shown):
-        """A Sound, or an `IPython.display.Audio` that holds its data. Raises TypeError for one that does not."""
-        if isinstance(shown, cls):
-            return shown
+        """An `IPython.display.Audio` that holds its data. Raises TypeError for one that does not."""
         mime = getattr(shown, "mimetype", None)
         if not str(mime).startswith("audio/"):
             return None
