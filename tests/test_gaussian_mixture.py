@@ -639,9 +639,9 @@ NO_MIXTURES = {
 @pytest.mark.parametrize("what", NO_MIXTURES)
 def test_parameters_of_no_mixture_are_refused_as_a_start_and_as_a_model(what):
     kind, place, wrong, error, says = NO_MIXTURES[what]
-    right = [torch.full((3,), 1 / 3).log(), torch.zeros(3, 3), as_full(some(3, 3, "full")) * 0 + EYES]
-    if kind != "full":
-        right[2] = torch.ones(3, 3) if kind == "diagonal" else torch.ones(3)
+    right = [torch.full((3,), 1 / 3).log(), torch.zeros(3, 3), EYES]
+    if kind == "diagonal":
+        right[2] = torch.ones(3, 3)
     GaussianMixture.of(*right, covariance=kind)
     fitted(clouds(40), 3, kind, init=tuple(right))
     parameters = [*right[:place], wrong, *right[place + 1 :]]
