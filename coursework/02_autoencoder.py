@@ -78,16 +78,14 @@ def binomial_nll(logits, x):
 from course_lib.check import assert_close, assert_shape
 
 half_inked = binomial_nll(torch.zeros(1, 1, 1, 1), torch.full((1, 1, 1, 1), 8))
-assert_close(
-    half_inked, torch.tensor([1.62770]), name="−log(12870 / 65536), level 8 at p = 1/2"
-)
+wanted = torch.tensor([1.62770])
+assert_close(half_inked, wanted, name="−log(12870 / 65536), level 8 at p = 1/2")
 levels = torch.arange(17).view(17, 1, 1, 1)  # 17 images of a single pixel
 for logit in (0.0, 1.5, -4.0):
     nll = binomial_nll(torch.full((17, 1, 1, 1), logit), levels)
     assert_shape(nll, (17,), name="binomial_nll of 17 images")
-    assert_close(
-        (-nll).exp().sum(), 1.0, name=f"the 17 probabilities at logit {logit}, summed"
-    )
+    name = f"the 17 probabilities at logit {logit}, summed"
+    assert_close((-nll).exp().sum(), 1.0, name=name)
 
 # %% [markdown]
 # Graded later, worth 2 points: whole images, and logits of any size. Try some yourself first.
@@ -144,9 +142,8 @@ history
 
 # %% nbgrader={"grade": false, "grade_id": "exercise1_use", "locked": true, "schema_version": 3, "solution": false, "task": false}
 model_b = Autoencoder(config, generator=generator)
-fit(
-    model_b, x, loss=lambda model, x: binomial_nll(model(x)[..., 0], x), **knobs
-)  # of 17 numbers it uses the first
+# of 17 numbers it uses the first
+fit(model_b, x, loss=lambda model, x: binomial_nll(model(x)[..., 0], x), **knobs)
 model_b.cpu()
 with torch.no_grad():
     cost_a = -categorical_log_prob(model(x_test), x_test).mean()
@@ -222,9 +219,8 @@ t, distance = loneliest_point(
     torch.tensor([0.0]), torch.tensor([9.0]), street, steps=10
 )
 assert_close(t, 1.0, name="t on a path that ends out of town, both ends included")
-assert_close(
-    distance, 4.0, name="distance to the nearest house, at the end of that path"
-)
+name = "distance to the nearest house, at the end of that path"
+assert_close(distance, 4.0, name=name)
 
 # %% [markdown]
 # Graded later, worth 2 points: more dimensions, other paths.

@@ -40,9 +40,8 @@ poems = grammar.sample(6000, generator=generator)
 vocabulary = Vocabulary(poems)
 V = len(vocabulary)
 x, x_test = vocabulary.encode_all(poems).split([5000, 1000])  # (5000, 10), (1000, 10)
-floor = (
-    grammar.entropy() / grammar.length
-)  # nats per character: on average, no model pays less
+# nats per character: on average, no model pays less
+floor = grammar.entropy() / grammar.length
 
 
 def english(text):
@@ -128,16 +127,10 @@ log_p2, log_p3 = trigram_log_prob(
 assert_shape(log_p2, (3, 2), name="log_bigram: V + 1 = 3 pasts, V = 2 characters")
 assert_shape(log_p3, (3, 3, 2), name="log_trigram: 3 × 3 pasts, V = 2 characters")
 name = "{}, as probabilities (is it a logarithm, and are all counts right?)"
-assert_close(
-    log_p2[0].exp(),
-    torch.tensor([0.5, 2.5]) / 3,
-    name=name.format("p₂ after 0, counts (0, 2)"),
-)
-assert_close(
-    log_p2[1].exp(),
-    torch.tensor([1.5, 1.5]) / 3,
-    name=name.format("p₂ after 1, counts (1, 1)"),
-)
+wanted = torch.tensor([0.5, 2.5]) / 3
+assert_close(log_p2[0].exp(), wanted, name=name.format("p₂ after 0, counts (0, 2)"))
+wanted = torch.tensor([1.5, 1.5]) / 3
+assert_close(log_p2[1].exp(), wanted, name=name.format("p₂ after 1, counts (1, 1)"))
 assert_close(
     log_p2[2].exp(),
     torch.tensor([1.5, 0.5]) / 2,
@@ -268,23 +261,14 @@ four = torch.tensor([[0.5, 0.3, 0.15, 0.05]]).log()
 cut = min_p(four, 0.25)
 assert_shape(cut, (1, 4), name="min_p of logits (1, 4)")
 kept = "which of {} stay, share {} (1: stays, 0: has become −inf)"
-assert_close(
-    cut > float("-inf"),
-    torch.tensor([[1, 1, 1, 0]]),
-    name=kept.format("0.5, 0.3, 0.15, 0.05", 0.25),
-)
-assert_close(
-    cut[:, :3],
-    four[:, :3],
-    name="the logits that stay (as they came, not as probabilities)",
-)
+name = kept.format("0.5, 0.3, 0.15, 0.05", 0.25)
+assert_close(cut > float("-inf"), torch.tensor([[1, 1, 1, 0]]), name=name)
+name = "the logits that stay (as they came, not as probabilities)"
+assert_close(cut[:, :3], four[:, :3], name=name)
 two = torch.tensor([[0.97, 0.01, 0.01, 0.01], [0.25, 0.25, 0.25, 0.25]]).log()
 wanted = torch.tensor([[1, 0, 0, 0], [1, 1, 1, 1]])
-assert_close(
-    min_p(two, 0.1) > float("-inf"),
-    wanted,
-    name=kept.format("a sure row and an unsure row", 0.1),
-)
+name = kept.format("a sure row and an unsure row", 0.1)
+assert_close(min_p(two, 0.1) > float("-inf"), wanted, name=name)
 
 # %% [markdown]
 # Graded later, worth 2 points: larger batches, logits that are no logarithms of probabilities, and large ones.
@@ -409,12 +393,10 @@ side_by_side(pieces)
 
 # %% nbgrader={"grade": false, "grade_id": "exercise2_price", "locked": true, "schema_version": 3, "solution": false, "task": false}
 with torch.no_grad():
-    left = min_p(model(x_test).flatten(0, 1), 0.1).view(
-        -1, grammar.length, V
-    )  # (B, T, V), after true beginnings
-forbidden = (
-    (left.gather(2, x_test[..., None])[..., 0] == float("-inf")).float().mean(0)
-)  # (T,)
+    # (B, T, V), after true beginnings
+    left = min_p(model(x_test).flatten(0, 1), 0.1).view(-1, grammar.length, V)
+# (T,)
+forbidden = (left.gather(2, x_test[..., None])[..., 0] == float("-inf")).float().mean(0)
 print(
     "true characters forbidden, by position:",
     *(f"{share:.1%}" for share in forbidden.tolist()),
@@ -464,21 +446,16 @@ said = torch.tensor([[0.5, 0.5], [0.2, 0.8], [0.6, 0.4]]).log().expand(2, 3, 2)
 sentences = torch.tensor([[0, 1, 1], [1, 0, 0]])
 for given, answers in ((0, (0.16, 0.06)), (1, (0.32, 0.12)), (2, (0.4, 0.6))):
     got = completion_log_prob(said, sentences, given)
-    assert_shape(
-        got, (2,), name=f"completion_log_prob of two sentences, given = {given}"
-    )
-    assert_close(
-        got,
-        torch.tensor(answers).log(),
-        name=f"log {answers[0]} and log {answers[1]}, given = {given}",
-    )
+    name = f"completion_log_prob of two sentences, given = {given}"
+    assert_shape(got, (2,), name=name)
+    name = f"log {answers[0]} and log {answers[1]}, given = {given}"
+    assert_close(got, torch.tensor(answers).log(), name=name)
 tiny = CharRNN(
     CharRNNConfig(levels=3, features=4), generator=torch.Generator().manual_seed(0)
 )
 ends = torch.cartesian_prod(torch.arange(3), torch.arange(3))  # (9, 2)
-texts = torch.cat(
-    [torch.tensor([2, 0]).expand(9, 2), ends], dim=1
-)  # (9, 4): one beginning, all completions
+# (9, 4): one beginning, all completions
+texts = torch.cat([torch.tensor([2, 0]).expand(9, 2), ends], dim=1)
 total = completion_log_prob(tiny(texts), texts, 2).exp().sum()
 assert_close(
     total,
@@ -496,9 +473,8 @@ from course_lib.check import assert_close, assert_shape
 chance = torch.Generator().manual_seed(5)
 guess = 4 * torch.randn(6, 7, 5, generator=chance)
 truth = torch.randint(5, (6, 7), generator=chance)
-prices = torch.distributions.Categorical(logits=guess.double()).log_prob(
-    truth
-)  # (6, 7)
+# (6, 7)
+prices = torch.distributions.Categorical(logits=guess.double()).log_prob(truth)
 for start in (0, 1, 3, 6):
     right = torch.stack([prices[:, t] for t in range(start, 7)]).sum(0)
     answer = completion_log_prob(guess, truth, start)
@@ -527,12 +503,10 @@ assert_close(
 
 # %% nbgrader={"grade": false, "grade_id": "exercise3_use", "locked": true, "schema_version": 3, "solution": false, "task": false}
 B, T = x_test.shape
-other = torch.stack(
-    [torch.randperm(B, generator=generator) for _ in range(3)], dim=1
-)  # (B, 3)
-choice = torch.cat(
-    [torch.arange(B)[:, None], other], dim=1
-)  # (B, 4): the poem itself first
+# (B, 3)
+other = torch.stack([torch.randperm(B, generator=generator) for _ in range(3)], dim=1)
+# (B, 4): the poem itself first
+choice = torch.cat([torch.arange(B)[:, None], other], dim=1)
 answers = x_test[choice, 5:]  # (B, 4, 5)
 
 
@@ -546,9 +520,8 @@ def exam(questions):
 
 
 scores, texts = exam(x_test[:, :5])
-blind, _ = exam(
-    x_test[torch.randperm(B, generator=generator), :5]
-)  # the wrong question on the sheet
+# the wrong question on the sheet
+blind, _ = exam(x_test[torch.randperm(B, generator=generator), :5])
 exact = torch.tensor(
     [grammar.log_prob(text) for text in vocabulary.decode(texts)]
 ).view(B, 4)
@@ -601,9 +574,8 @@ def fill_the_gap(log_prob, x, position, levels):
     the row is (0.25, 0.75).
     """
     ### BEGIN SOLUTION
-    candidates = x.repeat_interleave(
-        levels, dim=0
-    )  # (B · V, T): V copies of the first sentence, then of the second …
+    # (B · V, T): V copies of the first sentence, then of the second …
+    candidates = x.repeat_interleave(levels, dim=0)
     candidates[:, position] = torch.arange(levels).repeat(len(x))
     return log_prob(candidates).view(len(x), levels).softmax(dim=1)
     ### END SOLUTION
@@ -615,9 +587,8 @@ def fill_the_gap(log_prob, x, position, levels):
 # %% nbgrader={"grade": true, "grade_id": "exercise4_visible", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 from course_lib.check import assert_close, assert_shape
 
-table = torch.tensor(
-    [[[0.08, 0.1], [0.02, 0.3]], [[0.06, 0.05], [0.24, 0.15]]]
-)  # [first, second, third]
+# [first, second, third]
+table = torch.tensor([[[0.08, 0.1], [0.02, 0.3]], [[0.06, 0.05], [0.24, 0.15]]])
 
 
 def price(x):
@@ -628,26 +599,16 @@ def price(x):
 holed = torch.tensor([[0, 0, 1], [1, 0, 0]])
 as_it_was = holed.clone()
 filled = fill_the_gap(price, holed, 1, levels=2)
-assert_close(
-    holed, as_it_was, name="x itself, afterwards (write the candidates into a copy)"
-)
+name = "x itself, afterwards (write the candidates into a copy)"
+assert_close(holed, as_it_was, name=name)
 assert_shape(filled, (2, 2), name="fill_the_gap of 2 sentences with 2 characters")
-assert_close(
-    filled.sum(1),
-    torch.ones(2),
-    name="each sentence's probabilities, summed over the characters",
-)
-assert_close(
-    filled,
-    torch.tensor([[0.25, 0.75], [0.2, 0.8]]),
-    name="0 ? 1 (0.1 against 0.3), 1 ? 0 (0.06 against 0.24)",
-)
+name = "each sentence's probabilities, summed over the characters"
+assert_close(filled.sum(1), torch.ones(2), name=name)
+wanted = torch.tensor([[0.25, 0.75], [0.2, 0.8]])
+assert_close(filled, wanted, name="0 ? 1 (0.1 against 0.3), 1 ? 0 (0.06 against 0.24)")
 filled = fill_the_gap(price, holed, 0, levels=2)
-assert_close(
-    filled,
-    torch.tensor([[2 / 3, 1 / 3], [4 / 7, 3 / 7]]),
-    name="? 0 1 (0.1, 0.05) and ? 0 0 (0.08, 0.06)",
-)
+wanted = torch.tensor([[2 / 3, 1 / 3], [4 / 7, 3 / 7]])
+assert_close(filled, wanted, name="? 0 1 (0.1, 0.05) and ? 0 0 (0.08, 0.06)")
 
 # %% [markdown]
 # Graded later, worth 2 points: more sentences than characters, other holes, and sentences as unlikely as long ones are.
@@ -741,12 +702,12 @@ show_table(
 # %% nbgrader={"grade": false, "grade_id": "exercise4_picture", "locked": true, "schema_version": 3, "solution": false, "task": false}
 thirty = x_test[:30]
 with torch.no_grad():
-    ahead = (
-        -model(thirty).log_softmax(2).gather(2, thirty[..., None])[..., 0].mean(0)
-    )  # (10,)
+    # (10,)
+    ahead = -model(thirty).log_softmax(2).gather(2, thirty[..., None])[..., 0].mean(0)
+    # (30, 10, V)
     gaps = torch.stack(
         [fill_the_gap(model.log_prob, thirty, t, V) for t in range(10)], dim=1
-    )  # (30, 10, V)
+    )
 rest = -gaps.gather(2, thirty[..., None])[..., 0].log().mean(0)
 fig, ax = plt.subplots(figsize=(7, 2.4), layout="constrained")
 ax.bar(torch.arange(10) - 0.2, ahead, width=0.4, label="reading what stands before")

@@ -41,10 +41,8 @@ creatures, unseen = load_sprites(3000, generator=generator, colour="rgb").split(
     [2900, 100]
 )
 (digits, _), (digits_test, _) = load_digits("train"), load_digits("test")
-digits, digits_test = (
-    (digits > 7).long(),
-    (digits_test > 7).long(),
-)  # (N, 1, 8, 8): paper 0 or ink 1
+# (N, 1, 8, 8): paper 0 or ink 1
+digits, digits_test = (digits > 7).long(), (digits_test > 7).long()
 
 
 def show(ax, image, title=""):
@@ -142,27 +140,24 @@ paid, expected = paid_and_expected(
 )
 for name, bits in (("paid", paid), ("expected", expected)):
     assert_shape(bits, (1, 1), name=f"{name}, for images of one pixel")
-assert_close(
-    paid,
-    torch.tensor([[4.0]]),
-    name="paid in the example: 6 bits and 2 bits, on average",
-)
+wanted = torch.tensor([[4.0]])
+assert_close(paid, wanted, name="paid in the example: 6 bits and 2 bits, on average")
 assert_close(
     expected,
     torch.tensor([[2.17742]]),
     name="expected in the example: 2.35 bits and 2 bits, on average",
 )
+# (1, 1, 1, 3, 2)
 three = (
     torch.tensor([[0.5, 0.25, 0.0625], [0.5, 0.75, 0.9375]]).log().mT[None, None, None]
-)  # (1, 1, 1, 3, 2)
+)
 paid, expected = paid_and_expected(three + 5, torch.tensor([[[[0, 0, 0]]]]))
 name = (
     "{}: 1/2, 1/4, 1/16 in a row (5 added to every logit, which changes no probability)"
 )
 assert_close(paid, torch.tensor([[1.0, 2.0, 4.0]]), name=name.format("paid"))
-assert_close(
-    expected, torch.tensor([[1.0, 0.81128, 0.33729]]), name=name.format("expected")
-)
+wanted = torch.tensor([[1.0, 0.81128, 0.33729]])
+assert_close(expected, wanted, name=name.format("expected"))
 for bits in paid_and_expected(
     torch.zeros(5, 3, 2, 4, 8), torch.zeros(5, 3, 2, 4, dtype=torch.long)
 ):
@@ -222,9 +217,8 @@ with torch.no_grad():
         paid_and_expected(logits[b : b + 1], unseen[b : b + 1])
         for b in range(len(unseen))
     ]
-    paid, expected = (
-        torch.stack(maps) for maps in zip(*single, strict=True)
-    )  # (100, 16, 16) each
+    # (100, 16, 16) each
+    paid, expected = (torch.stack(maps) for maps in zip(*single, strict=True))
     channels = [slice(c, c + 1) for c in range(3)]
     by_channel = [
         paid_and_expected(logits[:, c], unseen[:, c])[0].mean().item() for c in channels
@@ -242,11 +236,8 @@ print(
     f"bits a pixel, 100 creatures: paid {paid.mean():.3f}, expected {expected.mean():.3f}"
 )
 print("red, green, blue: {:.2f}, {:.2f}, {:.2f} bits".format(*by_channel))
-assert_close(
-    paid.sum((1, 2)),
-    -painter.log_prob(unseen) / math.log(2),
-    name="the map's sum, against log_prob",
-)
+wanted = -painter.log_prob(unseen) / math.log(2)
+assert_close(paid.sum((1, 2)), wanted, name="the map's sum, against log_prob")
 assert paid.mean() < 0.95 * expected.mean(), "it is timid"
 assert by_channel[0] > 1.5 * by_channel[1] and by_channel[2] < 0.2 * by_channel[0], (
     "a colour tells about the next"
@@ -344,18 +335,14 @@ def reach(masks, height, width, row, column):
 # %% nbgrader={"grade": true, "grade_id": "exercise2_visible", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 from course_lib.check import assert_close, assert_shape
 
-mask_a, mask_b = (
-    MaskedConv2d(1, 1, 3, kind).mask[0, 0] for kind in "AB"
-)  # (3, 3) each
+# (3, 3) each
+mask_a, mask_b = (MaskedConv2d(1, 1, 3, kind).mask[0, 0] for kind in "AB")
 both_sides = torch.tensor([[1, 0, 1]])
 name = "what {} sees (1: sees, 0: does not)"
 seen = reach([both_sides], 1, 4, 0, 1)
 assert_shape(seen, (1, 4), name="reach in an image of one row and four columns")
-assert_close(
-    seen,
-    torch.tensor([[1, 0, 1, 0]]),
-    name=name.format("pixel (0, 1) through [[1, 0, 1]]"),
-)
+wanted = torch.tensor([[1, 0, 1, 0]])
+assert_close(seen, wanted, name=name.format("pixel (0, 1) through [[1, 0, 1]]"))
 seen = reach([both_sides], 1, 4, 0, 0)
 assert_close(
     seen,
@@ -363,11 +350,8 @@ assert_close(
     name=name.format("pixel (0, 0), left of which the image ends,"),
 )
 seen = reach([both_sides, both_sides], 1, 4, 0, 1)
-assert_close(
-    seen,
-    torch.tensor([[0, 1, 0, 1]]),
-    name=name.format("pixel (0, 1) through [[1, 0, 1]] twice"),
-)
+wanted = torch.tensor([[0, 1, 0, 1]])
+assert_close(seen, wanted, name=name.format("pixel (0, 1) through [[1, 0, 1]] twice"))
 seen = reach([mask_a], 3, 3, 1, 1)
 wanted = torch.tensor([[1, 1, 1], [1, 0, 0], [0, 0, 0]])
 assert_close(seen, wanted, name=name.format("the middle of 3×3 through mask A"))
@@ -476,10 +460,8 @@ assert torch.equal(reach([mask_a] + [mask_b] * 39, H, W, i, j), found["20 layers
 # %% nbgrader={"grade": false, "grade_id": "exercise2_two_stacks", "locked": true, "schema_version": 3, "solution": false, "task": false}
 depth = 8
 above, down = torch.zeros(5, 5), torch.zeros(3, 3)
-above[:2], down[:2] = (
-    1,
-    1,
-)  # the two rows above; later, a row above and the row itself, which is shifted already
+# the two rows above; later, a row above and the row itself, which is shifted already
+above[:2], down[:2] = 1, 1
 left, along = torch.zeros(1, 9), torch.tensor([[1, 1, 0]])
 left[:, :4] = 1
 kinds = [[left] + [along] * depth] + [
@@ -542,9 +524,8 @@ def palette_probs(model, x, row, column, palette):
     """
     ### BEGIN SOLUTION
     B, N = len(x), len(palette)
-    candidates = x.repeat_interleave(
-        N, dim=0
-    )  # (B · N, 3, H, W): N copies of the first image, then of the second …
+    # (B · N, 3, H, W): N copies of the first image, then of the second …
+    candidates = x.repeat_interleave(N, dim=0)
     candidates[:, :, row, column] = palette.repeat(B, 1)
     log_p = model(candidates)[:, :, row, column].log_softmax(dim=-1)  # (B · N, 3, V)
     log_p = log_p.gather(-1, candidates[:, :, row, column, None]).sum((1, 2)).view(B, N)
@@ -558,43 +539,36 @@ def palette_probs(model, x, row, column, palette):
 # %% nbgrader={"grade": true, "grade_id": "exercise3_visible", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 from course_lib.check import assert_close, assert_shape
 
-p_green, p_blue = (
-    torch.tensor([0.5, 0.25]),
-    torch.tensor([[0.5, 0.5], [0.1, 0.8]]),
-)  # of level 1, given R; given R, G
+# of level 1, given R; given R, G
+p_green, p_blue = torch.tensor([0.5, 0.25]), torch.tensor([[0.5, 0.5], [0.1, 0.8]])
 
 
 def three_tables(x):
     """(M, 3, H, W) -> logits (M, 3, H, W, 2), the example's."""
     red, green = x[:, 0], x[:, 1]
+    # (M, 3, H, W)
     p = torch.stack(
         [torch.full(red.shape, 0.4), p_green[red], p_blue[red, green]], dim=1
-    )  # (M, 3, H, W)
-    return (
-        torch.stack([1 - p, p], dim=-1).log() + 3
-    )  # 3 more everywhere: not normalised
+    )
+    # 3 more everywhere: not normalised
+    return torch.stack([1 - p, p], dim=-1).log() + 3
 
 
 three_colours = torch.tensor([[0, 0, 0], [1, 0, 0], [1, 1, 1]])
-painted = torch.tensor([[0, 1, 0], [1, 1, 0]])[..., None, None].repeat(
-    1, 1, 2, 2
-)  # two images, green and yellow
+# two images, green and yellow
+painted = torch.tensor([[0, 1, 0], [1, 1, 0]])[..., None, None].repeat(1, 1, 2, 2)
 as_it_was = painted.clone()
 p, missed = palette_probs(three_tables, painted, 0, 1, three_colours)
-assert_close(
-    painted, as_it_was, name="x itself, afterwards (put the colours into copies)"
-)
+name = "x itself, afterwards (put the colours into copies)"
+assert_close(painted, as_it_was, name=name)
 assert_shape(p, (2, 3), name="p, of 2 images and 3 colours")
 assert_shape(missed, (2,), name="missed, of 2 images")
 assert_close(p.sum(1), torch.ones(2), name="p, summed over the palette")
 wanted = torch.tensor([[0.3, 0.54, 0.16]]).expand(2, 3)
 name = "p of black, red, white (does green see the colour's own red, and blue both, and not what stood there?)"
 assert_close(p, wanted, name=name)
-assert_close(
-    missed,
-    torch.tensor([0.5, 0.5]),
-    name="missed (before dividing, the three have 0.15 + 0.27 + 0.08)",
-)
+name = "missed (before dividing, the three have 0.15 + 0.27 + 0.08)"
+assert_close(missed, torch.tensor([0.5, 0.5]), name=name)
 all_eight = torch.cartesian_prod(*[torch.arange(2)] * 3)
 _, missed = palette_probs(three_tables, painted, 1, 1, all_eight)
 assert_close(missed, torch.zeros(2), name="missed by all eight colours")
@@ -616,11 +590,8 @@ t_red, t_green, t_blue = (
 def looks_left(x):
     """Tables of four levels, chosen by the red of the pixel to the left (in column 0: by 0)."""
     beside = torch.nn.functional.pad(x[:, 0], (1, 0))[..., :-1]  # (M, H, W)
-    logits = [
-        t_red[beside],
-        t_green[beside, x[:, 0]],
-        t_blue[beside, x[:, 0], x[:, 1]],
-    ]  # (M, H, W, 4) each
+    # (M, H, W, 4) each
+    logits = [t_red[beside], t_green[beside, x[:, 0]], t_blue[beside, x[:, 0], x[:, 1]]]
     return torch.stack(logits, dim=1)
 
 
@@ -645,9 +616,8 @@ for i, j, N in ((0, 0, 7), (1, 2, 2), (0, 1, 64), (1, 1, 1)):
     assert_shape(p, (5, N), name=f"p, {case}")
     assert_close(p, right / right.sum(1, keepdim=True), name=f"p, {case}")
     assert_close(missed, 1 - right.sum(1), name=f"missed, {case}")
-hardly = torch.tensor(
-    [3.0, 2.0, -500.0, -501.0]
-)  # levels 2 and 3 are all but impossible
+# levels 2 and 3 are all but impossible
+hardly = torch.tensor([3.0, 2.0, -500.0, -501.0])
 p, missed = palette_probs(
     lambda x: hardly.expand(*x.shape, 4),
     images,
@@ -672,9 +642,10 @@ assert_close(
 # %% nbgrader={"grade": false, "grade_id": "exercise3_use", "locked": true, "schema_version": 3, "solution": false, "task": false}
 with torch.no_grad():
     places = torch.randint(16, (24, 2), generator=generator).tolist()
+    # (24, 8)
     missed = torch.stack(
         [palette_probs(painter, unseen[:8], i, j, PALETTE)[1] for i, j in places]
-    )  # (24, 8)
+    )
 untrained = PixelCNN(painter.config, generator=generator)
 with torch.no_grad():
     missed_first = palette_probs(untrained, unseen[:8], 8, 8, PALETTE)[1].mean().item()
@@ -699,9 +670,8 @@ assert wasted > 0.01, "and not all of it"
 band = slice(5, 10)  # rows
 known = torch.ones(16, 16, dtype=torch.bool)
 known[band] = False
-free = painter.sample(
-    5, generator=generator, given=unseen[0], known=known
-)  # (5, 3, 16, 16)
+# (5, 3, 16, 16)
+free = painter.sample(5, generator=generator, given=unseen[0], known=known)
 kept = unseen[:1].repeat(5, 1, 1, 1)
 kept[:, :, band] = 0
 with torch.no_grad():
@@ -775,9 +745,8 @@ def weigh_completions(model, given, known, n, generator):
     """
     ### BEGIN SOLUTION
     x = model.sample(n, generator=generator, given=given, known=known)
-    log_p = (
-        model(x).detach().log_softmax(dim=-1).gather(-1, x[..., None]).squeeze(-1)
-    )  # (n, C, H, W)
+    # (n, C, H, W)
+    log_p = model(x).detach().log_softmax(dim=-1).gather(-1, x[..., None]).squeeze(-1)
     log_w = torch.where(known, log_p, 0.0).flatten(1).sum(1)  # (n,)
     return x, log_w.softmax(dim=0), log_w.logsumexp(dim=0) - math.log(n)
     ### END SOLUTION
@@ -798,12 +767,10 @@ class TwoPixels:
 
     def __call__(self, x):
         right = torch.tensor([0.3, 0.9])[x[:, 0, 0, 0]]
-        p = torch.stack([torch.full_like(right, 0.25), right], dim=1)[
-            :, None, None
-        ]  # (n, 1, 1, 2)
-        return (
-            torch.stack([1 - p, p], dim=-1).log() - 7
-        )  # (n, 1, 1, 2, 2), not normalised
+        # (n, 1, 1, 2)
+        p = torch.stack([torch.full_like(right, 0.25), right], dim=1)[:, None, None]
+        # (n, 1, 1, 2, 2), not normalised
+        return torch.stack([1 - p, p], dim=-1).log() - 7
 
     def log_prob(self, x):
         return categorical_log_prob(self(x), x)
@@ -814,36 +781,22 @@ class TwoPixels:
         return x if known is None else torch.where(known, given, x)
 
 
-given, known = (
-    torch.tensor([[[0, 1]]]),
-    torch.tensor([[[False, True]]]),
-)  # the right one is known: ink
+# the right one is known: ink
+given, known = torch.tensor([[[0, 1]]]), torch.tensor([[[False, True]]])
 x, weights, log_known = weigh_completions(
     TwoPixels(), given, known, 4, generator=make_generator(0)
 )
 assert_shape(x, (4, 1, 1, 2), name="x, four completions")
-assert_close(
-    x[:, 0, 0, 1],
-    torch.ones(4),
-    name="the known pixel in all completions (given= and known= hold it fast)",
-)
+name = "the known pixel in all completions (given= and known= hold it fast)"
+assert_close(x[:, 0, 0, 1], torch.ones(4), name=name)
 assert_shape(weights, (4,), name="weights, one for each completion")
 assert_close(weights.sum(), 1.0, name="the weights, summed")
-assert_close(
-    weights,
-    torch.tensor([0.3, 0.3, 0.3, 0.9]) / 1.8,
-    name="weights, 0.3, 0.3, 0.3, 0.9 over their sum",
-)
-assert_close(
-    (weights * x[:, 0, 0, 0]).sum(),
-    0.5,
-    name="p(left | right), by the weights; by Bayes' rule it is 1/2",
-)
-assert_close(
-    log_known,
-    math.log(0.45),
-    name="log_known, the logarithm of the mean of 0.3, 0.3, 0.3, 0.9",
-)
+wanted = torch.tensor([0.3, 0.3, 0.3, 0.9]) / 1.8
+assert_close(weights, wanted, name="weights, 0.3, 0.3, 0.3, 0.9 over their sum")
+name = "p(left | right), by the weights; by Bayes' rule it is 1/2"
+assert_close((weights * x[:, 0, 0, 0]).sum(), 0.5, name=name)
+name = "log_known, the logarithm of the mean of 0.3, 0.3, 0.3, 0.9"
+assert_close(log_known, math.log(0.45), name=name)
 
 # %% [markdown]
 # Graded later, worth 2 points: real models on images so small that all of them can be priced, with the known pixels
@@ -873,15 +826,13 @@ for levels, C, H, W, hole in (
     known[list(hole)] = False
     known = known.view(C, H, W)
     logits = tiny(everything).detach().double()
-    log_p = torch.distributions.Categorical(logits=logits).log_prob(
-        everything
-    )  # (N, C, H, W)
+    # (N, C, H, W)
+    log_p = torch.distributions.Categorical(logits=logits).log_prob(everything)
     prices = (log_p * known).flatten(1).sum(1)  # of the known pixels
     fits = (everything == given)[:, known].all(1)
     joint = log_p.flatten(1).sum(1)[fits]
-    exact = (joint.softmax(0)[:, None] * everything[fits][:, ~known]).sum(
-        0
-    )  # mean level of each unknown pixel
+    # mean level of each unknown pixel
+    exact = (joint.softmax(0)[:, None] * everything[fits][:, ~known]).sum(0)
     given_before, known_before = given.clone(), known.clone()
     x, weights, log_known = weigh_completions(
         tiny, given, known, 4000, make_generator(5)
@@ -894,9 +845,8 @@ for levels, C, H, W, hole in (
         name=f"the known pixels, {case}",
     )
     assert_close(given, given_before, name="given, which must stay as it is")
-    number = (x.flatten(1) * levels ** torch.arange(C * H * W - 1, -1, -1)).sum(
-        1
-    )  # which of `everything` it is
+    # which of `everything` it is
+    number = (x.flatten(1) * levels ** torch.arange(C * H * W - 1, -1, -1)).sum(1)
     right = prices[number].softmax(0)
     assert_shape(weights, (4000,), name=f"weights, {case}")
     assert_close(
@@ -929,9 +879,8 @@ class Hardly(TwoPixels):
 
     def __call__(self, images):
         price = 1000 + 2.0 * images[:, 0, 0, 0]
-        ink = torch.stack([torch.full_like(price, -1.0), -price], dim=1)[
-            :, None, None
-        ]  # (n, 1, 1, 2)
+        # (n, 1, 1, 2)
+        ink = torch.stack([torch.full_like(price, -1.0), -price], dim=1)[:, None, None]
         return torch.stack([torch.zeros_like(ink), ink], dim=-1)
 
 
@@ -963,9 +912,8 @@ for image in digits_test[:12]:
     candidates[:, hole] = fillings
     with torch.no_grad():
         log_p = writer.log_prob(candidates)  # (256,)
-    exact = (log_p.softmax(0)[:, None] * fillings).sum(
-        0
-    )  # (8,): how likely is ink, exactly
+    # (8,): how likely is ink, exactly
+    exact = (log_p.softmax(0)[:, None] * fillings).sum(0)
     x, weights, log_known = weigh_completions(writer, image, ~hole, 400, generator)
     inks = x[:, hole].float()  # (400, 8)
     off_plain.append((inks.mean(0) - exact).abs().mean().item())
@@ -996,9 +944,8 @@ for ax in axes[:, [1, 8]].flat:
 right_plain, right_weighed, sizes = [], [], []
 for number, image in enumerate(digits_test[:12]):
     x, weights, _ = weigh_completions(writer, image, ~top, 400, generator)
-    right = (
-        (x == image)[:, top].float().mean(1)
-    )  # (400,): share of the hidden pixels that are as they were
+    # (400,): share of the hidden pixels that are as they were
+    right = (x == image)[:, top].float().mean(1)
     right_plain.append(right.mean().item())
     right_weighed.append((weights * right).sum().item())
     sizes.append(1 / weights.square().sum().item())

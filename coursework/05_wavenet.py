@@ -67,9 +67,10 @@ config = WaveNetConfig(
     LEVELS, layers=6, stacks=1, features=16, skip_features=32, **told
 )
 voice = WaveNet(config, generator=generator)
+# without the silence
 x = mu_law_encode(clips.x, LEVELS)[:, 2 * FRAME : -2 * FRAME].reshape(
     -1, WINDOW * FRAME
-)  # without the silence
+)
 local_condition = clips.local_condition[:, 2:-2].reshape(len(x), WINDOW, -1)
 global_condition = (
     F.one_hot(clips.speaker, 4).float().repeat_interleave(len(x) // len(clips), 0)
@@ -113,9 +114,8 @@ def move_levels(x, points):
     """
     ### BEGIN SOLUTION
     borders = (points[1:] + points[:-1]) / 2
-    level = torch.bucketize(
-        x, borders, right=True
-    )  # (N,): how many borders are at or below each sample
+    # (N,): how many borders are at or below each sample
+    level = torch.bucketize(x, borders, right=True)
     count = torch.bincount(level, minlength=len(points))
     total = torch.bincount(level, weights=x.double(), minlength=len(points))
     new_points = torch.where(count > 0, (total / count).to(points.dtype), points)
@@ -134,17 +134,11 @@ points, noise = move_levels(five, three)
 assert_shape(points, (3,), name="new_points of three levels")
 assert_shape(noise, (), name="noise, the mean over all samples")
 assert_close(noise, 2.0, name="noise in the example, before anything moves")
-assert_close(
-    points,
-    torch.tensor([0.5, 13 / 3, 9.0]),
-    name="new_points in the example: 2 goes up to 4, 9 stays",
-)
+wanted = torch.tensor([0.5, 13 / 3, 9.0])
+assert_close(points, wanted, name="new_points in the example: 2 goes up to 4, 9 stays")
 points, noise = move_levels(five, torch.tensor([-7.0]))
-assert_close(
-    points,
-    torch.tensor([2.8]),
-    name="a single level, wherever it was, moves to the mean of all",
-)
+name = "a single level, wherever it was, moves to the mean of all"
+assert_close(points, torch.tensor([2.8]), name=name)
 points, noise = move_levels(five, five)
 assert_close(points, five, name="levels at the samples do not move")
 assert_close(noise, 0.0, name="noise with a level at each sample")
@@ -338,30 +332,20 @@ with torch.no_grad():
     assert_shape(new_past, (4, 2, 3), name="new_past, P = 3")
     assert_close(s, skip(found), name="s of the whole sound in one piece")
     assert_close(out, h + add(found), name="out of the whole sound in one piece")
-    assert_close(
-        new_past,
-        h[:, :, 8:],
-        name="new_past after the whole sound: its last three columns",
-    )
+    name = "new_past after the whole sound: its last three columns"
+    assert_close(new_past, h[:, :, 8:], name=name)
     first, s, new_past = layer_on_piece(
         conv, skip, add, h[:, :, :6], torch.zeros(4, 2, 3), told
     )
-    assert_close(
-        new_past, h[:, :, 3:6], name="new_past after columns 0 to 5: columns 3, 4, 5"
-    )
+    name = "new_past after columns 0 to 5: columns 3, 4, 5"
+    assert_close(new_past, h[:, :, 3:6], name=name)
     second, s, new_past = layer_on_piece(
         conv, skip, add, h[:, :, 6:], h[:, :, 3:6], told
     )
-    assert_close(
-        s,
-        skip(found)[:, :, 6:],
-        name="s of columns 6 to 10, whose past is columns 3 to 5",
-    )
-    assert_close(
-        torch.cat([first, second], 2),
-        h + add(found),
-        name="out, in pieces of six and five",
-    )
+    wanted = skip(found)[:, :, 6:]
+    assert_close(s, wanted, name="s of columns 6 to 10, whose past is columns 3 to 5")
+    name = "out, in pieces of six and five"
+    assert_close(torch.cat([first, second], 2), h + add(found), name=name)
 
 # %% [markdown]
 # Graded later, worth 2 points: other kernels and dilations, and pieces of all sizes, among them single columns.
@@ -483,12 +467,10 @@ what = torch.cat([test.local_condition[bruno, :20], test.local_condition[dora, 2
 ]
 x = mu_law_encode(mixed, LEVELS)[None]
 with torch.no_grad():
-    told = voice.conditioning(
-        1, x.shape[1], torch.eye(4)[:1], what
-    )  # (1, frames, layers, 2R)
-    told = told.permute(0, 2, 3, 1).repeat_interleave(
-        FRAME, 3
-    )  # a column for each sample
+    # (1, frames, layers, 2R)
+    told = voice.conditioning(1, x.shape[1], torch.eye(4)[:1], what)
+    # a column for each sample
+    told = told.permute(0, 2, 3, 1).repeat_interleave(FRAME, 3)
     took, prices = {}, {}
     for m in (1, 10, FRAME, x.shape[1]):
         start = time.perf_counter()
@@ -497,19 +479,11 @@ with torch.no_grad():
         print(
             f"pieces of {m:4}: {1e6 * took[m] / x.shape[1]:7.1f} µs a sample (real time: 125)"
         )
-        assert_close(
-            prices[m],
-            prices[1],
-            tolerance=1e-3,
-            name=f"prices in pieces of {m}, against single samples",
-        )
+        name = f"prices in pieces of {m}, against single samples"
+        assert_close(prices[m], prices[1], tolerance=1e-3, name=name)
     whole = -voice.log_prob(x, torch.eye(4)[:1], what)[0]
-assert_close(
-    prices[FRAME].sum(),
-    whole,
-    tolerance=1e-3,
-    name="all prices together, against log_prob",
-)
+name = "all prices together, against log_prob"
+assert_close(prices[FRAME].sum(), whole, tolerance=1e-3, name=name)
 assert took[1] > 5 * took[FRAME], "a piece costs little more than a sample"
 meter = prices[FRAME].view(-1, FRAME).mean(1)
 fig, ax = plt.subplots(figsize=(7, 2.4), layout="constrained")
@@ -568,9 +542,8 @@ def count_multiplications(config, steps):
     )
     position = L * (2 * R * R * k + S * R) + (L - 1) * R * R + S * S + config.levels * S
     field = 1 + (k - 1) * sum(config.dilations)
-    growing = min(
-        steps, field
-    )  # runs on 1, 2, 3 … positions; all others are on `field`
+    # runs on 1, 2, 3 … positions; all others are on `field`
+    growing = min(steps, field)
     positions = growing * (growing + 1) // 2 + (steps - growing) * field
     return positions * position, steps * position
     ### END SOLUTION
@@ -652,9 +625,8 @@ for config_, steps in cases:
         with FlopCounterMode(display=False) as counter:
             for t in range(1, steps + 1):
                 net(torch.zeros(1, min(t, net.receptive_field), dtype=torch.long))
-        counted.append(
-            counter.get_total_flops() // 2
-        )  # it counts an addition beside each multiplication
+        # it counts an addition beside each multiplication
+        counted.append(counter.get_total_flops() // 2)
         with FlopCounterMode(display=False) as counter:
             state = net.begin(1)
             for _ in range(steps):
@@ -757,11 +729,12 @@ def posterior(model, x, global_condition, local_condition, log_prior):
     """
     ### BEGIN SOLUTION
     same = x.expand(len(log_prior), -1)  # (K, T): the same sound, K times
+    # (K, T)
     log_p = (
         model(same, global_condition, local_condition)
         .log_softmax(2)
         .gather(2, same[:, :, None])[:, :, 0]
-    )  # (K, T)
+    )
     heard = F.pad(log_p.cumsum(1), (1, 0))  # (K, T + 1): nothing costs nothing
     return (log_prior[:, None] + heard).softmax(0).T
     ### END SOLUTION
@@ -778,11 +751,8 @@ from course_lib.check import assert_close, assert_shape
 def coins(x, global_condition, local_condition):
     """(K, T) long, global_condition p(1) (K, 1) -> logits (K, T, 2); 7 is added to all, which changes no probability."""
     p = global_condition
-    assert_shape(
-        x,
-        (len(p), "T"),
-        name="x, as the model is given it: the sound once for each hypothesis",
-    )
+    name = "x, as the model is given it: the sound once for each hypothesis"
+    assert_shape(x, (len(p), "T"), name=name)
     return torch.stack([1 - p, p], 2).log().expand(-1, x.shape[1], -1) + 7
 
 
@@ -790,11 +760,8 @@ coin_p, nothing = torch.tensor([[0.5], [0.75]]), torch.zeros(2, 1, 1)
 p = posterior(
     coins, torch.tensor([1, 1, 0]), coin_p, nothing, torch.tensor([0.5, 0.5]).log()
 )
-assert_shape(
-    p,
-    (4, 2),
-    name="posterior of 3 samples and 2 hypotheses: a row before the first sample, too",
-)
+name = "posterior of 3 samples and 2 hypotheses: a row before the first sample, too"
+assert_shape(p, (4, 2), name=name)
 wanted = torch.tensor(
     [[1 / 2, 1 / 2], [2 / 5, 3 / 5], [4 / 13, 9 / 13], [8 / 17, 9 / 17]]
 )
@@ -818,9 +785,8 @@ from course_lib.check import assert_close, assert_shape
 ### BEGIN HIDDEN TESTS
 chance = torch.Generator().manual_seed(4)
 for K, T, V, frames in ((1, 1, 2, 1), (3, 5, 4, 5), (6, 40, 3, 8), (20, 2000, 64, 25)):
-    table = torch.randn(
-        V + 1, V, generator=chance
-    ).double()  # logits after each level; the last row is for the start
+    # logits after each level; the last row is for the start
+    table = torch.randn(V + 1, V, generator=chance).double()
     who, what = (
         torch.randn(size, generator=chance).double()
         for size in ((K, V), (K, frames, V))
@@ -884,12 +850,10 @@ assert_close(
 
 # %% nbgrader={"grade": false, "grade_id": "exercise4_use", "locked": true, "schema_version": 3, "solution": false, "task": false}
 start, frames = 10, 10
-sounds = mu_law_encode(test.x, LEVELS)[
-    :, start * FRAME : (start + frames) * FRAME
-]  # (100, 800)
-told = test.local_condition[
-    :, start : start + frames
-]  # (100, 10, 11): the phone, one-hot, and the pitch above the mean
+# (100, 800)
+sounds = mu_law_encode(test.x, LEVELS)[:, start * FRAME : (start + frames) * FRAME]
+# (100, 10, 11): the phone, one-hot, and the pitch above the mean
+told = test.local_condition[:, start : start + frames]
 said = test.label[:, 20] - 1
 
 

@@ -36,17 +36,13 @@ from course_lib.prob import gaussian_log_prob
 from course_lib.train import fit
 
 generator = make_generator(0)
-noise = make_generator(
-    1, pick_device()
-)  # chance for the losses: fit trains on the fastest device
+# chance for the losses: fit trains on the fastest device
+noise = make_generator(1, pick_device())
 (x, y), (x_valid, y_valid), (x_test, y_test) = (
     load_digits(split) for split in ("train", "valid", "test")
 )
-x, x_valid, x_test = (
-    (x > 7).long(),
-    (x_valid > 7).long(),
-    (x_test > 7).long(),
-)  # (N, 1, 8, 8): paper 0 or ink 1
+# (N, 1, 8, 8): paper 0 or ink 1
+x, x_valid, x_test = (x > 7).long(), (x_valid > 7).long(), (x_test > 7).long()
 
 
 def show(ax, image, title=""):
@@ -74,18 +70,18 @@ vae.cpu()  # the rest is small
 
 ticks = torch.linspace(-4.5, 4.5, 91)
 grid = torch.cartesian_prod(ticks, ticks)  # (8281, 2): codes, 0.1 apart
-grid_log_prior = (-grid.square().sum(1) / 2).log_softmax(
-    0
-)  # (8281,): how likely the prior makes each of them
+# (8281,): how likely the prior makes each of them
+grid_log_prior = (-grid.square().sum(1) / 2).log_softmax(0)
 with torch.no_grad():
     grid_logits = vae.decoder(grid)  # (8281, 1, 8, 8)
     ink, paper = (
         torch.nn.functional.logsigmoid(sign * grid_logits.flatten(1))
         for sign in (1, -1)
     )
+    # (447, 8281)
     log_px_z = (
         x_test.flatten(1).float() @ ink.T + (1 - x_test.flatten(1).float()) @ paper.T
-    )  # (447, 8281)
+    )
     log_px = (log_px_z + grid_log_prior).logsumexp(1)  # (447,) nats
     elbo = torch.stack(
         [vae.elbo(x_test, generator=generator) for _ in range(20)]
@@ -148,23 +144,14 @@ new_log_pi, new_p, log_prob = em_step(
     twelve, torch.tensor([0.5, 0.5]).log(), torch.tensor([[0.9], [0.3]]), 1
 )
 assert_shape(log_prob, (12,), name="log_prob, one number an image")
-assert_close(
-    log_prob,
-    (0.4 + 0.2 * twelve[:, 0]).log(),
-    name="log p(x): log 0.6 with ink, log 0.4 without",
-)
+wanted = (0.4 + 0.2 * twelve[:, 0]).log()
+assert_close(log_prob, wanted, name="log p(x): log 0.6 with ink, log 0.4 without")
 assert_shape(new_p, (2, 1), name="new_p of two stencils of one pixel")
-assert_close(
-    new_p,
-    torch.tensor([[4 / 6], [2 / 10]]),
-    name="new_p in the example: (3 + 1)/(4 + 2), (1 + 1)/(8 + 2)",
-)
+name = "new_p in the example: (3 + 1)/(4 + 2), (1 + 1)/(8 + 2)"
+assert_close(new_p, torch.tensor([[4 / 6], [2 / 10]]), name=name)
 assert_shape(new_log_pi, (2,), name="new_log_pi of two stencils")
-assert_close(
-    new_log_pi.exp(),
-    torch.tensor([5 / 14, 9 / 14]),
-    name="the new weights in the example",
-)
+wanted = torch.tensor([5 / 14, 9 / 14])
+assert_close(new_log_pi.exp(), wanted, name="the new weights in the example")
 never, always = 1e-9, 1 - 1e-7
 stencils = torch.tensor([[always, 0.5], [0.5, always], [never, never]])
 answer = em_step(
@@ -173,21 +160,12 @@ answer = em_step(
     stencils,
     0.5,
 )
-assert_close(
-    answer[2].exp(),
-    torch.tensor([0.1, 0.2, 0.4]),
-    name="p(x) of three images, one stencil for each",
-)
-assert_close(
-    answer[1],
-    torch.tensor([[0.75, 0.25], [0.25, 0.75], [0.25, 0.25]]),
-    name="new_p, a = 0.5, one image each",
-)
-assert_close(
-    answer[0].exp(),
-    torch.full((3,), 1 / 3),
-    name="new weights, one image for each stencil",
-)
+wanted = torch.tensor([0.1, 0.2, 0.4])
+assert_close(answer[2].exp(), wanted, name="p(x) of three images, one stencil for each")
+wanted = torch.tensor([[0.75, 0.25], [0.25, 0.75], [0.25, 0.25]])
+assert_close(answer[1], wanted, name="new_p, a = 0.5, one image each")
+wanted = torch.full((3,), 1 / 3)
+assert_close(answer[0].exp(), wanted, name="new weights, one image for each stencil")
 
 # %% [markdown]
 # Graded later, worth 2 points: other sizes, other smoothing, images of thousands of pixels, and stencils that no image
@@ -210,9 +188,8 @@ for N, D, K, a in (
     arguments = [t.clone() for t in (images, log_pi, before)]
     new_log_pi, new_p, log_prob = em_step(images, log_pi, before, a)
     ink = torch.distributions.Bernoulli(before.double())
-    log_joint = log_pi.double() + ink.log_prob(images.double()[:, None]).sum(
-        2
-    )  # (N, K)
+    # (N, K)
+    log_joint = log_pi.double() + ink.log_prob(images.double()[:, None]).sum(2)
     r = log_joint.softmax(1)
     case = f"{N} images of {D} pixels, {K} stencils, smoothing {a}"
     for name, now, then in zip(
@@ -329,9 +306,8 @@ def kl_to_each(mu, log_var, room_mu, room_log_var):
     """
     ### BEGIN SOLUTION
     log_ratio = log_var[:, None] - room_log_var  # (B, K, Z)
-    far = (mu[:, None] - room_mu) * (
-        -room_log_var / 2
-    ).exp()  # in standard deviations of the room
+    # in standard deviations of the room
+    far = (mu[:, None] - room_mu) * (-room_log_var / 2).exp()
     return 0.5 * (log_ratio.exp() + far.square() - 1 - log_ratio).sum(2)
     ### END SOLUTION
 
@@ -421,9 +397,8 @@ rooms_vae = VAE(
     VAEConfig(likelihood="bernoulli", latent=8, features=128, dropout=0.1),
     generator=generator,
 )
-rooms_vae.room_mu = torch.nn.Parameter(
-    2 * torch.randn(10, 8, generator=generator)
-)  # they start apart
+# they start apart
+rooms_vae.room_mu = torch.nn.Parameter(2 * torch.randn(10, 8, generator=generator))
 rooms_vae.room_log_var = torch.nn.Parameter(torch.full((10, 8), -1.0))
 
 
@@ -452,9 +427,10 @@ with torch.no_grad():
         rsample(room_mu[wanted], room_log_var[wanted], generator=generator)
     )
     kl = kl_to_each(*rooms_vae.encoder(x_test), room_mu, room_log_var)  # (447, 10)
+    # (10, 10)
     between = kl_to_each(room_mu, room_log_var, room_mu, room_log_var).fill_diagonal_(
         math.nan
-    )  # (10, 10)
+    )
 obeyed = (judge.label(16 * images) == wanted).float().mean().item()
 recognised = (kl.argmin(1) == y_test).float().mean().item()
 judged = (judge.label(16 * x_test) == y_test).float().mean().item()
@@ -529,12 +505,10 @@ assert_shape(bounds, (3, 2), name="bounds, three sizes and two images")
 assert_shape(ess, (2,), name="ess, two images")
 first, second = bounds.T
 wanted = torch.tensor([36**0.25, 8**0.5, 3.0]).log()
-assert_close(
-    first, wanted, name="bounds for weights 1, 3, 2, 6: log 36 / 4, log 8 / 2, log 3"
-)
-assert_close(
-    second, torch.tensor([5.0, 5.0, 5.0]).log(), name="bounds for weights 5, 5, 5, 5"
-)
+name = "bounds for weights 1, 3, 2, 6: log 36 / 4, log 8 / 2, log 3"
+assert_close(first, wanted, name=name)
+wanted = torch.tensor([5.0, 5.0, 5.0]).log()
+assert_close(second, wanted, name="bounds for weights 5, 5, 5, 5")
 assert_close(ess, torch.tensor([2.88, 4.0]), name="ess of 1, 3, 2, 6 and of 5, 5, 5, 5")
 
 # %% [markdown]
@@ -605,9 +579,8 @@ def log_weights(mu, log_var, S):
     return torch.stack(found)
 
 
-sizes = [
-    2**i for i in range(10)
-]  # 1 to 512: each group lies inside one of the next size
+# 1 to 512: each group lies inside one of the next size
+sizes = [2**i for i in range(10)]
 with torch.no_grad():
     mu, log_var = vae.encoder(x_test)
     proposals = {"q, half as wide": (mu, log_var - math.log(4)), "q": (mu, log_var)}
@@ -720,9 +693,8 @@ def fill_in(logits, log_prior, x, known):
     0.5. The left pixel is known: ink. Then the weights are 0.8 and 0.2, and p is 1.0 and 0.8 · 0.9 + 0.2 · 0.5 = 0.82.
     """
     ### BEGIN SOLUTION
-    log_p = torch.nn.functional.logsigmoid(
-        torch.where(x == 1, logits, -logits)
-    )  # (S, C, H, W)
+    # (S, C, H, W)
+    log_p = torch.nn.functional.logsigmoid(torch.where(x == 1, logits, -logits))
     log_w = log_prior + torch.where(known, log_p, 0.0).flatten(1).sum(1)
     weights = log_w.softmax(0)
     p = (weights[:, None, None, None] * logits.sigmoid()).sum(0)
@@ -743,29 +715,19 @@ weights, p = fill_in(two_codes, torch.zeros(2), torch.tensor([[[1, 0]]]), left_k
 assert_shape(weights, (2,), name="weights, one for each code")
 assert_close(weights, torch.tensor([0.8, 0.2]), name="weights in the example")
 assert_shape(p, (1, 1, 2), name="p, of an image of two pixels")
-assert_close(
-    p,
-    torch.tensor([[[1.0, 0.82]]]),
-    name="p in the example: known ink, then 0.8 · 0.9 + 0.2 · 0.5",
-)
+wanted = torch.tensor([[[1.0, 0.82]]])
+assert_close(p, wanted, name="p in the example: known ink, then 0.8 · 0.9 + 0.2 · 0.5")
 skewed = torch.tensor([1.0, 4.0]).log()
 weights, p = fill_in(two_codes, skewed, torch.tensor([[[0, 1]]]), left_known)
-assert_close(
-    weights,
-    torch.tensor([1 / 17, 16 / 17]),
-    name="weights, prior 1 : 4, the known pixel is paper",
-)
-assert_close(
-    p,
-    torch.tensor([[[0.0, 8.9 / 17]]]),
-    name="p, prior 1 : 4, the known pixel is paper",
-)
+wanted = torch.tensor([1 / 17, 16 / 17])
+assert_close(weights, wanted, name="weights, prior 1 : 4, the known pixel is paper")
+wanted = torch.tensor([[[0.0, 8.9 / 17]]])
+assert_close(p, wanted, name="p, prior 1 : 4, the known pixel is paper")
 weights, p = fill_in(
     two_codes, skewed, torch.tensor([[[-1, -1]]]), ~left_known & left_known
 )
-assert_close(
-    weights, torch.tensor([0.2, 0.8]), name="weights, prior 1 : 4, nothing is known"
-)
+wanted = torch.tensor([0.2, 0.8])
+assert_close(weights, wanted, name="weights, prior 1 : 4, nothing is known")
 assert_close(p, torch.tensor([[[0.32, 0.58]]]), name="p, prior 1 : 4, nothing is known")
 
 # %% [markdown]
@@ -783,14 +745,12 @@ for S, C, H, W in ((5, 1, 2, 3), (40, 2, 2, 2), (3, 1, 1, 8)):
         torch.randn(S, generator=chance),
     )
     D = C * H * W
-    everything = torch.cartesian_prod(*[torch.arange(2)] * D).view(
-        -1, C, H, W
-    )  # (2^D, C, H, W)
+    # (2^D, C, H, W)
+    everything = torch.cartesian_prod(*[torch.arange(2)] * D).view(-1, C, H, W)
     ink = torch.distributions.Bernoulli(logits=logits.double())
     log_pz = log_prior.double().log_softmax(0)
-    log_joint = log_pz + ink.log_prob(everything[:, None].double()).flatten(2).sum(
-        2
-    )  # (2^D, S)
+    # (2^D, S)
+    log_joint = log_pz + ink.log_prob(everything[:, None].double()).flatten(2).sum(2)
     for _ in range(3):
         known = torch.rand(C, H, W, generator=chance) < 0.5
         image = everything[int(torch.randint(len(everything), (), generator=chance))]
@@ -862,12 +822,8 @@ assert_close(
 
 # %% nbgrader={"grade": false, "grade_id": "exercise4_use", "locked": true, "schema_version": 3, "solution": false, "task": false}
 upper = (torch.arange(8) < 4)[None, :, None].expand(1, 8, 8)
-halves = {
-    "lower": upper,
-    "upper": ~upper,
-    "right": upper.mT,
-    "left": ~upper.mT,
-}  # what is hidden: what is known
+# what is hidden: what is known
+halves = {"lower": upper, "upper": ~upper, "right": upper.mT, "left": ~upper.mT}
 
 
 def cost(p, image, known):  # of the hidden pixels, nats
@@ -883,9 +839,8 @@ for name, known in halves.items():
         p_nothing = fill_in(
             grid_logits, grid_log_prior, x_test[0], torch.zeros_like(known)
         )[1]
-        p_encoder = vae(
-            torch.where(known, x_test[:100], 0)
-        ).sigmoid()  # it takes the hidden half for paper
+        # it takes the hidden half for paper
+        p_encoder = vae(torch.where(known, x_test[:100], 0)).sigmoid()
     for image, p_image in zip(x_test[:100], p_encoder, strict=True):
         weights, p = fill_in(grid_logits, grid_log_prior, image, known)
         p_best = grid_logits[weights.argmax()].sigmoid()
