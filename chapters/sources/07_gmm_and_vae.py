@@ -229,7 +229,11 @@ explore(
 log_pi = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64).log()
 mean = torch.tensor([[-1.0, 1.0], [1.5, 0.5], [0.5, -1.5]]).double()
 root = torch.tensor(  # covariance = root rootᵀ
-    [[[0.4, 0.0], [0.9, 0.4]], [[0.4, 0.0], [-0.9, 0.5]], [[1.2, 0.0], [0.2, 0.3]]]
+    [
+        [[0.4, 0.0], [0.9, 0.4]],
+        [[0.4, 0.0], [-0.9, 0.5]],
+        [[1.2, 0.0], [0.2, 0.3]],
+    ]
 ).double()
 dice = make_generator(seed)  # the plane is small: it stays on the CPU
 k = torch.multinomial(log_pi.exp(), 600, True, generator=dice)  # choose
