@@ -1,7 +1,6 @@
 """Binarised MNIST is the same at every load."""
 
 import hashlib
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +10,6 @@ from scipy.io import savemat
 from course_lib.data import load_binarised_mnist, load_mnist, mnist, store
 from course_lib.data.store import StoreError
 
-ROOT = Path(__file__).parents[1]
 SPLITS = ("train", "valid", "test")
 
 
