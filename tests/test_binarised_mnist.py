@@ -1,8 +1,6 @@
 """Binarised MNIST is the same at every load."""
 
 import hashlib
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,9 +10,7 @@ from scipy.io import savemat
 from course_lib.data import load_binarised_mnist, load_mnist, mnist, store
 from course_lib.data.store import StoreError
 
-ROOT = Path(__file__).parents[1]
 SPLITS = ("train", "valid", "test")
-NEEDS = {"mnist": "mnist/train-images-idx3-ubyte", "larochelle": "binarized_mnist/binarized_mnist_test.mat"}
 
 
 # --- the data -----------------------------------------------------------------------------------------------
@@ -144,16 +140,8 @@ def test_other_files_are_refused(tmp_path, monkeypatch, content):
         load_binarised_mnist("test", source="larochelle")
 
 
-def real_store(what):
-    """Find a folder that already holds the real files, or None. Nothing is downloaded for a test."""
-    shared = ROOT.parent / "shared" / "data"
-    folders = [Path(folder) for folder in (os.environ.get("COURSE_DATA"), shared) if folder]
-    return next((folder for folder in folders if (folder / NEEDS[what]).exists()), None)
-
-
-@pytest.mark.skipif(real_store("mnist") is None, reason="no real MNIST here: COURSE_DATA can name a folder with it")
-def test_the_real_mnist_drawn(monkeypatch):
-    monkeypatch.setenv("COURSE_DATA", str(real_store("mnist")))
+def test_the_real_mnist_drawn(need_real):
+    need_real("mnist/train-images-idx3-ubyte")
     x = load_binarised_mnist("test")
     grey = load_mnist("test")[0] / 255
     assert x.shape == grey.shape == (10_000, 1, 28, 28)
@@ -161,9 +149,8 @@ def test_the_real_mnist_drawn(monkeypatch):
     assert (x.double().mean(0) - grey.double().mean(0)).abs().max() < 0.02
 
 
-@pytest.mark.skipif(real_store("larochelle") is None, reason="no Larochelle's files here: COURSE_DATA can name them")
-def test_the_real_larochelle(monkeypatch):
-    monkeypatch.setenv("COURSE_DATA", str(real_store("larochelle")))
+def test_the_real_larochelle(need_real):
+    need_real("binarized_mnist/binarized_mnist_test.mat")
     for split, n in {"train": 50_000, "valid": 10_000, "test": 10_000}.items():
         x = load_binarised_mnist(split, source="larochelle")
         assert x.shape == (n, 1, 28, 28) and x.min() == 0 and x.max() == 1

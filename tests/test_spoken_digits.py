@@ -12,12 +12,8 @@ import os
 import random
 import shutil
 import socket
-import subprocess
-import sys
 import warnings
 import zipfile
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -31,7 +27,6 @@ from course_lib.data.waveforms import read_wav
 from course_lib.device import make_generator
 from course_lib.show.sounds import sound
 
-ROOT = Path(__file__).parents[1]
 NAME = "fsdd/recordings/"
 LENGTHS = {"3_theo_0": 1200, "0_george_4": 81, "9_lucas_5": 8000, "1_jackson_49": 9000, "1_george_49": 80}
 
@@ -273,27 +268,6 @@ def test_a_changed_folder_in_the_store_is_refused_and_left_alone(course, server,
     assert fetch(NAME) == path
 
 
-CHILD = """
-import sys
-sys.path.insert(0, "tests")
-from test_spoken_digits import NAME, RIGHT, files_below, registry, store
-store.REGISTRY = registry(int(sys.argv[1]))
-found = files_below(store.fetch(NAME))
-sys.exit({NAME + name: content for name, content in found.items()} != RIGHT)
-"""
-
-
-def test_two_processes_at_once_both_end_right(course, server):
-    server.mode = "together"
-    command = [sys.executable, "-W", "error", "-c", CHILD, str(server.server_port)]
-    with ThreadPoolExecutor(2) as pool:
-        run = partial(subprocess.run, cwd=ROOT, capture_output=True, text=True, timeout=150)
-        children = list(pool.map(run, [command] * 2))
-    for child in children:
-        assert child.returncode == 0, child.stderr
-    assert server.requests == 2 and files_below(course) == RIGHT and not list(course.rglob(".download-*"))
-
-
 def test_the_second_of_two_finds_what_the_first_has_put(course, monkeypatch):
     right_move = os.replace
 
@@ -416,16 +390,8 @@ def test_clips_that_do_not_fit_together_are_refused(other, error, says):
 # --- the real ones ------------------------------------------------------------------------------------------
 
 
-def real_store():
-    """Find a folder that already holds the real recordings, or None. Nothing is downloaded for a test."""
-    shared = Path(__file__).parents[2] / "shared" / "data"
-    folders = [Path(folder) for folder in (os.environ.get("COURSE_DATA"), shared) if folder]
-    return next((folder for folder in folders if (folder / NAME / "0_george_0.wav").exists()), None)
-
-
-@pytest.mark.skipif(real_store() is None, reason="no spoken digits here: COURSE_DATA can name a folder with them")
-def test_the_real_spoken_digits(monkeypatch):
-    monkeypatch.setenv("COURSE_DATA", str(real_store()))
+def test_the_real_spoken_digits(need_real):
+    need_real(f"{NAME}0_george_0.wav")
     for split, N, sounding, loudest in [("train", 2700, 119163, 1.0), ("test", 300, 13047, 0.9551)]:
         clips = load_spoken_digits(split)
         assert clips.x.shape == (N, 8000) and clips.local_condition.shape == (N, 100, 61)

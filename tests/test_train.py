@@ -3,7 +3,6 @@ checkpoints have files of their own."""
 
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -338,7 +337,7 @@ def test_what_cannot_work_is_refused_before_training(changes, says):
         run(model, generator, **changes)
 
 
-def test_under_fabric_run_every_process_has_batches_of_its_own_and_all_agree(tmp_path):
+def test_under_fabric_run_every_process_has_batches_of_its_own_and_all_agree(tmp_path, run):
     script = tmp_path / "train.py"
     script.write_text(
         "import torch\n"
@@ -361,7 +360,5 @@ def test_under_fabric_run_every_process_has_batches_of_its_own_and_all_agree(tmp
     )
     command = [Path(sys.executable).parent / "fabric", "run", script, "--accelerator=cpu", "--devices=2"]
     command += ["--strategy=ddp", Path(__file__).parent]
-    env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=tmp_path, env=env)
-    assert done.returncode == 0, done.stderr[-3000:]
+    done = run(command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, check=True)
     assert done.stdout.count("agreed") == 2
