@@ -636,10 +636,8 @@ print(skew(torch.arange(1, 13).view(3, 4)))
 x = torch.randn(8, 23, 16, 16, generator=generator, device=device)
 grid = PixelConfig(V, 1, 16, 16, features=23, depth=1)
 grid = GridLSTM(grid, generator=generator).to(device)
-fast, slow = (
-    [],
-    [],
-)  # seconds: whatever else the machine does, the best of three is fair
+# seconds: whatever else the machine does, the best of three is fair
+fast, slow = [], []
 for _ in range(3):
     for way, took in (grid.scan, fast), (lambda x: grid_loop(grid, x), slow):
         start = time.perf_counter()
@@ -687,11 +685,7 @@ def diagonal_loop(layer, x, shift=1):  # (B, F, H, W) -> (B, F, H, W)
 
 
 # %% tags=["checking"]
-from course_lib.models.pixel.recurrent import (
-    DiagonalBiLSTM,
-    DiagonalLayer,
-    RowLSTM,
-)
+from course_lib.models.pixel.recurrent import DiagonalBiLSTM, DiagonalLayer, RowLSTM
 
 layer = DiagonalLayer(8).to(device)
 x = torch.randn(2, 8, 9, 9, generator=generator, device=device)
@@ -798,9 +792,8 @@ class GatedBlock(nn.Module):
         super().__init__()
         self.down = nn.Conv2d(features, 2 * features, (2, 3))
         self.along = nn.Conv2d(features, 2 * features, (1, 2))
-        self.across = nn.Conv2d(
-            2 * features, 2 * features, 1
-        )  # from the vertical stack into the horizontal one
+        # from the vertical stack into the horizontal one
+        self.across = nn.Conv2d(2 * features, 2 * features, 1)
         self.out = nn.Conv2d(features, features, 1)
 
     def forward(self, v, h):

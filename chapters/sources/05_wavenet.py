@@ -290,9 +290,7 @@ def show_stretch(ms):
     """A phrase of two words, its first milliseconds of sound"""
     start = T // 4 - T // 4 % FRAME
     return show_waves(
-        {"amplitude": phrase[start : start + ms * rate // 1000]},
-        rate,
-        height=1.3,
+        {"amplitude": phrase[start : start + ms * rate // 1000]}, rate, height=1.3
     )
 
 
@@ -431,10 +429,7 @@ print(f"ten layers see {equal[-1]} or {growing[-1]} samples")
 
 # %% tags=["drawing"]
 show_curves(
-    {
-        "dilation 1, 2, 4, 8, …": (depths, growing),
-        "dilation 1": (depths, equal),
-    },
+    {"dilation 1, 2, 4, 8, …": (depths, growing), "dilation 1": (depths, equal)},
     xlabel="layers",
     ylabel="samples seen",
     yscale="log",
@@ -618,12 +613,7 @@ if exact:  # and long vowels, so that it learns to hold one
     vowels = windows(load_vowels(400, generator=chance, frames=60))
     data = tuple(torch.cat(both) for both in zip(data, vowels, strict=True))
 model = WaveNet(config, generator=generator).to(device)
-settings = {
-    "loss": nll,
-    "batch_size": batch_size,
-    "lr": lr,
-    "generator": generator,
-}
+settings = {"loss": nll, "batch_size": batch_size, "lr": lr, "generator": generator}
 history = fit(model, data, steps=steps, schedule="cosine", **settings)
 
 # %% [markdown]
@@ -898,8 +888,7 @@ if exact:
         for v in VOWELS
     }
     players = show_sounds(
-        {v: say(model, clip, generator).x[0] for v, clip in spoken.items()},
-        rate,
+        {v: say(model, clip, generator).x[0] for v, clip in spoken.items()}, rate
     )
 players if exact else None
 

@@ -388,10 +388,7 @@ explore(
 # product.
 
 # %%
-from course_lib.models.gaussian_mixture import (
-    GaussianMixture,
-    GaussianMixtureConfig,
-)
+from course_lib.models.gaussian_mixture import GaussianMixture, GaussianMixtureConfig
 
 mixture = GaussianMixture(GaussianMixtureConfig(n_components=3))
 history = mixture.fit(points, init=theta0, max_steps=40, tolerance=0, generator=dice)
