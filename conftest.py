@@ -13,7 +13,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 def pytest_collection_modifyitems(items):
     """What shares something dear runs in one process: a notebook's cells, and the modules that need the browser.
 
-    A browser is slow, too.
+    Those are slow, too.
     """
     with_browser = {item.path for item in items if "browser" in getattr(item, "fixturenames", ())}
     for item in items:
@@ -21,5 +21,4 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
         elif item.path in with_browser:
             item.add_marker(pytest.mark.xdist_group("browser"))
-            if "browser" in item.fixturenames:
-                item.add_marker(pytest.mark.slow)
+            item.add_marker(pytest.mark.slow)

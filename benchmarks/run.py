@@ -170,7 +170,7 @@ def images():
             fast, slow = (_there_and_back(partial(_power, way, x), n) for way, n in ((scan, 9), (loop, 3)))
             row(f"{name}, {features} features, 28×28, batch 32: scan over loop", slow / fast, 15, "×", "≥")
     for kind, promises in ((PixelCNN, (3, 20)), (GatedPixelCNN, (None, None))):
-        # the size that benchmarks/binarised_mnist.py trains; the smaller a model, the less there is to save
+        # the size that benchmarks/train.py trains on binarised MNIST; the smaller a model, the less there is to save
         model = kind(PixelConfig(2, 1, 28, 28, features=48, depth=6), generator=make_generator(0)).to(device)
         for n, promise in zip((1, 64), promises, strict=True):
             seconds = []

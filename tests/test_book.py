@@ -84,7 +84,7 @@ def write_small(folder, cells=SMALL):
 @pytest.fixture(scope="session")
 def small(tmp_path_factory):
     """The folder of a small book, built from a clone of a repository on GitHub."""
-    folder = tmp_path_factory.mktemp("small")
+    folder = tmp_path_factory.mktemp("深度 small")
     return built(folder, write_small(folder / "course"), "git@github.com:someone/course.git")
 
 

@@ -1102,7 +1102,7 @@ except AssertionError as message:
 # | names | **1.984** | 3.30 | 0.7 | 27 | 139,163 |
 # | shakespeare | **1.505** | 4.17 | 2.6 | 65 | 559,937 |
 #
-# `python benchmarks/char_rnn.py shakespeare --minutes 3` repeats the last row, and the others likewise by their
+# `python benchmarks/train.py shakespeare --minutes 3` repeats the last row, and the others likewise by their
 # names. Of real text nobody knows the floor. The Tang poems stay nearest to the uniform price: 3,213 quatrains are few
 # for 3,758 characters, and a quarter of those occur only once.
 

@@ -36,7 +36,7 @@ if find_spec("course_lib") is None:  # the library behind the chapters is not he
 # ## What you will get
 #
 # Twelve creatures that nobody drew. A larger network of this chapter's last kind painted them after a longer training
-# (`python benchmarks/sprites.py`), from the upper left to the lower right, one pixel after another, and could never take one back:
+# (`python benchmarks/train.py creatures`), from the upper left to the lower right, one pixel after another, and could never take one back:
 
 # %% tags=["drawing"]
 import numpy as np
@@ -1113,8 +1113,8 @@ show_images(drawn[:20].cpu(), crossed=crossed)
 # | DiagonalBiLSTM | 56,290 | 25 | **81.81** | 80.75 |
 # | PixelCNN | 90,338 | 19 | **86.08** | 81.30 |
 #
-# `python benchmarks/binarised_mnist.py diagonal_bilstm_1x32 --minutes 20 --source larochelle` repeats the first row, and
-# `pixel_cnn` in its place the second, where you have the published images; without `--source` it draws its own from MNIST,
+# `python benchmarks/train.py mnist_diagonal_bilstm_1x32 --minutes 20 --source larochelle` repeats the first row, and
+# `mnist_pixel_cnn` in its place the second, where you have the published images; without `--source` it draws its own from MNIST,
 # which are others of the same kind. (Both ran beside other work, and the first took five minutes more than planned.)
 
 # %% [markdown]

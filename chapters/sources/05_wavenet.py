@@ -38,7 +38,7 @@ if find_spec("course_lib") is None:  # the library behind the chapters is not he
 # Ten words that nobody said. A network of this chapter's kind, trained for 60 minutes on real voices, was told
 # which digit, which of six people, and how far the word has got, and drew the rest: 8,000 numbers a second, each
 # given those before it. Nothing is picked: three, at 1.7 s, is a hiss, and two, before it, is hardly there (`python
-# benchmarks/spoken_digits.py`).
+# benchmarks/train.py spoken_digits`).
 
 # %% tags=["drawing"]
 from course_lib.data.shipped import shipped

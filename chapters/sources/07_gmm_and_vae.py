@@ -911,7 +911,7 @@ assert abs(gaps[1]) < 1e-9, "with the true posterior it touches"
 #
 # How good is it on images that others have published numbers for? The same class, with Bernoulli pixels and 50
 # latents, on MNIST binarised anew at each step, after 15 minutes on one core, costs at most **87.90** nats with 5,000
-# draws, where [Burda et al. (2016)](references.md#burda2016) report 86.76. The command is `python benchmarks/binarised_mnist.py vae
+# draws, where [Burda et al. (2016)](references.md#burda2016) report 86.76. The command is `python benchmarks/train.py mnist_vae
 # --source dynamic --steps 95000`.
 
 # %% [markdown]

@@ -1,0 +1,80 @@
+"""Chapter 3's model on any text: nats per character on the held-out tenth, and a few samples."""
+
+import math
+from dataclasses import KW_ONLY, dataclass
+
+import torch
+
+from course_lib.data import PoemGrammar, Vocabulary, load_names, load_shakespeare, load_tang, windows
+from course_lib.device import make_generator
+from course_lib.models.char_rnn import CharRNN, CharRNNConfig
+
+from .recipe import Recipe
+
+LOAD = {"names": load_names, "tang": load_tang, "shakespeare": load_shakespeare}
+
+
+@dataclass
+class Characters(Recipe):
+    """A CharRNN on a corpus: the more text there is, the more a larger network can learn from it."""
+
+    corpus: str
+    features: int
+    _: KW_ONLY
+    minutes: float = 3.0
+    poems: int = 60_000  # quatrains of the grammar to learn from
+    looks, unit = 10, "nats a row"
+
+    @property
+    def about(self):
+        return f"CharRNN, {self.features} features, on {self.corpus}"
+
+    def load(self, device, seed):
+        self.vocabulary, x, x_valid, self.x_test, self.characters = self._rows(make_generator(seed))
+        self.train, self.watched = (x,), (x_valid[:500],)
+        return {"rows": {"train": len(x), "valid": len(x_valid), "test": len(self.x_test)}}
+
+    def _rows(self, generator):
+        """The corpus as (vocabulary, train, valid, test, characters in test): three tensors of rows (N, T) long."""
+        if self.corpus == "poems":
+            grammar = PoemGrammar()
+            vocabulary, parts = Vocabulary(grammar.characters), [self.poems, 1000, 4000]
+            x, x_valid, x_test = vocabulary.encode_all(grammar.sample(sum(parts), generator=generator)).split(parts)
+            return vocabulary, x, x_valid, x_test, x_test.numel()
+        corpus = LOAD[self.corpus]()
+        vocabulary = corpus.vocabulary
+        if self.corpus == "shakespeare":
+            x = windows(vocabulary.encode(corpus.train[0]), 128, stride=64)
+            # The test text is one row, read from its first character to its last. The rows to validate on are the
+            # first and not the last: the play in which the training text breaks off is the one that the test text goes
+            # on with.
+            return vocabulary, x[302:], x[:300], vocabulary.encode_all(corpus.test), len(corpus.test[0])
+        longest = max(map(len, corpus.train + corpus.test))
+        ends = int(
+            any(len(text) < longest for text in corpus.train)
+        )  # then a text's end is a character to predict, too
+        x, x_test = (vocabulary.encode_all(texts, longest + ends) for texts in (corpus.train, corpus.test))
+        tenth = len(x) // 10
+        return vocabulary, x[tenth:], x[:tenth], x_test, sum(len(text) + ends for text in corpus.test)
+
+    def begin(self, generator):
+        return CharRNN(CharRNNConfig(self.vocabulary.levels, features=self.features), generator=generator)
+
+    def loss(self, model, x, *, generator):
+        return -model.log_prob(x)
+
+    @torch.no_grad()
+    def measure(self, model, *, seed, samples, progress):
+        device = next(model.parameters()).device
+        nats = sum(-model.log_prob(batch.to(device)).sum().item() for batch in self.x_test.split(500))
+        length = 400 if self.corpus == "shakespeare" else 20
+        x = model.sample(5, length=length, generator=make_generator(seed, device))
+        print("\n---\n".join(text.rstrip("\n") for text in self.vocabulary.decode(x)))
+        return {
+            "nats_per_character": round(nats / self.characters, 4),
+            "uniform": round(math.log(self.vocabulary.levels), 4),
+            "levels": self.vocabulary.levels,
+        }
+
+    def headline(self, row):
+        return f"{row['nats_per_character']:.3f} nats per character (uniform: {row['uniform']:.2f})"
