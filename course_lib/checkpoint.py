@@ -133,7 +133,8 @@ def load(path: str | Path, model: Models) -> History:
         raise ValueError(f"{path} holds another model: expected {wanted[0]} {wanted[1]}, got {held[0]} {held[1]}")
     pairs = [(model[name], weights[name]) for name in model] if isinstance(model, dict) else [(model, weights)]
     for one, its in pairs:
-        sizes, held = ({name: tuple(t.shape) for name, t in w.items()} for w in (one.state_dict(), its))
+        learnt = dict(one.named_parameters())  # a buffer may have another size: a mixture's has none before `fit`
+        sizes, held = ({n: n in learnt and tuple(t.shape) for n, t in w.items()} for w in (one.state_dict(), its))
         if sizes != held:
             differ = sorted(name for name in sizes.keys() | held.keys() if sizes.get(name) != held.get(name))
             raise ValueError(
