@@ -61,10 +61,8 @@ def binomial_nll(logits, x):
     log_coefficient = (
         torch.lgamma(n + 1) - torch.lgamma(v + 1) - torch.lgamma(n - v + 1)
     )
-    log_p, log_not_p = (
-        torch.nn.functional.logsigmoid(logits),
-        torch.nn.functional.logsigmoid(-logits),
-    )
+    log_p = torch.nn.functional.logsigmoid(logits)
+    log_not_p = torch.nn.functional.logsigmoid(-logits)
     log_prob = log_coefficient + v * log_p + (16 - v) * log_not_p  # (B, C, H, W)
     return -log_prob.flatten(1).sum(1)
     ### END SOLUTION
@@ -120,11 +118,8 @@ assert_close(
 fig, axes = plt.subplots(1, 3, figsize=(8, 2), sharey=True, layout="constrained")
 for ax, logit in zip(axes, (-2.0, 0.0, 3.0), strict=True):
     ax.bar(range(17), (-binomial_nll(torch.full((17, 1, 1, 1), logit), levels)).exp())
-    ax.set(
-        title=f"logit {logit:g}",
-        xlabel="level",
-        ylabel="probability" if ax is axes[0] else None,
-    )
+    ax.set(title=f"logit {logit:g}", xlabel="level")
+    axes[0].set_ylabel("probability")
 # %% [markdown]
 # Each is one narrow hill. So what can such a decoder *not* say? "Paper or full ink, I am not sure which." To see what
 # that is worth, train two autoencoders of the same size: A's decoder says 17 numbers a pixel, B's says one. Nats are
@@ -134,9 +129,7 @@ for ax, logit in zip(axes, (-2.0, 0.0, 3.0), strict=True):
 config = AutoencoderConfig(latent=8, features=64, depth=1)
 knobs = dict(steps=800, batch_size=100, lr=1e-3, generator=generator)
 model = Autoencoder(config, generator=generator)
-history = fit(
-    model, x, loss=lambda model, x: -categorical_log_prob(model(x), x), **knobs
-)
+history = fit(model, x, loss=lambda m, x: -categorical_log_prob(m(x), x), **knobs)
 model.cpu()  # fit trains on the fastest device; the rest is small
 history
 
@@ -148,9 +141,8 @@ model_b.cpu()
 with torch.no_grad():
     cost_a = -categorical_log_prob(model(x_test), x_test).mean()
     cost_b = binomial_nll(model_b(x_test)[..., 0], x_test).mean()
-print(
-    f"held-out digits, nats an image: A {cost_a:.0f}, B {cost_b:.0f} (17 equal levels: {64 * 2.833:.0f})"
-)
+print(f"held-out digits, nats an image: A {cost_a:.0f}, B {cost_b:.0f}", end=" ")
+print(f"(17 equal levels: {64 * 2.833:.0f})")
 assert cost_a < cost_b, "the freedom to be unsure is worth something"
 
 # %% [markdown]
@@ -174,9 +166,8 @@ def is_digit(images):
 
 with torch.no_grad():
     codes, codes_test = model.encoder(x), model.encoder(x_test)
-print(
-    f"the judge refuses {(~is_digit(x_test)).float().mean():.1%} of the real held-out digits"
-)
+refused = (~is_digit(x_test)).float().mean()
+print(f"the judge refuses {refused:.1%} of the real held-out digits")
 
 # %% [markdown]
 # ## 2 The loneliest point between two digits
@@ -215,9 +206,8 @@ street = torch.tensor([[0.0], [1.0], [5.0]])
 t, distance = loneliest_point(torch.tensor([0.0]), torch.tensor([5.0]), street, steps=6)
 assert_close(t, 0.6, name="t, a share of the path")
 assert_close(distance, 2.0, name="distance to the nearest house")
-t, distance = loneliest_point(
-    torch.tensor([0.0]), torch.tensor([9.0]), street, steps=10
-)
+start, end = torch.tensor([0.0]), torch.tensor([9.0])
+t, distance = loneliest_point(start, end, street, steps=10)
 assert_close(t, 1.0, name="t on a path that ends out of town, both ends included")
 name = "distance to the nearest house, at the end of that path"
 assert_close(distance, 4.0, name=name)
@@ -363,16 +353,12 @@ for kind, (share, error) in shares.items():
 
 # %% nbgrader={"grade": false, "grade_id": "exercise3_answer", "locked": true, "schema_version": 3, "solution": false, "task": false}
 share_seen, error_seen = shares["held-out"]
-sigmas = {
-    k: (share - share_seen) / (error**2 + error_seen**2) ** 0.5
-    for k, (share, error) in shares.items()
-}
-print(
-    f"more than held-out digits: half-way by {sigmas['half-way']:.1f} standard errors, box by {sigmas['box']:.1f}"
-)
-assert sigmas["box"] > 3, (
-    "a code from the box is refused more often than the code of a digit"
-)
+sigmas = {}
+for kind, (share, error) in shares.items():
+    sigmas[kind] = (share - share_seen) / (error**2 + error_seen**2) ** 0.5
+print("more than held-out digits, in standard errors:", end=" ")
+print(f"half-way by {sigmas['half-way']:.1f}, box by {sigmas['box']:.1f}")
+assert sigmas["box"] > 3, "the box's codes are refused more often than digits' codes"
 
 # %% [markdown]
 # ## What you saw

@@ -51,9 +51,8 @@ def english(text):
 
 
 words = grammar.gloss(poems[0])
-print(
-    f"{V} characters; {floor:.3f} nats per character is the floor ({V} equal ones: {math.log(V):.3f})"
-)
+print(f"{V} characters; {floor:.3f} nats per character is the floor", end=" ")
+print(f"({V} equal ones: {math.log(V):.3f})")
 show_gloss([words[:3], words[3:]])
 
 # %% [markdown]
@@ -67,9 +66,8 @@ history = fit(model, x, loss=lambda model, x: -model.log_prob(x), **knobs)
 model.cpu()  # fit trains on the fastest device; the rest is small
 with torch.no_grad():
     nats_lstm = -model.log_prob(x_test).mean().item() / grammar.length
-print(
-    f"held-out couplets: {nats_lstm:.3f} nats per character, {nats_lstm / floor - 1:.1%} above the floor"
-)
+print(f"held-out couplets: {nats_lstm:.3f} nats per character,", end=" ")
+print(f"{nats_lstm / floor - 1:.1%} above the floor")
 
 # %% [markdown]
 # ## 1 What is a second letter worth?
@@ -121,41 +119,23 @@ def trigram_log_prob(x, levels, strength):
 # %% nbgrader={"grade": true, "grade_id": "exercise1_visible", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 from course_lib.check import assert_close, assert_shape
 
-log_p2, log_p3 = trigram_log_prob(
-    torch.tensor([[0, 1, 0, 1, 1]]), levels=2, strength=1.0
-)
+sentence = torch.tensor([[0, 1, 0, 1, 1]])
+log_p2, log_p3 = trigram_log_prob(sentence, levels=2, strength=1.0)
 assert_shape(log_p2, (3, 2), name="log_bigram: V + 1 = 3 pasts, V = 2 characters")
 assert_shape(log_p3, (3, 3, 2), name="log_trigram: 3 × 3 pasts, V = 2 characters")
 name = "{}, as probabilities (is it a logarithm, and are all counts right?)"
-wanted = torch.tensor([0.5, 2.5]) / 3
-assert_close(log_p2[0].exp(), wanted, name=name.format("p₂ after 0, counts (0, 2)"))
-wanted = torch.tensor([1.5, 1.5]) / 3
-assert_close(log_p2[1].exp(), wanted, name=name.format("p₂ after 1, counts (1, 1)"))
-assert_close(
-    log_p2[2].exp(),
-    torch.tensor([1.5, 0.5]) / 2,
-    name=name.format("p₂ after the start token, counts (1, 0)"),
-)
-assert_close(
-    log_p3[1, 0].exp(),
-    torch.tensor([1, 11]) / 12,
-    name=name.format("p₃ after 1 0, counts (0, 1)"),
-)
-assert_close(
-    log_p3[2, 2].exp(),
-    torch.tensor([7, 1]) / 8,
-    name=name.format("p₃ after two start tokens, counts (1, 0)"),
-)
-assert_close(
-    log_p3[0, 0].exp(),
-    log_p2[0].exp(),
-    name="p₃ after 0 0, a pair never seen: it must be p₂ after 0",
-)
-assert_close(
-    log_p3.exp().sum(2),
-    torch.ones(3, 3),
-    name="the probabilities p₃ after each pair, summed",
-)
+for got, wanted, case in (
+    (log_p2[0], torch.tensor([0.5, 2.5]) / 3, "p₂ after 0, counts (0, 2)"),
+    (log_p2[1], torch.tensor([1.5, 1.5]) / 3, "p₂ after 1, counts (1, 1)"),
+    (log_p2[2], torch.tensor([1.5, 0.5]) / 2, "p₂ after a start token, counts (1, 0)"),
+    (log_p3[1, 0], torch.tensor([1, 11]) / 12, "p₃ after 1 0, counts (0, 1)"),
+    (log_p3[2, 2], torch.tensor([7, 1]) / 8, "p₃ after 2 start tokens, counts (1, 0)"),
+):
+    assert_close(got.exp(), wanted, name=name.format(case))
+name = "p₃ after 0 0, a pair never seen: it must be p₂ after 0"
+assert_close(log_p3[0, 0].exp(), log_p2[0].exp(), name=name)
+name = "the probabilities p₃ after each pair, summed"
+assert_close(log_p3.exp().sum(2), torch.ones(3, 3), name=name)
 
 # %% [markdown]
 # Graded later, worth 2 points: many sentences, larger alphabets, other strengths.
@@ -199,23 +179,15 @@ past = torch.cat([x_test.new_full((len(x_test), 2), V), x_test], dim=1)
 nats = {}
 for n in (100, 1000, 5000):
     log_p2, log_p3 = trigram_log_prob(x[:n], V, strength=0.1)
-    nats[n] = [
-        -log_p2[past[:, 1:-1], x_test].mean().item(),
-        -log_p3[past[:, :-2], past[:, 1:-1], x_test].mean().item(),
-    ]
-    print(
-        f"{n:4} poems counted: bigram {nats[n][0]:.3f}, trigram {nats[n][1]:.3f} nats per character"
-    )
+    bigram = -log_p2[past[:, 1:-1], x_test].mean().item()
+    trigram = -log_p3[past[:, :-2], past[:, 1:-1], x_test].mean().item()
+    nats[n] = bigram, trigram
+    print(f"{n:4} poems counted: bigram {bigram:.3f}, trigram {trigram:.3f}", end=" ")
+    print("nats per character")
 print(f"for comparison, from 5000: LSTM {nats_lstm:.3f}, floor {floor:.3f}")
-assert nats[100][0] < nats[100][1], (
-    "with few poems the longer memory is too sure of what it saw by chance"
-)
-assert nats[5000][1] < nats[5000][0] - 0.2, (
-    "with many poems a second letter is worth a lot"
-)
-assert floor < nats_lstm < nats[5000][1], (
-    "the LSTM looks back farther than two characters"
-)
+assert nats[100][0] < nats[100][1], "few poems: it is too sure of what it saw by chance"
+assert nats[5000][1] < nats[5000][0] - 0.2, "many poems: a second letter is worth a lot"
+assert floor < nats_lstm < nats[5000][1], "the LSTM looks back farther than two letters"
 del log_p2, log_p3
 
 # %% [markdown]
@@ -343,48 +315,35 @@ cuts = {
     "min-p, 0.1": lambda logits: min_p(logits, 0.1),
 }
 written = {cut: couplets(1000, keep) for cut, keep in cuts.items()}
-good = {
-    cut: sum(bool(grammar.is_valid(text)) for text in texts) / 1000
-    for cut, (texts, _) in written.items()
-}
+good = {}
+for cut, (texts, _) in written.items():
+    good[cut] = sum(bool(grammar.is_valid(text)) for text in texts) / 1000
 different = {cut: len(set(texts)) for cut, (texts, _) in written.items()}
 for cut in cuts:
-    print(
-        f"{cut:10}  valid {good[cut]:6.1%}   different couplets of 1000: {different[cut]}"
-    )
-assert good["min-p, 0.1"] > max(good["no cut"], good["top-10"], good["top-4"]), (
-    "min-p is the sanest of the four"
-)
-assert different["min-p, 0.1"] > different["top-4"], (
-    "and it repeats itself less than top-4"
-)
+    print(f"{cut:10}  valid {good[cut]:6.1%}  ", end=" ")
+    print(f"different couplets of 1000: {different[cut]}")
+others = good["no cut"], good["top-10"], good["top-4"]
+assert good["min-p, 0.1"] > max(others), "min-p is the sanest of the four"
+assert different["min-p, 0.1"] > different["top-4"], "and repeats itself less"
 
 # %% [markdown]
 # Why? Look at how many characters are left to choose from, and at how many the grammar really allows.
 
 # %% nbgrader={"grade": false, "grade_id": "exercise2_picture", "locked": true, "schema_version": 3, "solution": false, "task": false}
 prefixes = [[text[:t] for text in poems[5000:5200]] for t in range(grammar.length)]
-allowed = [
-    sum(len(grammar.next_character(prefix)) for prefix in column) / 200
-    for column in prefixes
-]
-rows = [
-    ["min-p, 0.1", *(f"{n:.1f}" for n in written["min-p, 0.1"][1])],
-    ["grammar", *(f"{n:.1f}" for n in allowed)],
-]
-assert all(
-    abs(n - m) < 2 for n, m in zip(written["min-p, 0.1"][1], allowed, strict=True)
-), "it finds the number"
-pieces = {
-    f"choices left at position 0 … {grammar.length - 1}": show_table(
-        ["", *map(str, range(grammar.length))], rows
-    )
-}
+allowed = []
+for column in prefixes:
+    allowed.append(sum(len(grammar.next_character(prefix)) for prefix in column) / 200)
+left = written["min-p, 0.1"][1]
+assert all(abs(n - m) < 2 for n, m in zip(left, allowed, strict=True)), "it finds them"
+rows = [["min-p, 0.1", *(f"{n:.1f}" for n in left)]]
+rows += [["grammar", *(f"{n:.1f}" for n in allowed)]]
+table = show_table(["", *map(str, range(grammar.length))], rows)
+pieces = {f"choices left at position 0 … {grammar.length - 1}": table}
 for cut in ("no cut", "min-p, 0.1"):
     texts = written[cut][0][:5]
-    pieces[f"{cut}, mistakes marked"] = show_texts(
-        texts, wrong=[grammar.mistakes(text) for text in texts]
-    )
+    wrong = [grammar.mistakes(text) for text in texts]
+    pieces[f"{cut}, mistakes marked"] = show_texts(texts, wrong=wrong)
 side_by_side(pieces)
 
 # %% [markdown]
@@ -393,14 +352,11 @@ side_by_side(pieces)
 
 # %% nbgrader={"grade": false, "grade_id": "exercise2_price", "locked": true, "schema_version": 3, "solution": false, "task": false}
 with torch.no_grad():
-    # (B, T, V), after true beginnings
-    left = min_p(model(x_test).flatten(0, 1), 0.1).view(-1, grammar.length, V)
-# (T,)
-forbidden = (left.gather(2, x_test[..., None])[..., 0] == float("-inf")).float().mean(0)
-print(
-    "true characters forbidden, by position:",
-    *(f"{share:.1%}" for share in forbidden.tolist()),
-)
+    cut = min_p(model(x_test).flatten(0, 1), 0.1)  # after true beginnings
+left = cut.view(-1, grammar.length, V).gather(2, x_test[..., None])[..., 0]  # (B, T)
+forbidden = (left == float("-inf")).float().mean(0)  # (T,)
+shares = [f"{share:.1%}" for share in forbidden.tolist()]
+print("true characters forbidden, by position:", *shares)
 assert 0.001 < forbidden.mean() < 0.03, "a few: rare truths"
 
 # %% [markdown]
@@ -450,18 +406,14 @@ for given, answers in ((0, (0.16, 0.06)), (1, (0.32, 0.12)), (2, (0.4, 0.6))):
     assert_shape(got, (2,), name=name)
     name = f"log {answers[0]} and log {answers[1]}, given = {given}"
     assert_close(got, torch.tensor(answers).log(), name=name)
-tiny = CharRNN(
-    CharRNNConfig(levels=3, features=4), generator=torch.Generator().manual_seed(0)
-)
+config = CharRNNConfig(levels=3, features=4)
+tiny = CharRNN(config, generator=torch.Generator().manual_seed(0))
 ends = torch.cartesian_prod(torch.arange(3), torch.arange(3))  # (9, 2)
 # (9, 4): one beginning, all completions
 texts = torch.cat([torch.tensor([2, 0]).expand(9, 2), ends], dim=1)
 total = completion_log_prob(tiny(texts), texts, 2).exp().sum()
-assert_close(
-    total,
-    1.0,
-    name="the nine completions' probabilities, summed (are the logits normalised, over V?)",
-)
+name = "the nine completions, summed (are the logits normalised, over V?)"
+assert_close(total, 1.0, name=name)
 
 # %% [markdown]
 # Graded later, worth 2 points: other sizes, and logits of any size.
@@ -512,9 +464,8 @@ answers = x_test[choice, 5:]  # (B, 4, 5)
 
 def exam(questions):
     """The price of each answer after each of `questions` (B, 5): (B, 4) nats, and the texts (4 B, 10)."""
-    texts = torch.cat([questions[:, None].expand(B, 4, 5), answers], dim=2).flatten(
-        0, 1
-    )
+    four = questions[:, None].expand(B, 4, 5)  # the question, once for each answer
+    texts = torch.cat([four, answers], dim=2).flatten(0, 1)
     with torch.no_grad():
         return completion_log_prob(model(texts), texts, 5).view(B, 4), texts
 
@@ -522,28 +473,22 @@ def exam(questions):
 scores, texts = exam(x_test[:, :5])
 # the wrong question on the sheet
 blind, _ = exam(x_test[torch.randperm(B, generator=generator), :5])
-exact = torch.tensor(
-    [grammar.log_prob(text) for text in vocabulary.decode(texts)]
-).view(B, 4)
-accuracy, accuracy_blind, accuracy_exact = (
-    (s.argmax(1) == 0).float().mean().item() for s in (scores, blind, exact)
+exact = torch.tensor([grammar.log_prob(text) for text in vocabulary.decode(texts)])
+exact = exact.view(B, 4)
+right, right_blind, right_exact = (
+    (prices.argmax(1) == 0).float().mean() for prices in (scores, blind, exact)
 )
-print(
-    f"right: {accuracy:.1%} (the wrong question on the sheet: {accuracy_blind:.1%}; luck: 25.0%)"
-)
-print(f"the grammar itself, which knows every probability: {accuracy_exact:.1%}")
-assert accuracy > 0.75 and accuracy_blind < 0.4, "the model reads the question"
+print(f"right: {right:.1%}", end=" ")
+print(f"(the wrong question on the sheet: {right_blind:.1%}; luck: 25.0%)")
+print(f"the grammar itself, which knows every probability: {right_exact:.1%}")
+assert right > 0.75 and right_blind < 0.4, "the model reads the question"
 sheet = [vocabulary.decode(x_test[i]) for i in choice[0]]
 print(f"Question 1: {english(sheet[0])[0]} …")
-rows = [
-    [t[5:], english(t)[1], f"{score:.1f}"]
-    for t, score in zip(sheet, scores[0].tolist(), strict=True)
-]
-show_table(
-    ["answer", "in English", "log p(answer | question), nats"],
-    rows,
-    marks={(0, 0): "own"},
-)
+rows = []
+for text, score in zip(sheet, scores[0].tolist(), strict=True):
+    rows.append([text[5:], english(text)[1], f"{score:.1f}"])
+head = ["answer", "in English", "log p(answer | question), nats"]
+show_table(head, rows, marks={(0, 0): "own"})
 
 # %% [markdown]
 # Marked in blue is the right one. Nobody trained the model to answer questions; whoever prices sentences can. It misses
@@ -676,24 +621,15 @@ with torch.no_grad():
 exact = fill_the_gap(exact_log_prob, poem, 0, V)[0]  # the same function of yours
 bright = vocabulary.encode("明").item()
 assert abs(exact[bright] - 0.75) < 1e-4, "three times as frequent"
-assert abs(after[bright] - exact[bright]) < 0.25 < exact[bright] - before[bright], (
-    "the rest of the poem tells"
-)
+gained = exact[bright] - before[bright]
+assert abs(after[bright] - exact[bright]) < 0.25 < gained, "the rest of the poem tells"
 rows = []
 for v in after.argsort(descending=True)[:4].tolist():
     text = vocabulary.characters[v] + vocabulary.decode(poem[0, 1:])
     meaning = english(text)[0] if grammar.is_valid(text) else "(no poem)"
     rows.append([text[:5], meaning, *(f"{p[v]:.1%}" for p in (before, after, exact))])
-show_table(
-    [
-        "first line",
-        "in English",
-        "reading what stands before",
-        "reading all the rest",
-        "exactly",
-    ],
-    rows,
-)
+knows = ["reading what stands before", "reading all the rest", "exactly"]
+show_table(["first line", "in English", *knows], rows)
 
 # %% [markdown]
 # The model never learned to look back, and its answer is close to the exact one. Now every position, over thirty poems:
@@ -702,32 +638,20 @@ show_table(
 # %% nbgrader={"grade": false, "grade_id": "exercise4_picture", "locked": true, "schema_version": 3, "solution": false, "task": false}
 thirty = x_test[:30]
 with torch.no_grad():
-    # (10,)
-    ahead = -model(thirty).log_softmax(2).gather(2, thirty[..., None])[..., 0].mean(0)
-    # (30, 10, V)
-    gaps = torch.stack(
-        [fill_the_gap(model.log_prob, thirty, t, V) for t in range(10)], dim=1
-    )
-rest = -gaps.gather(2, thirty[..., None])[..., 0].log().mean(0)
+    log_p = model(thirty).log_softmax(2)  # (30, 10, V)
+    ahead = -log_p.gather(2, thirty[..., None])[..., 0].mean(0)  # (10,)
+    gaps = [fill_the_gap(model.log_prob, thirty, t, V) for t in range(10)]
+rest = -torch.stack(gaps, 1).gather(2, thirty[..., None])[..., 0].log().mean(0)  # (10,)
 fig, ax = plt.subplots(figsize=(7, 2.4), layout="constrained")
 ax.bar(torch.arange(10) - 0.2, ahead, width=0.4, label="reading what stands before")
 ax.bar(torch.arange(10) + 0.2, rest, width=0.4, label="reading all the rest")
-ax.set(
-    xlabel="position of the hole",
-    ylabel="nats",
-    xticks=range(10),
-    title="The price of the missing character",
-)
+ax.set(xlabel="position of the hole", ylabel="nats", xticks=range(10))
+ax.set_title("The price of the missing character")
 ax.legend()
-print(
-    f"on average: {ahead.mean():.2f} nats reading what stands before, {rest.mean():.2f} reading all the rest"
-)
-assert rest.mean() < 0.7 * ahead.mean(), (
-    "what comes after says much about what is missing"
-)
-assert (rest[9] - ahead[9]).abs() < 1e-4, (
-    "after the last character nothing comes: both are the same question"
-)
+print(f"on average: {ahead.mean():.2f} nats reading what stands before,", end=" ")
+print(f"{rest.mean():.2f} reading all the rest")
+assert rest.mean() < 0.7 * ahead.mean(), "what comes after says much about a hole"
+assert (rest[9] - ahead[9]).abs() < 1e-4, "after the last, nothing comes: one question"
 
 # %% [markdown]
 # Where is the gain largest, and where is there none? (Position 0 begins a word, 9 ends the poem.) The catch is the price:

@@ -43,17 +43,12 @@ from course_lib.train import fit
 
 generator = make_generator(0)
 # 0.4 s each: a vowel, one of four voices
-clips, test = (
-    load_vowels(300, generator=generator),
-    load_vowels(100, generator=generator),
-)
+clips, test = (load_vowels(n, generator=generator) for n in (300, 100))
 people = [speaker.name for speaker in SPEAKERS]
-show_sounds(
-    {
-        f"{people[test.speaker[i]]}: {PHONES[test.label[i, 20]]}": test.x[i]
-        for i in range(3)
-    }
-)
+sounds = {}
+for i in range(3):
+    sounds[f"{people[test.speaker[i]]}: {PHONES[test.label[i, 20]]}"] = test.x[i]
+show_sounds(sounds)
 
 # %% [markdown]
 # Long vowels in four voices. One WaveNet serves the exercises 2 and 4: small, with 64 levels, and trained for some five
@@ -62,33 +57,28 @@ show_sounds(
 
 # %% nbgrader={"grade": false, "grade_id": "training", "locked": true, "schema_version": 3, "solution": false, "task": false}
 LEVELS, WINDOW = 64, 4  # frames of 10 ms in a piece
-told = {"global_channels": 4, "local_channels": clips.local_condition.shape[2]}
-config = WaveNetConfig(
-    LEVELS, layers=6, stacks=1, features=16, skip_features=32, **told
-)
+told = dict(global_channels=4, local_channels=clips.local_condition.shape[2])
+sizes = dict(layers=6, stacks=1, features=16, skip_features=32)
+config = WaveNetConfig(LEVELS, **sizes, **told)
 voice = WaveNet(config, generator=generator)
-# without the silence
-x = mu_law_encode(clips.x, LEVELS)[:, 2 * FRAME : -2 * FRAME].reshape(
-    -1, WINDOW * FRAME
-)
+x = mu_law_encode(clips.x, LEVELS)[:, 2 * FRAME : -2 * FRAME]  # without the silence
+x = x.reshape(-1, WINDOW * FRAME)
 local_condition = clips.local_condition[:, 2:-2].reshape(len(x), WINDOW, -1)
-global_condition = (
-    F.one_hot(clips.speaker, 4).float().repeat_interleave(len(x) // len(clips), 0)
-)
-history = fit(
-    voice,
-    (x, global_condition, local_condition),
-    loss=lambda model, x, who, what: -model.log_prob(x, who, what) / x.shape[1],
-    steps=250,
-    batch_size=8,
-    lr=1e-2,
-    schedule="cosine",
-    generator=make_generator(1, pick_device()),
-)
+global_condition = F.one_hot(clips.speaker, 4).float()
+global_condition = global_condition.repeat_interleave(len(x) // len(clips), 0)
+
+
+def nll(model, x, who, what):  # nats a sample
+    return -model.log_prob(x, who, what) / x.shape[1]
+
+
+data = x, global_condition, local_condition
+knobs = dict(steps=250, batch_size=8, lr=1e-2, schedule="cosine")
+chance = make_generator(1, pick_device())
+history = fit(voice, data, loss=nll, generator=chance, **knobs)
 voice.cpu()  # fit trains on the fastest device; the rest is small
-print(
-    f"{sum(history.loss[-20:]) / 20:.2f} nats a sample, all levels alike would cost 4.16"
-)
+print(f"{sum(history.loss[-20:]) / 20:.2f} nats a sample,", end=" ")
+print("all levels alike would cost 4.16")
 
 # %% [markdown]
 # ## 1 Let the sounds choose
@@ -210,10 +200,8 @@ assert_close(
 even, mu_law = torch.linspace(-1, 1, 16), mu_law_decode(torch.arange(16), 16)
 loud = clips.x[:, 2 * FRAME : -2 * FRAME].flatten()[::40].contiguous()
 volumes = torch.arange(-40, 1, 4)  # dB
-lessons = {
-    "learnt, one volume": loud,
-    "learnt, all volumes": (loud[:, None] * 10 ** (volumes / 20)).flatten(),
-}
+all_volumes = (loud[:, None] * 10 ** (volumes / 20)).flatten()
+lessons = {"learnt, one volume": loud, "learnt, all volumes": all_volumes}
 choices, falling = {"even": even, "μ-law": mu_law}, {}
 for name, samples in lessons.items():
     points, falling[name] = 0.7 * even, []
@@ -231,24 +219,18 @@ for row, (name, points) in enumerate(choices.items()):
         ratio[name].append(10 * math.log10(quiet.square().mean() / noise))
     left.plot(points, [-row] * 16, "|", markersize=16)
     right.plot(volumes, ratio[name], label=name)
-    print(
-        f"{name:20} {ratio[name][-1]:5.1f} dB at full volume, {ratio[name][3]:5.1f} dB at {volumes[3]} dB"
-    )
-left.set(
-    yticks=[-row for row in range(4)],
-    yticklabels=choices,
-    xlabel="where the 16 levels are",
-)
+    print(f"{name:20} {ratio[name][-1]:5.1f} dB at full volume,", end=" ")
+    print(f"{ratio[name][3]:5.1f} dB at {volumes[3]} dB")
+left.set(yticks=[-row for row in range(4)], yticklabels=choices)
+left.set_xlabel("where the 16 levels are")
 right.set(xlabel="volume (dB)", ylabel="signal to noise (dB)")
 right.legend()
 full, low = ({name: ratio[name][at] for name in choices} for at in (-1, 3))
-assert all(
-    b <= a * (1 + 1e-5) for noises in falling.values() for a, b in pairwise(noises)
-), "noise never rises"
-assert full["learnt, one volume"] > full["μ-law"] + 2, (
-    "who knows the sounds needs fewer levels"
-)
-assert low["learnt, one volume"] < low["μ-law"] - 4, "and does not know the quiet ones"
+for noises in falling.values():
+    assert all(b <= a * (1 + 1e-5) for a, b in pairwise(noises)), "noise never rises"
+once = "learnt, one volume"
+assert full[once] > full["μ-law"] + 2, "who knows the sounds needs fewer levels"
+assert low[once] < low["μ-law"] - 4, "and does not know the quiet ones"
 both = zip(ratio["learnt, all volumes"], ratio["μ-law"], strict=True)
 assert all(learnt > formula - 1 for learnt, formula in both), "the logarithm, found"
 
@@ -308,11 +290,8 @@ chance = torch.Generator().manual_seed(0)
 
 def random_layer(R, S, k, d):
     """(conv, skip, add) with random weights."""
-    layer = (
-        CausalConv1d(R, 2 * R, k, d),
-        torch.nn.Conv1d(R, S, 1),
-        torch.nn.Conv1d(R, R, 1),
-    )
+    conv = CausalConv1d(R, 2 * R, k, d)
+    layer = conv, torch.nn.Conv1d(R, S, 1), torch.nn.Conv1d(R, R, 1)
     for part in layer:
         for weight in part.parameters():
             weight.data = torch.randn(weight.shape, generator=chance)
@@ -320,13 +299,13 @@ def random_layer(R, S, k, d):
 
 
 with torch.no_grad():
-    conv, skip, add = random_layer(2, 5, 2, 3)
-    h, told = (
-        torch.randn(4, 2, 11, generator=chance),
-        torch.randn(4, 4, 1, generator=chance),
-    )
+    layer = random_layer(2, 5, 2, 3)
+    conv, skip, add = layer
+    h = torch.randn(4, 2, 11, generator=chance)
+    told = torch.randn(4, 4, 1, generator=chance)
+    silence = torch.zeros(4, 2, 3)
     found = gate(conv(h) + told)
-    out, s, new_past = layer_on_piece(conv, skip, add, h, torch.zeros(4, 2, 3), told)
+    out, s, new_past = layer_on_piece(*layer, h, silence, told)
     assert_shape(out, (4, 2, 11), name="out, B = 4, R = 2, m = 11")
     assert_shape(s, (4, 5, 11), name="s, B = 4, skip of 5 channels, m = 11")
     assert_shape(new_past, (4, 2, 3), name="new_past, P = 3")
@@ -334,14 +313,10 @@ with torch.no_grad():
     assert_close(out, h + add(found), name="out of the whole sound in one piece")
     name = "new_past after the whole sound: its last three columns"
     assert_close(new_past, h[:, :, 8:], name=name)
-    first, s, new_past = layer_on_piece(
-        conv, skip, add, h[:, :, :6], torch.zeros(4, 2, 3), told
-    )
+    first, s, new_past = layer_on_piece(*layer, h[:, :, :6], silence, told)
     name = "new_past after columns 0 to 5: columns 3, 4, 5"
     assert_close(new_past, h[:, :, 3:6], name=name)
-    second, s, new_past = layer_on_piece(
-        conv, skip, add, h[:, :, 6:], h[:, :, 3:6], told
-    )
+    second, s, new_past = layer_on_piece(*layer, h[:, :, 6:], h[:, :, 3:6], told)
     wanted = skip(found)[:, :, 6:]
     assert_close(s, wanted, name="s of columns 6 to 10, whose past is columns 3 to 5")
     name = "out, in pieces of six and five"
@@ -420,16 +395,14 @@ for R, S, k, d, sizes in (
 
 def hear(piece, told, memory):
     """x (1, m) long, told (1, layers, 2R, m) -> nats of each sample (m,), and the memory for the next piece."""
-    before, pasts = (
-        memory  # the column that the first sample is predicted from, and each layer's past
-    )
+    # the column that the first sample is predicted from, and each layer's past
+    before, pasts = memory
     columns = voice.embed(piece).transpose(1, 2)  # (1, R, m)
     h, findings, kept = torch.cat([before, columns[:, :, :-1]], 2), 0, []
     for layer, conv in enumerate(voice.convs):
         add = voice.adds[layer] if layer < len(voice.adds) else None
-        h, s, past = layer_on_piece(
-            conv, voice.skips[layer], add, h, pasts[layer], told[:, layer]
-        )
+        parts = conv, voice.skips[layer], add
+        h, s, past = layer_on_piece(*parts, h, pasts[layer], told[:, layer])
         findings = findings + s
         kept.append(past)
     nats = F.cross_entropy(voice.head(findings), piece, reduction="none")[0]
@@ -438,10 +411,8 @@ def hear(piece, told, memory):
 
 def listen(x, told, m):
     """The price of each sample (T,) of x (1, T), heard in pieces of m."""
-    memory = (
-        torch.zeros(1, 16, 1),
-        [torch.zeros(1, 16, conv.dilation[0]) for conv in voice.convs],
-    )
+    pasts = [torch.zeros(1, 16, conv.dilation[0]) for conv in voice.convs]
+    memory = torch.zeros(1, 16, 1), pasts
     prices = []
     for piece, now in zip(x.split(m, 1), told.split(m, 3), strict=True):
         nats, memory = hear(piece, now, memory)
@@ -451,20 +422,16 @@ def listen(x, told, m):
 
 def first_of(name, phone="a"):
     """The number of the first held-out clip of a speaker and a vowel; where nobody says it, of the speaker."""
-    right = (test.speaker == people.index(name)) & (
-        test.label[:, 20] == PHONES.index(phone)
-    )
-    return int(
-        (right if right.any() else test.speaker == people.index(name)).nonzero()[0]
-    )
+    theirs = test.speaker == people.index(name)
+    right = theirs & (test.label[:, 20] == PHONES.index(phone))
+    return int((right if right.any() else theirs).nonzero()[0])
 
 
 bruno, dora = first_of("Bruno"), first_of("Dora")
 half = 20 * FRAME
 mixed = torch.cat([test.x[bruno, :half], test.x[dora, half:]])
-what = torch.cat([test.local_condition[bruno, :20], test.local_condition[dora, 20:]])[
-    None
-]
+what = [test.local_condition[bruno, :20], test.local_condition[dora, 20:]]
+what = torch.cat(what)[None]
 x = mu_law_encode(mixed, LEVELS)[None]
 with torch.no_grad():
     # (1, frames, layers, 2R)
@@ -476,9 +443,8 @@ with torch.no_grad():
         start = time.perf_counter()
         prices[m] = listen(x, told, m)
         took[m] = time.perf_counter() - start
-        print(
-            f"pieces of {m:4}: {1e6 * took[m] / x.shape[1]:7.1f} µs a sample (real time: 125)"
-        )
+        each = 1e6 * took[m] / x.shape[1]
+        print(f"pieces of {m:4}: {each:7.1f} µs a sample (real time: 125)")
         name = f"prices in pieces of {m}, against single samples"
         assert_close(prices[m], prices[1], tolerance=1e-3, name=name)
     whole = -voice.log_prob(x, torch.eye(4)[:1], what)[0]
@@ -489,11 +455,8 @@ meter = prices[FRAME].view(-1, FRAME).mean(1)
 fig, ax = plt.subplots(figsize=(7, 2.4), layout="constrained")
 ax.step(10 * torch.arange(len(meter)), meter, where="post")
 ax.axvline(200, color="grey", linestyle=":")
-ax.set(
-    xlabel="ms",
-    ylabel="nats a sample",
-    title="How surprised is a listener who expects Bruno?",
-)
+ax.set(xlabel="ms", ylabel="nats a sample")
+ax.set_title("How surprised is a listener who expects Bruno?")
 before, after = meter[5:20].mean(), meter[20:35].mean()
 print(f"Bruno: {before:.2f} nats a sample, then Dora: {after:.2f}")
 assert after > before + 0.2, "it notices"
@@ -534,13 +497,9 @@ def count_multiplications(config, steps):
     414.
     """
     ### BEGIN SOLUTION
-    R, S, k, L = (
-        config.features,
-        config.skip_features,
-        config.kernel_size,
-        config.layers,
-    )
-    position = L * (2 * R * R * k + S * R) + (L - 1) * R * R + S * S + config.levels * S
+    R, S, V = config.features, config.skip_features, config.levels
+    k, L = config.kernel_size, config.layers
+    position = L * (2 * R * R * k + S * R) + (L - 1) * R * R + S * S + V * S
     field = 1 + (k - 1) * sum(config.dilations)
     # runs on 1, 2, 3 … positions; all others are on `field`
     growing = min(steps, field)
@@ -558,24 +517,15 @@ from course_lib.check import assert_close, assert_shape
 tiny = WaveNetConfig(levels=4, layers=2, stacks=1, features=2, skip_features=3)
 for steps, right in ((1, (69, 69)), (3, (414, 207)), (6, (1242, 414))):
     answer = count_multiplications(tiny, steps)
-    assert isinstance(answer, tuple) and len(answer) == 2, (
-        f"two numbers, (again, queues), are expected, got {answer!r}"
-    )
+    is_pair = isinstance(answer, tuple) and len(answer) == 2
+    assert is_pair, f"two numbers, (again, queues), are expected, got {answer!r}"
     for name, number, wanted in zip(("again", "queues"), answer, right, strict=True):
-        assert_close(
-            number,
-            wanted,
-            tolerance=1e-9,
-            name=f"{name} in the example, {steps} samples",
-        )
-answer = count_multiplications(
-    WaveNetConfig(levels=2, layers=1, stacks=1, features=1, skip_features=1), 2
-)
-assert_close(
-    torch.tensor(answer),
-    torch.tensor([24, 16]),
-    name="one layer of dilation 1, R = S = 1, V = 2, so 8 each",
-)
+        case = f"{name} in the example, {steps} samples"
+        assert_close(number, wanted, tolerance=1e-9, name=case)
+single = WaveNetConfig(levels=2, layers=1, stacks=1, features=1, skip_features=1)
+answer = torch.tensor(count_multiplications(single, 2))
+case = "one layer of dilation 1, R = S = 1, V = 2, so 8 each"
+assert_close(answer, torch.tensor([24, 16]), name=case)
 
 # %% [markdown]
 # Graded later, worth 2 points: other networks, compared with what PyTorch counts while they run; and a year of sound,
@@ -657,10 +607,9 @@ for number, right in zip(
 
 # %% nbgrader={"grade": false, "grade_id": "exercise3_use", "locked": true, "schema_version": 3, "solution": false, "task": false}
 depths, hour = range(4, 15), 3600 * 16000
-again, queues = zip(
-    *(count_multiplications(WaveNetConfig(layers=L, stacks=1), hour) for L in depths),
-    strict=True,
-)
+configs = [WaveNetConfig(layers=L, stacks=1) for L in depths]
+counts = [count_multiplications(config, hour) for config in configs]
+again, queues = zip(*counts, strict=True)
 fig, ax = plt.subplots(figsize=(5, 3), layout="constrained")
 ax.semilogy(depths, again, label="from scratch")
 ax.semilogy(depths, queues, label="queues")
@@ -675,23 +624,19 @@ start = time.perf_counter()
 with torch.no_grad():
     net(sound)
 speed = seen / (time.perf_counter() - start)
-hours, minutes = again[6] / speed / 3600, queues[6] / speed / 60
-print(
-    f"10 layers: from scratch {again[6]:.1e} multiplications, with queues {queues[6]:.1e}"
-)
-print(
-    f"in real time: {again[6] / 3600 / 1e9:,.0f} billion a second, with queues {queues[6] / 3600 / 1e9:.1f}"
-)
-print(
-    f"this computer makes about {speed / 1e9:.0f} billion a second when it runs on a whole sound;"
-)
-print(
-    f"at that speed the hour takes {hours:.0f} hours from scratch, {minutes:.0f} minutes with queues"
-)
-assert seen == count_multiplications(WaveNetConfig(layers=10, stacks=1), 2000)[1], (
-    "a look costs what drawing does"
-)
-assert 1000 < again[6] / queues[6] < 1024, "almost the receptive field"
+again_10, queues_10 = again[6], queues[6]
+hours, minutes = again_10 / speed / 3600, queues_10 / speed / 60
+print(f"10 layers: from scratch {again_10:.1e} multiplications,", end=" ")
+print(f"with queues {queues_10:.1e}")
+print(f"in real time: {again_10 / 3600 / 1e9:,.0f} billion a second,", end=" ")
+print(f"with queues {queues_10 / 3600 / 1e9:.1f}")
+print(f"this computer makes about {speed / 1e9:.0f} billion a second", end=" ")
+print("when it runs on a whole sound;")
+print(f"at that speed the hour takes {hours:.0f} hours from scratch,", end=" ")
+print(f"{minutes:.0f} minutes with queues")
+_, drawing = count_multiplications(WaveNetConfig(layers=10, stacks=1), 2000)
+assert seen == drawing, "a look costs what drawing does"
+assert 1000 < again_10 / queues_10 < 1024, "almost the receptive field"
 
 # %% [markdown]
 # The queues save a factor of the receptive field, $2^L$, to the last digit (but for the beginning). And look at the
@@ -729,12 +674,8 @@ def posterior(model, x, global_condition, local_condition, log_prior):
     """
     ### BEGIN SOLUTION
     same = x.expand(len(log_prior), -1)  # (K, T): the same sound, K times
-    # (K, T)
-    log_p = (
-        model(same, global_condition, local_condition)
-        .log_softmax(2)
-        .gather(2, same[:, :, None])[:, :, 0]
-    )
+    log_p = model(same, global_condition, local_condition).log_softmax(2)  # (K, T, V)
+    log_p = log_p.gather(2, same[:, :, None])[:, :, 0]  # (K, T)
     heard = F.pad(log_p.cumsum(1), (1, 0))  # (K, T + 1): nothing costs nothing
     return (log_prior[:, None] + heard).softmax(0).T
     ### END SOLUTION
@@ -757,24 +698,18 @@ def coins(x, global_condition, local_condition):
 
 
 coin_p, nothing = torch.tensor([[0.5], [0.75]]), torch.zeros(2, 1, 1)
-p = posterior(
-    coins, torch.tensor([1, 1, 0]), coin_p, nothing, torch.tensor([0.5, 0.5]).log()
-)
+equal = torch.tensor([0.5, 0.5]).log()
+p = posterior(coins, torch.tensor([1, 1, 0]), coin_p, nothing, equal)
 name = "posterior of 3 samples and 2 hypotheses: a row before the first sample, too"
 assert_shape(p, (4, 2), name=name)
-wanted = torch.tensor(
-    [[1 / 2, 1 / 2], [2 / 5, 3 / 5], [4 / 13, 9 / 13], [8 / 17, 9 / 17]]
-)
-assert_close(p, wanted, name="posterior in the example, coin tosses 1, 1, 0")
-p = posterior(
-    coins, torch.tensor([1, 1]), coin_p, nothing, torch.tensor([0.9, 0.1]).log()
-)
+wanted = [[1 / 2, 1 / 2], [2 / 5, 3 / 5], [4 / 13, 9 / 13], [8 / 17, 9 / 17]]
+name = "posterior in the example, coin tosses 1, 1, 0"
+assert_close(p, torch.tensor(wanted), name=name)
+nearly_sure = torch.tensor([0.9, 0.1]).log()
+p = posterior(coins, torch.tensor([1, 1]), coin_p, nothing, nearly_sure)
 wanted = torch.tensor([[0.9, 0.1], [6 / 7, 1 / 7], [0.8, 0.2]])
-assert_close(
-    p,
-    wanted,
-    name="posterior where 0.9 was believed before (the prior counts once, not at each sample)",
-)
+name = "posterior, 0.9 believed before (the prior counts once, not at each sample)"
+assert_close(p, wanted, name=name)
 
 # %% [markdown]
 # Graded later, worth 2 points: more hypotheses, longer sounds, a model with a memory, impossible hypotheses.
@@ -860,31 +795,23 @@ said = test.label[:, 20] - 1
 @torch.no_grad()
 def which_speaker(i):
     """Four hypotheses about clip i: (801, 4)."""
-    return posterior(
-        voice,
-        sounds[i],
-        torch.eye(4),
-        told[i].expand(4, -1, -1),
-        torch.full((4,), 0.25).log(),
-    )
+    told_4, equal = told[i].expand(4, -1, -1), torch.full((4,), 0.25).log()
+    return posterior(voice, sounds[i], torch.eye(4), told_4, equal)
 
 
 @torch.no_grad()
 def which_vowel(i):
     """Five hypotheses about clip i, whose speaker is known: (801, 5)."""
+    phones = F.one_hot(1 + torch.arange(5), len(PHONES)).float()
     local_condition = told[i].repeat(5, 1, 1)  # (5, 10, 11)
-    local_condition[:, :, : len(PHONES)] = F.one_hot(1 + torch.arange(5), len(PHONES))[
-        :, None
-    ].float()
+    local_condition[:, :, : len(PHONES)] = phones[:, None]
     who = torch.eye(4)[test.speaker[i]].expand(5, -1)
-    return posterior(
-        voice, sounds[i], who, local_condition, torch.full((5,), 0.2).log()
-    )
+    equal = torch.full((5,), 0.2).log()
+    return posterior(voice, sounds[i], who, local_condition, equal)
 
 
-by_speaker, by_vowel = (
-    torch.stack([f(i) for i in range(len(test))]) for f in (which_speaker, which_vowel)
-)
+by_speaker = torch.stack([which_speaker(i) for i in range(len(test))])
+by_vowel = torch.stack([which_vowel(i) for i in range(len(test))])
 ms = torch.arange(sounds.shape[1] + 1) / 8
 fig, axes = plt.subplots(1, 2, figsize=(9, 2.8), layout="constrained")
 for ax, p, names in ((axes[0], by_speaker[0], people), (axes[1], by_vowel[0], VOWELS)):
@@ -896,21 +823,16 @@ axes[0].set_title(f"it is {people[test.speaker[0]]}")
 axes[1].set_title(f"it is {VOWELS[said[0]]}")
 shares = {}
 print("right after    0 ms  10 ms  100 ms")
-for name, p, truth in (
-    ("speaker", by_speaker, test.speaker),
-    ("vowel", by_vowel, said),
-):
+rows = ("speaker", by_speaker, test.speaker), ("vowel", by_vowel, said)
+for name, p, truth in rows:
     right = (p.argmax(2) == truth[:, None]).float().mean(0)  # (801,)
     shares[name] = right[80].item(), right[-1].item()
     print(f"{name:10} {1 / p.shape[2]:8.0%} {right[80]:6.0%} {right[-1]:7.0%}")
 sure = [by_speaker[:, t].amax(1).mean().item() for t in (80, -1)]
 print("sure of the speaker{:5.0%} {:7.0%}".format(*sure))
-assert shares["vowel"][1] > 0.8 and shares["speaker"][1] > 0.6, (
-    "it was taught to speak, and it recognises"
-)
-assert all(a > b for a, b in zip(sure, shares["speaker"], strict=True)), (
-    "and is surer than it is right"
-)
+speaker, vowel = shares["speaker"], shares["vowel"]
+assert vowel[1] > 0.8 and speaker[1] > 0.6, "taught to speak, it recognises"
+assert sure[0] > speaker[0] and sure[1] > speaker[1], "and is surer than it is right"
 
 # %% [markdown]
 # Nobody trained a classifier, and here are two. Ten milliseconds, less than a period of Bruno's voice, go far for the

@@ -540,20 +540,17 @@ def lstm(
 # %%
 def grid_loop(model, x):  # features (B, F, H, W), one layer -> (B, F, H, W)
     B, width, H, W = x.shape
-    three = (
-        model.weight[0].unflatten(0, (4, 3, width)),
-        model.bias[0].unflatten(0, (4, 3, width)),
-    )
+    weights = model.weight[0].unflatten(0, (4, 3, width))
+    biases = model.bias[0].unflatten(0, (4, 3, width))
     nothing = x.new_zeros(B, width), x.new_zeros(B, width)  # hidden, memory
     right, down, through = {}, {}, {}
     for i, j in product(range(H), range(W)):
         left = right.get((i, j - 1), nothing)
         above = down.get((i - 1, j), nothing)
         arrived = torch.cat([x[:, :, i, j], left[0], above[0]], 1)  # (B, 3F)
-        for k, (passed_on, memory) in enumerate(
-            [(right, left[1]), (down, above[1]), (through, nothing[1])]
-        ):
-            weight, bias = (part[:, k].flatten(0, 1) for part in three)
+        ways = (right, left[1]), (down, above[1]), (through, nothing[1])
+        for k, (passed_on, memory) in enumerate(ways):
+            weight, bias = weights[:, k].flatten(0, 1), biases[:, k].flatten(0, 1)
             gates = F.linear(arrived, weight, bias[:, 0])  # (B, 4F)
             passed_on[i, j] = lstm(gates, memory)
     h = torch.stack([through[i, j][0] for i, j in product(range(H), range(W))], 2)
