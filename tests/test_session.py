@@ -16,23 +16,23 @@ from course_lib.train import NotFinite, Session
 
 @dataclass(frozen=True)
 class Config:
-    wide_in: int
-    wide_out: int
+    in_features: int
+    out_features: int
 
 
 class Net(nn.Module):
-    """(B, wide_in) -> (B, wide_out)."""
+    """(B, in_features) -> (B, out_features)."""
 
-    def __init__(self, wide_in, wide_out, generator):
+    def __init__(self, in_features, out_features, generator):
         super().__init__()
-        self.config = Config(wide_in, wide_out)
+        self.config = Config(in_features, out_features)
         with initialised_by(generator):
-            self.layers = nn.Sequential(nn.Linear(wide_in, 8), nn.Tanh(), nn.Linear(8, wide_out))
+            self.layers = nn.Sequential(nn.Linear(in_features, 8), nn.Tanh(), nn.Linear(8, out_features))
 
     def forward(self, x):
         return self.layers(x)
 
-    def distance(self, x):  # (B, wide_in) -> (B,)
+    def distance(self, x):  # (B, in_features) -> (B,)
         return self(x).square().sum(1)
 
 

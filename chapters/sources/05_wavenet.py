@@ -840,7 +840,7 @@ show_costs()
 # %%
 big = WaveNet(WaveNetConfig(layers=20, stacks=2), generator=generator)
 # the first call compiles the loop, which takes seconds
-big.sample(1, length=10, generator=generator)
+first = big.sample(1, length=10, generator=generator)
 
 
 # %% tags=["checking"]
