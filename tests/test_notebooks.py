@@ -464,7 +464,9 @@ def test_interrupted_leaves_the_old_notebook(course, change, patience):
     path.write_text("what was stored before")
     started = course / "started"
     change(f"open({str(started)!r}, 'w').close()\nimport time\ntime.sleep({2 * patience})")
-    code = f"import sys; sys.path.insert(0, {str(ROOT / 'tools')!r}); import notebooks, pathlib; "
+    # A process that a shell started in the background ignores Ctrl-C, and so would this one, its child.
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    code += f"import sys; sys.path.insert(0, {str(ROOT / 'tools')!r}); import notebooks, pathlib; "
     code += f"sys.exit(notebooks.main(['--force'], pathlib.Path({str(course)!r})))"
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
     while not started.exists():
