@@ -44,8 +44,8 @@ notebooks: $(COURSE) ## execute the chapters whose source or library changed
 	@$(BIN)/python tools/contents.py
 	@$(BIN)/python tools/notebooks.py
 
-# Notebooks and tests share the cores, so that none waits for the last of the others; conftest.py says what stays together.
-PYTEST = $(BIN)/python -m pytest --numprocesses auto --dist loadgroup --durations 10 --durations-min 5
+# Notebooks and tests share the cores, so that none waits for the last of the others; what is one file stays together.
+PYTEST = $(BIN)/python -m pytest --numprocesses auto --dist loadfile --durations 10 --durations-min 5
 
 check: $(TOOLS) ## lint, library and house, without what is slow: two minutes, for daily work
 	$(BIN)/ruff check .

@@ -9,16 +9,10 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist and `-m`, which read the marks
+@pytest.hookimpl(tryfirst=True)  # before `-m`, which reads the marks
 def pytest_collection_modifyitems(items):
-    """What shares something dear runs in one process: a notebook's cells, and the modules that need the browser.
-
-    Those are slow, too.
-    """
+    """Modules that need the browser are slow."""
     with_browser = {item.path for item in items if "browser" in getattr(item, "fixturenames", ())}
     for item in items:
-        if item.path.suffix == ".ipynb":
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
-        elif item.path in with_browser:
-            item.add_marker(pytest.mark.xdist_group("browser"))
+        if item.path in with_browser:
             item.add_marker(pytest.mark.slow)

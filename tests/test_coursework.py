@@ -103,9 +103,8 @@ def run_checks(state, source, exercise, answer, only=("visible", "hidden")):
 
 
 def case(source, *rest):
-    """One parameter set; those of an assignment stay in one process, which runs its solutions once."""
-    name = "-".join([source.stem, *rest[:2]])
-    return pytest.param(source, *rest, id=name, marks=pytest.mark.xdist_group(f"coursework {source.stem}"))
+    """One parameter set, with a name that says whose it is."""
+    return pytest.param(source, *rest, id="-".join([source.stem, *rest[:2]]))
 
 
 EXERCISES = [case(s, e) for s in SOURCES for e in exercises_of(s)]
@@ -184,9 +183,6 @@ def test_no_answer_stands_ready_in_the_library(source, exercise):
 # --- release and grade --------------------------------------------------------------------------------------
 
 
-together = pytest.mark.xdist_group("grading")  # one process for what is released once
-
-
 def grading_command(course, *arguments, sources=None):
     """The command line, as a teacher would type it."""
     command = [sys.executable, "-u", ROOT / "tools" / "grading" / "grading.py", "--course", course]
@@ -220,7 +216,6 @@ def statements(code):
     return {ast.unparse(n) for n in simple if not isinstance(n, ast.Import | ast.ImportFrom)}
 
 
-@together
 @each_source
 def test_a_release_gives_nothing_away(course, source):
     from nbgrader.nbgraderformat import MetadataValidator
@@ -314,7 +309,6 @@ def tiny(tmp_path_factory, grading):
     return sources, course, released(course, "01_tiny")
 
 
-@together
 def test_a_class_is_graded_whatever_it_hands_in(tmp_path, tiny, grading):
     sources, empty_course, handed_out = tiny
     course, folder = shutil.copytree(empty_course, tmp_path / "course"), tmp_path / "class"
@@ -369,7 +363,6 @@ def test_a_class_is_graded_whatever_it_hands_in(tmp_path, tiny, grading):
     assert {s: changed[s] for s in unchanged} == {s: rows[s] for s in unchanged}
 
 
-@together
 def test_a_right_and_an_empty_answer_are_graded(course, tmp_path, grading):
     """One assignment stands for all: of each, the tests above run every check on the solution and on the stub."""
     source = SOURCES[0]
@@ -384,7 +377,6 @@ def test_a_right_and_an_empty_answer_are_graded(course, tmp_path, grading):
     assert (rows["stub"]["total"], rows["stub"]["status"]) == ("0.0", "graded")
 
 
-@together
 def test_ctrl_c_keeps_what_was_graded(tmp_path, tiny, patience):
     sources, empty_course, handed_out = tiny
     course, folder = shutil.copytree(empty_course, tmp_path / "course"), tmp_path / "class"
@@ -415,7 +407,6 @@ def test_a_ctrl_c_that_somebody_swallows_comes_again(run, patience):
     assert done.stdout.split() == ["swallowed", "heard"], done.stderr
 
 
-@together
 @pytest.mark.parametrize("folder", ["", "empty"])  # "" is what `make grade` gives without SUBMISSIONS
 def test_a_folder_that_is_none_is_named(course, tmp_path, folder, grading):
     (tmp_path / "empty").mkdir()

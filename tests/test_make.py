@@ -13,17 +13,15 @@ TARGETS = re.findall(r"^([a-z]+):.*##", (ROOT / "Makefile").read_text("utf-8"), 
 # Nothing is installed: the clone borrows this environment, which counts as made.
 MAKE = ["make", "--old-file", ".venv/course.stamp", "--old-file", ".venv/tools.stamp"]
 
-pytestmark = [
-    pytest.mark.xdist_group("clone"),
-    pytest.mark.skipif(shutil.which("make") is None or os.name == "nt", reason="no make here: the README says how"),
-]
+pytestmark = pytest.mark.skipif(shutil.which("make") is None or os.name == "nt", reason="no make: the README says how")
 
 
 @pytest.fixture(scope="module")
 def borrowed(clone, run):
     """A function that runs a command in the clone, with this Python as its environment."""
     (clone / ".venv").symlink_to(sys.prefix)
-    environment = {"PYTHONPATH": str(clone)}  # before whatever course_lib is installed here
+    # Its library comes before whatever course_lib is installed here; and `make test` may be what runs these tests.
+    environment = {"PYTHONPATH": str(clone), "MAKELEVEL": "", "MAKEFLAGS": "", "MFLAGS": ""}
     yield lambda command, **options: run(command, cwd=clone, env=environment, **options)
     (clone / ".venv").unlink()
 

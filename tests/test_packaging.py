@@ -13,7 +13,6 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "data"
-pytestmark = pytest.mark.xdist_group("clone")
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
 OFFLINE = ["--no-deps", "--no-index"]  # what the library needs is here, or no test would run
 

@@ -30,6 +30,7 @@ HISS = {"hiss": torch.rand(800, generator=torch.Generator().manual_seed(0)) - 0.
     ],
 )
 def test_a_figure_is_handed_over_and_not_left_to_pyplot(draw):
+    plt.close("all")  # what other tests have left
     figure = draw()
     figure.draw_without_rendering()
     assert plt.get_fignums() == [], "pyplot would show it a second time"
