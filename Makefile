@@ -59,7 +59,7 @@ test: $(TOOLS) ## everything: lint, library, notebooks (seed 0), coursework, the
 
 SEEDS ?= 1 2 3 4
 seeds: $(TOOLS) ## what the chapters claim, with seeds 1 to 4, as long as it takes (SEEDS="5 6" for others)
-	COURSE_SEEDS="$(SEEDS)" $(PYTEST) tests/seeds.py
+	COURSE_SEEDS="$(SEEDS)" $(PYTEST) --dist worksteal tests/seeds.py
 
 release: $(TOOLS) ## write the students' notebooks
 	@$(BIN)/python tools/grading/grading.py release
