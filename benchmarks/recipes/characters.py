@@ -50,9 +50,8 @@ class Characters(Recipe):
             # on with.
             return vocabulary, x[302:], x[:300], vocabulary.encode_all(corpus.test), len(corpus.test[0])
         longest = max(map(len, corpus.train + corpus.test))
-        ends = int(
-            any(len(text) < longest for text in corpus.train)
-        )  # then a text's end is a character to predict, too
+        # Where lengths differ, a text's end is a character to predict, too.
+        ends = int(any(len(text) < longest for text in corpus.train))
         x, x_test = (vocabulary.encode_all(texts, longest + ends) for texts in (corpus.train, corpus.test))
         tenth = len(x) // 10
         return vocabulary, x[tenth:], x[:tenth], x_test, sum(len(text) + ends for text in corpus.test)

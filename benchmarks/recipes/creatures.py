@@ -44,9 +44,8 @@ class Creatures(Recipe):
     def measure(self, model, *, seed, samples, progress):
         nats, _ = mean_nats(lambda x: -model.log_prob(x), self.x_test, model, "test", progress)
         generator = make_generator(seed, next(model.parameters()).device)
-        strip = torch.cat(
-            list(model.sample(12, generator=generator, progress=progress)[:, 0].cpu()), 1
-        )  # (16, 12 · 16)
+        drawn = model.sample(12, generator=generator, progress=progress)[:, 0].cpu()
+        strip = torch.cat(list(drawn), 1)  # (16, 12 · 16)
         picture = Image.fromarray(strip.numpy().astype("uint8"), "P")
         picture.putpalette((PALETTE * 255 / (RGB_LEVELS - 1)).round().int().flatten().tolist())
         picture.save(samples / "painted_creatures.png", bits=4, optimize=True)
