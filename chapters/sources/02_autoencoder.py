@@ -370,8 +370,6 @@ def show_digit_at(z1, z2):
     return show_decoded(z_train, y_train, picture(logits)[0, 0], at=(z1, z2))
 
 
-show_digit_at(low[0], high[1])
-
 # %%
 from course_lib.show.explore import explore
 

@@ -693,7 +693,7 @@ def naive(model, who, what, u):  # uniform numbers u (T, n) -> x (n, T)
 
 
 # %% [markdown]
-# Four lines, and nothing to be said against them but their price.
+# Four lines do it. Their price is the trouble.
 #
 # ## Draw: the same, without doing everything twice
 #
@@ -855,7 +855,7 @@ for n, speed in speeds.items():
 print(f"one alone: {speeds[1] / 16000:.1f} times faster than it lasts")
 
 # %% [markdown]
-# Twenty layers on one core of a laptop, faster than the 16,000 samples a second of the title; many sounds at once
+# Twenty layers on one core of a laptop, faster than the 16,000 samples a second of a recording; many sounds at once
 # share the fetching of the weights, and the cores. And it is the same algorithm, with the same result:
 
 # %% tags=["checking"]
