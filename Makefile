@@ -4,8 +4,6 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
-# One core stays free for the browser: PyTorch's threads wait by spinning, and fight it for the last one.
-THREADS = $(shell $(PYTHON) -c 'import os; print(max(1, (os.cpu_count() or 2) - 1))')
 # In a container one is often root, and JupyterLab wants to hear that this is meant.
 AS_ROOT = $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
 COURSE := $(VENV)/course.stamp
@@ -34,7 +32,7 @@ $(TOOLS): $(COURSE)
 	@touch $@
 
 lab: $(COURSE) ## open JupyterLab on the course (make lab ARGS="--no-browser --port 8890")
-	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-$(THREADS)} $(BIN)/jupyter lab $(AS_ROOT) $(ARGS) \
+	$(BIN)/jupyter lab $(AS_ROOT) $(ARGS) \
 	  --LabApp.app_settings_dir=tools/lab --LabApp.default_url=/lab/tree/README.md
 
 book: $(COURSE) ## build the Jupyter Book from the stored outputs

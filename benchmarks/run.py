@@ -357,7 +357,8 @@ def gpu():
 
 
 if __name__ == "__main__":
-    cores, threads = os.cpu_count(), torch.get_num_threads()
-    print(f"{cores} cores, {threads} threads, torch {torch.__version__}, {pick_device()}")
+    sys.stdout.reconfigure(errors="replace")  # a terminal that has no × gets a ?, and all its rows
+    device = pick_device()
+    print(f"{os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}, {device}")
     for measure in (importing, training, sentences, images, sounds, mixtures, chapters, book, gpu):
         measure()

@@ -55,13 +55,18 @@ class History:
 
 Models = torch.nn.Module | dict[str, torch.nn.Module]
 
+# Where a wrapper holds its model. By name, since the import of torch.compile's alone takes a second.
+WRAPPERS = {"OptimizedModule": "_orig_mod", "_FabricModule": "module", "DistributedDataParallel": "module"}
+
 
 def save(path: str | Path, model: Models, history: History | None = None) -> None:
     """Write model (its class's name, config and weights) and history to one file, whole or not at all.
 
     Several models, {name: model}, stand in it side by side. The file appears under `path` only when it is complete,
     so a crash, a full disk or a second writer never leaves half a checkpoint. Raises OSError as the disk does.
+    Of a compiled model, or one inside a wrapper of Fabric's, it is the model itself that is written.
     """
+    model = bare(model)
     name, config = _identity(model)
     record = {
         "model": name,
@@ -95,7 +100,7 @@ def expect_can_save(path: str | Path, model: Models) -> None:
         part.unlink(missing_ok=True)
     buffer = io.BytesIO()
     try:
-        torch.save(_identity(model), buffer)
+        torch.save(_identity(bare(model)), buffer)
         buffer.seek(0)
         torch.load(buffer, weights_only=True)
     except (AttributeError, TypeError, pickle.PickleError) as error:
@@ -112,6 +117,7 @@ def load(path: str | Path, model: Models) -> History:
     Raises ValueError, leaving `model` as it was, for a file that is no checkpoint or a damaged one, that carries code,
     or that holds another model; FileNotFoundError where there is none.
     """
+    model = bare(model)
     try:
         with zipfile.ZipFile(path) as file:
             if damaged := file.testzip():  # the checksums that torch wrote: it does not read them itself
@@ -151,6 +157,15 @@ def _each(model, value_of):
     if isinstance(model, dict):
         return {name: value_of(one) for name, one in model.items()}
     return value_of(model)
+
+
+def bare(model):
+    """The model, or {name: model}, without what `torch.compile` and Fabric have put around it."""
+    if isinstance(model, dict):
+        return {name: bare(one) for name, one in model.items()}
+    while inside := WRAPPERS.get(type(model).__name__):
+        model = getattr(model, inside)
+    return model
 
 
 def _identity(model):

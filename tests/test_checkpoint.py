@@ -9,8 +9,11 @@ import pytest
 import torch
 
 from course_lib.checkpoint import History, load, save
+from course_lib.data import load_digits
 from course_lib.device import make_generator
 from course_lib.models.autoencoder import Autoencoder, AutoencoderConfig
+from course_lib.models.vae import VAE, VAEConfig
+from course_lib.train import fit
 
 CONFIG = AutoencoderConfig(latent=2, features=16, depth=1)
 
@@ -173,3 +176,40 @@ def test_two_writers_of_one_checkpoint_both_end_right(tmp_path):
     load(path, reader)
     assert any(torch.equal(weights(reader), weights(m)) for m in models)
     assert [p.name for p in tmp_path.iterdir()] == ["a.pt"]
+
+
+def test_a_compiled_or_wrapped_model_is_saved_and_loaded_as_itself(tmp_path):
+    """And trains with a checkpoint: `torch.compile` changes the name of the class and of every weight."""
+    from lightning_fabric import Fabric
+
+    def wrapped(model):
+        return Fabric(accelerator="cpu", devices=1, precision="bf16-mixed").setup(model)
+
+    def compiled(model):
+        return torch.compile(model, backend="eager")
+
+    for wrap in (compiled, wrapped, lambda model: wrapped(compiled(model))):
+        save(tmp_path / "a.pt", wrap(fresh(1)))
+        plain, other = fresh(2), fresh(3)
+        load(tmp_path / "a.pt", plain)
+        load(tmp_path / "a.pt", wrap(other))
+        assert torch.equal(weights(plain), weights(fresh(1))) and torch.equal(weights(other), weights(plain))
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")  # torch.compile looks at all it meets
+@pytest.mark.parametrize("precision", [None, "bf16-mixed"])
+def test_a_compiled_model_trains_by_its_own_methods_and_leaves_a_checkpoint(precision, tmp_path):
+    x, found = load_digits("train")[0], []
+    for wrap in (lambda model: model, lambda model: torch.compile(model, backend="eager")):
+        generator = make_generator(0)
+        model = VAE(VAEConfig(latent=2, features=8, depth=1), generator=generator)
+        rest = {"batch_size": 8, "lr": 1e-3, "generator": generator, "precision": precision, "progress": False}
+        path = tmp_path / f"{len(found)}.pt"
+
+        def loss(model, x, generator=generator):
+            return -model.elbo(x, generator=generator)
+
+        fit(wrap(model), x, loss=loss, steps=5, checkpoint=path, **rest)
+        load(path, model)
+        found.append(weights(model))
+    assert torch.equal(*found)

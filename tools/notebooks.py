@@ -230,7 +230,7 @@ def main(arguments=None, root=ROOT):
         return int(bool(todo))
     failures = 0
     for source in todo:
-        print(f"{source.stem}: running …", flush=True)
+        print(f"{source.stem}: running ...", flush=True)
         start = time.perf_counter()
         try:
             size = store(source)

@@ -10,6 +10,7 @@ from functools import partial
 import torch
 from lightning_fabric import Fabric
 
+from ..checkpoint import bare
 from ..device import pick_device
 
 
@@ -32,18 +33,15 @@ class Player:
         self.weights = list(model.parameters())
         self.optimizer = optimizer(self.weights, lr=lr)
         self.called, wrapped_optimizer = fabric.setup(model, self.optimizer)
-        self._step, self._backward, self._outside = (
-            wrapped_optimizer.step,
-            fabric.backward,
-            partial(_no_autocast, fabric.device),
-        )
         # Half floats are scaled, and a step whose gradients overflow is skipped: that is not for us to judge.
         self._judged = getattr(fabric.strategy.precision, "scaler", None) is None
         if precision is None and not _started_by_fabric():  # the wrappers have nothing to do but cost 3 % of a step
             self.called, self._outside = model, nullcontext
             self._step, self._backward = self.optimizer.step, torch.Tensor.backward
         else:
-            for name in _methods(model):  # what a loss may call instead of the model: `log_prob`, `elbo`, …
+            self._outside = partial(_no_autocast, fabric.device)
+            self._step, self._backward = wrapped_optimizer.step, fabric.backward
+            for name in _methods(bare(model)):  # what a loss may call instead of the model: `log_prob`, `elbo`, …
                 self.called.mark_forward_method(name)
 
     def set_lr(self, factor: float) -> None:
@@ -77,15 +75,6 @@ def all_finite(tensors: list[torch.Tensor]) -> bool:
     """
     norms = torch._foreach_norm(tensors)
     return math.isfinite(torch.stack(norms).sum().item()) or all(bool(t.isfinite().all()) for t in tensors)
-
-
-def copied(tree):
-    """A nest of dicts and lists with every tensor in it copied."""
-    if isinstance(tree, torch.Tensor):
-        return tree.detach().clone()
-    if isinstance(tree, dict):
-        return {key: copied(value) for key, value in tree.items()}
-    return [copied(value) for value in tree] if isinstance(tree, list) else tree
 
 
 def _methods(model):

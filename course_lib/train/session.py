@@ -12,19 +12,13 @@ from tqdm.auto import tqdm
 from ..checkpoint import History, Models, expect_can_save, load, save
 from ..expect import expect_count, expect_generator, expect_losses, expect_one_of
 from .batches import Data, as_tensors, draw_from, size_of
-from .players import Player, all_finite, copied, launch
+from .chance import Chance
+from .keeper import Keeper, NotFinite
+from .players import Player, launch
 from .stop_button import stop_button
 
 KEEP_EVERY = 50  # steps between two copies of the state that a failing run falls back on
 SAVE_EVERY = 10.0  # seconds between two checkpoints of a run that has `checkpoint=`
-
-
-class NotFinite(ArithmeticError):
-    """Loss or gradient is NaN or infinite; the models are back at their last good state, which `history` describes."""
-
-    def __init__(self, message: str, history: History):
-        super().__init__(message)
-        self.history = history
 
 
 class Session:
@@ -40,6 +34,7 @@ class Session:
 
     All that `fit` says of devices, Ctrl-C, `history` and `checkpoint` holds here. A run goes on as if it had never
     stopped when what the loop draws hangs on `generator`, and what it remembers (a chain) is a buffer of a model.
+    Torch's global source, which dropout draws from, hangs on it too, and is given back as it was.
     """
 
     def __init__(
@@ -75,6 +70,8 @@ class Session:
         self.models = {name: player.called for name, player in self._players.items()}
         self._stop, self._quiet = threading.Event(), not (progress and self._fabric.is_global_zero)
         self._names = list(models) if isinstance(model, dict) else []  # that losses and optimisers go by
+        self._chance = Chance(generator, self._fabric)
+        self._keeper = Keeper(self._players, self._chance, self._fabric, named=bool(self._names))
         self._nats: dict[str, list[float]] = {}  # of the step that is being made,
         self._size: int | None = None  # and how long its batch is
         self._go_on()
@@ -97,12 +94,18 @@ class Session:
         first, earlier = len(self.history.loss), self.history.seconds
         bar = tqdm(total=self.steps, initial=first, desc="training", unit="step", delay=1, disable=self._quiet)
         started = saved = time.monotonic()
-        self._good = first, self._state()
+        ended = False
+        if self._keeper.keep(first) is None:
+            raise ValueError(
+                f"model: expected weights that are numbers, got infinite or NaN ones before step {first + 1}; a new "
+                "model has good ones, or a checkpoint from before they went wrong"
+            )
         self._stop.clear()
-        with stop_button(self._stop), bar:
+        with stop_button(self._stop), bar, self._chance.lent():
             self._mode(training=True)
             try:
                 for step in range(first + 1, self.steps + 1):
+                    self._chance.at(step)
                     self.step = step
                     self._set_lr()
                     try:
@@ -122,17 +125,17 @@ class Session:
                             saved = time.monotonic()
                             self.history.seconds = earlier + saved - started
                             self._save()
-                    if self._stop.is_set():
+                    if self._asked_to_stop():
                         break
+                ended = True
             finally:  # also after `break` and errors in the body, which may leave a step half made
-                if self._nats:
-                    self._count()
                 self._mode(training=False)
                 self.history.seconds = earlier + time.monotonic() - started
-                self.history.resume = self._state()["resume"]
+                if not ended:
+                    self._leave()
             self._keep()
             self._save()
-        if self._stop.is_set() and self.step < self.steps:
+        if self._stop.is_set() and self.step < self.steps and self._fabric.is_global_zero:
             again = "called again with history=history, it goes on from here"
             print(f"stopped after step {self.step} of {self.steps}; {again}")
 
@@ -175,32 +178,22 @@ class Session:
         """To where `history` stands, if it is one that stopped."""
         if self.history.resume:
             try:
-                self._restore(self.history.resume)
+                self._keeper.restore(self.history.resume)
             except (KeyError, ValueError, TypeError, AttributeError) as error:
-                raise ValueError(f"history: expected one of a run of these models, got {self.history!r}") from error
+                raise ValueError(
+                    f"history: expected one of a run of these models, got {self.history!r} ({error})"
+                ) from error
+        else:
+            self._chance.begin()
         self.history.steps, self.step = self.steps, len(self.history.loss)
-        if self._fabric.world_size > 1:  # the same state everywhere would train every process on the same batches
-            device, rank = self.generator.device, self._fabric.global_rank
-            seed = torch.randint(2**31, (), device=device, generator=self.generator).item()
-            self.generator.manual_seed(seed + rank)
 
-    def _state(self):
-        """A copy of everything that the next step depends on."""
-        optimizers = {name: player.optimizer.state_dict() for name, player in self._players.items()}
-        resume = {
-            "optimizer": optimizers if self._names else optimizers["model"],
-            "generator": self.generator.get_state(),
-            "precision": self._fabric.strategy.precision.state_dict(),
-        }
-        models = {name: player.model.state_dict() for name, player in self._players.items()}
-        return copied({"models": models, "resume": resume})
-
-    def _restore(self, resume):
-        optimizers = resume["optimizer"] if self._names else {"model": resume["optimizer"]}
-        for name, player in self._players.items():
-            player.optimizer.load_state_dict(copied(optimizers[name]))
-        self.generator.set_state(resume["generator"])
-        self._fabric.strategy.precision.load_state_dict(resume.get("precision", {}))
+    def _asked_to_stop(self):
+        """Whether any process was asked to: all stop after the same step, or the others would wait for it for ever."""
+        if self._fabric.world_size > 1:
+            asked = torch.tensor(float(self._stop.is_set()), device=self._fabric.device)
+            if self._fabric.all_reduce(asked, reduce_op="sum") > 0:
+                self._stop.set()
+        return self._stop.is_set()
 
     def _mode(self, training):
         for model in self.models.values():
@@ -219,12 +212,20 @@ class Session:
         self._nats = {}
         self.history.add([means.get(name, math.nan) for name in self._players], self._names)
 
+    def _leave(self):
+        """In the middle of a step: it counts if an update was made, or else its draws are taken back."""
+        if self._nats:
+            self._count()
+        elif len(self.history.loss) < self.step:
+            self._chance.undo()
+        self.history.resume = self._keeper.resume(alone=True)
+
     def _keep(self):
         """This state is one to come back to; unless a weight is no number, which no loss has shown yet."""
-        if not all_finite([w.detach() for player in self._players.values() for w in player.weights]):
+        resume = self._keeper.keep(self.step)
+        if resume is None:
             raise self._fall_back("the weights became infinite or NaN")
-        self._good = self.step, self._state()
-        self.history.resume = self._good[1]["resume"]
+        self.history.resume = resume
 
     def _save(self):
         if self._checkpoint is not None and self._fabric.is_global_zero:
@@ -232,12 +233,10 @@ class Session:
 
     def _fall_back(self, what):
         """The error to raise; models, optimisers, generator and history return to the last good state."""
-        (back, state), history = self._good, self.history
-        for name, player in self._players.items():
-            player.model.load_state_dict(state["models"][name])
-        self._restore(state["resume"])
+        back, resume = self._keeper.fall_back()
+        history = self.history
         history.cut(back)
-        history.resume = state["resume"]
+        history.resume = resume
         self.step, self._nats, step = back, {}, self.step
         lrs = ", ".join(f"{player.lr:g}" for player in self._players.values())
         return NotFinite(

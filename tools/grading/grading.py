@@ -149,7 +149,7 @@ def main(arguments=None):
     parser.add_argument(
         "--sources", type=Path, default=ROOT / "coursework", help="where the assignments' sources NN_name.py are"
     )
-    parser.add_argument("--course", type=Path, default=COURSE, help="where everything made goes (default: _build/…)")
+    parser.add_argument("--course", type=Path, default=COURSE, help="where everything made goes (default: _build/...)")
     parser.add_argument("--verbose", action="store_true", help="show what nbgrader says")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("release", help="write the students' notebooks")
