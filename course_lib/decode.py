@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from tqdm.auto import tqdm
 
-from .expect import expect_bools, expect_count, expect_floats, expect_levels
+from .expect import expect_bools, expect_count, expect_floats, expect_generator, expect_levels
 
 COLDEST = 1e-6  # below, a division by the temperature could overflow, and only the likeliest has a chance anyway
 
@@ -76,6 +76,7 @@ def draw(
     Every row draws for itself, and a choice whose logit is −inf is never drawn. Raises ValueError as the functions
     above do, and for a row without a largest finite logit: from NaN, or from nothing but −inf, nothing can be drawn.
     """
+    expect_generator(generator)
     logits = apply_temperature(logits, temperature)
     if top_k is not None:
         logits = keep_top_k(logits, top_k)

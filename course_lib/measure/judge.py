@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from sklearn.svm import SVC
 
-from ..expect import expect_levels
+from ..expect import expect_generator, expect_levels
 
 GAMMA = 0.2  # how fast the likeness of two images fades with their squared distance, ink from 0 to 1
 
@@ -15,6 +15,7 @@ def spoil(x, y, *, generator):
     In this order: pixels replaced by noise (30 to 100 % of them), a blend with a digit of another class, another
     class laid on top, and the four quarters shuffled.
     """
+    expect_generator(generator)
     N, chance = len(x), {"device": x.device, "generator": generator}
     ink = torch.randint(17, x.shape, **chance)
     strength = 0.3 + 0.7 * torch.rand(N, 1, 1, 1, **chance)

@@ -9,7 +9,7 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from ..checkpoint import History
-from ..expect import expect_count, expect_floats, expect_one_of
+from ..expect import expect_count, expect_floats, expect_generator, expect_one_of
 from ..fast import em
 
 SHAPES = {"full": ("K", "D", "D"), "diagonal": ("K", "D"), "spherical": ("K",)}
@@ -60,6 +60,7 @@ class GaussianMixture(nn.Module):
     def sample(self, n: int, *, generator: torch.Generator) -> torch.Tensor:
         """n draws (n, D). Raises RuntimeError before `fit`, ValueError for n < 1."""
         expect_count("n", n)
+        expect_generator(generator)
         self._must_be_known()
         k = self.log_pi.exp().multinomial(n, replacement=True, generator=generator)
         noise = torch.empty_like(self.mean[k]).normal_(generator=generator)  # (n, D)
@@ -92,6 +93,7 @@ class GaussianMixture(nn.Module):
         Raises TypeError or ValueError for data of another shape, not finite, with fewer points than components or a
         constant column, and for settings or starts that cannot work.
         """
+        expect_generator(generator)
         self._expect_data(x)
         self._expect_settings(max_steps, tolerance, init, restarts, floor)
         began, kind = time.monotonic(), self.config.covariance

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..decode import draw
-from ..expect import expect_count, expect_floats, expect_levels, expect_one_of
+from ..expect import expect_count, expect_floats, expect_generator, expect_levels, expect_one_of
 from ..layers import ResidualMLP, initialised_by
 from ..prob import bernoulli_log_prob, categorical_log_prob, gaussian_kl, gaussian_log_prob, log_mean_exp
 
@@ -50,6 +50,7 @@ def rsample(mu: torch.Tensor, log_var: torch.Tensor, *, generator: torch.Generat
 
     Source: Kingma and Welling (2014), section 2.4, the reparameterisation trick.
     """
+    expect_generator(generator)
     noise = torch.empty_like(mu).normal_(generator=generator)
     return mu + (log_var / 2).exp() * noise
 
@@ -208,9 +209,8 @@ class VAE(nn.Module):
         expect_count("samples", samples)
         mu, log_var = self.encoder(x, y)
         at_once = max(1, AT_ONCE // max(1, len(x)))
-        passes = [min(at_once, samples - done) for done in range(0, samples, at_once)]
         log_w = []  # (n, B) each
-        for n in passes:
+        for n in [min(at_once, samples - done) for done in range(0, samples, at_once)]:
             copies = (t if t is None else t.expand(n, *t.shape).flatten(0, 1) for t in (x, y, mu, log_var))
             log_w.append(self._log_weights(*copies, generator=generator).view(n, len(x)))
         return log_mean_exp(torch.cat(log_w))
@@ -228,8 +228,8 @@ class VAE(nn.Module):
         With `mean`, the last draw is left out: every pixel has its likeliest value. Raises ValueError for n < 1.
         """
         expect_count("n", n)
-        z = self.decoder_net[0].weight.new_empty(n, self.config.latent).normal_(generator=generator)
-        return self.observe(z, y, generator=None if mean else generator)
+        zero = self.decoder_net[0].weight.new_zeros(n, self.config.latent)
+        return self.observe(rsample(zero, zero, generator=generator), y, generator=None if mean else generator)
 
     @torch.no_grad()
     def observe(self, z: torch.Tensor, y: Label = None, *, generator: torch.Generator | None = None) -> torch.Tensor:
