@@ -59,7 +59,6 @@ SMALL = [
     ("code", ["checking"], "assert 1\nfor n in range(2):\n    assert n < 2\nassert_close(1, 1)"),
     ("code", ["checking"], "assert 1 < 2"),
     ("code", ["checking", "nbval-check-output"], "print('seconds')"),
-    ("code", ["hide-input"], "print('an older chapter')"),
 ]
 
 
@@ -274,7 +273,6 @@ def test_every_slider_moves_by_keyboard_and_by_mouse(name, open_page, eventually
         (["twin:course_lib.layers.gate"], "x = 1", None),
         (["setup"], "x = 1", "the installation"),
         (["drawing"], "assert 1", "the drawing"),
-        (["hide-input"], "x = 1", "the drawing"),
         (["checking"], "x = 1", "the measurement"),
         (["checking"], "assert_causal(model, x)", "the check: 1 claim"),
         (["checking"], "assert 1\nif 1:\n    assert 2", "the check: 2 claims"),
@@ -284,7 +282,7 @@ def test_what_the_line_of_a_folded_cell_says(tags, code, says):
     assert code_cells.label(tags, code) == says
 
 
-FOLDS = ["installation", "drawing", "check: 3 claims", "check: 1 claim", "measurement", "drawing"]
+FOLDS = ["installation", "drawing", "check: 3 claims", "check: 1 claim", "measurement"]
 
 
 def test_cells_fold_without_a_script(small, open_page):

@@ -296,7 +296,7 @@ def without_doors(tree):
 
 @every_chapter
 def test_twins_equal_the_library(source):
-    """A cell tagged `twin:course_lib.layers.Name` defines Name as the library does, docstrings, types and doors aside."""
+    """A cell tagged `twin:course_lib.layers.Name` defines Name as the library does, docstrings, types, doors aside."""
     for cell in notebooks.read_source(source).cells:
         for tag in cell.metadata.get("tags", []):
             if tag.startswith("twin:"):
@@ -331,7 +331,7 @@ CHAPTER = """\
 # %% [markdown]
 # # A small chapter
 
-# %% tags=["hide-input"]
+# %% tags=["drawing"]
 import base64
 from IPython.display import Image, display
 from tqdm.auto import tqdm
@@ -389,7 +389,7 @@ def test_notebooks_are_stored_once_and_the_same_each_time(course, capsys):
     assert kept[2] == {"text/plain": "a slider", "text/html": "<b>a player</b>"}
     assert kept[3:] == ["1\n"]
     assert "widgets" not in notebook.metadata
-    assert notebook.cells[1].metadata == {"tags": ["hide-input"]}
+    assert notebook.cells[1].metadata == {"tags": ["drawing"]}
 
     capsys.readouterr()
     assert notebooks.main([], course) == 0

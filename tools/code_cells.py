@@ -11,7 +11,7 @@ from html import escape
 
 from myst_nb.sphinx_ import HideCodeCellNode
 
-FOLDED = ("setup", "drawing", "checking", "hide-input")
+FOLDED = ("setup", "drawing", "checking")
 
 
 def claims(code):
