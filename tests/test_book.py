@@ -290,7 +290,7 @@ def test_cells_fold_without_a_script(small, open_page):
     lines = page.locator(".code-fold > summary")
     assert lines.all_inner_texts() == [f"Show the {what}" for what in FOLDS]
     codes = page.locator("div.cell_input")
-    assert [code.is_visible() for code in codes.all()] == [False, True, *[False] * 5]
+    assert [code.is_visible() for code in codes.all()] == [False, True, *[False] * 4]
     assert all(output.is_visible() for output in page.locator("div.cell_output").all())
     lines.nth(2).click()
     assert codes.nth(3).is_visible()
