@@ -1,5 +1,7 @@
 """What a public function says when it is given the wrong thing: what it expected, what it got, what to do."""
 
+from collections.abc import Mapping
+
 import torch
 
 
@@ -53,6 +55,14 @@ def expect_count(name: str, n: int, least: int = 1) -> None:
         raise TypeError(f"{name}: expected a whole number ≥ {least}, got {type(n).__name__} {n!r}")
     if n < least:
         raise ValueError(f"{name}: expected a whole number ≥ {least}, got {n}")
+
+
+def expect_titled(name: str, things, each: str) -> None:
+    """`things` must be a dict {title: `each`} of one thing or more. Raises TypeError, ValueError for an empty one."""
+    if not isinstance(things, Mapping):
+        raise TypeError(f"{name}: expected {{title: {each}}}, got {type(things).__name__}; give each a title in a dict")
+    if not things:
+        raise ValueError(f"{name}: expected {{title: {each}}} of one or more, got an empty one")
 
 
 def expect_one_of(name: str, value, options) -> None:

@@ -1,5 +1,6 @@
 """What is drawn on the plane stands where its numbers say, in the colours of its shares."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -57,10 +58,42 @@ def test_each_digit_is_named_where_its_codes_live_and_a_cross_marks_what_is_deco
     ("draw", "says"),
     [
         (lambda: show_points(torch.zeros(3)), r"x: expected shape \(N, 2\).*got \(3,\)"),
-        (lambda: show_points(torch.zeros(3, 2), shares=torch.ones(2, 1)), "as many shares"),
+        (
+            lambda: show_points(torch.zeros(3, 2), shares=torch.ones(2, 1)),
+            r"shares: expected shape \(3, K\).*got \(2, 1\)",
+        ),
+        (lambda: show_points(torch.zeros(3, 2), shares=torch.ones(3, 11)), r"with K ≤ 10, got \(3, 11\)"),
+        (lambda: show_points([[0, np.nan]]), "x: expected finite numbers, got 1 of 2"),
+        (
+            lambda: show_points(torch.zeros(3, 2), ellipses=(torch.zeros(2, 2), torch.eye(2))),
+            r"ellipses: expected means \(K, 2\) and covariances \(K, 2, 2\), got \(2, 2\) and \(2, 2\)",
+        ),
+        (
+            lambda: show_points(torch.zeros(3, 2), ellipses=(torch.zeros(1, 2), -torch.eye(2)[None])),
+            "ellipses: expected positive definite covariances",
+        ),
+        (lambda: show_density(lambda x: x), r"log_prob: expected a function \(B, 2\) -> \(B,\), got \(25921, 2\)"),
+        (lambda: show_density(lambda x: x[:, 0] / 0), "the density of log_prob: expected finite numbers"),
+        (lambda: show_codes(torch.zeros(2, 2), [3, 10]), r"y: expected digits 0 to 9, shape \(N,\), got \[3, 10\]"),
+        (lambda: show_codes(torch.zeros(2, 2), [0.5, 1]), r"y: expected digits 0 to 9, shape \(N,\), got \[0.5, 1.0\]"),
+        (
+            lambda: show_decoded(torch.zeros(2, 2), [1, 2], torch.zeros(1, 8, 8), at=(0, 0)),
+            r"image: expected shape \(H, W\), got \(1, 8, 8\)",
+        ),
+        (
+            lambda: show_decoded(torch.zeros(2, 2), [1, 2], torch.zeros(8, 8), at=(0,)),
+            "at: expected a code, two numbers",
+        ),
         (lambda: show_codes(torch.zeros(5, 3), torch.zeros(5)), r"z: expected shape \(N, 2\).*got \(5, 3\)"),
     ],
 )
 def test_what_is_not_of_the_plane_is_refused(draw, says):
+    plt.close("all")
     with pytest.raises(ValueError, match=says):
         draw()
+    assert plt.get_fignums() == [], "what is refused leaves no empty figure below the cell"
+
+
+def test_a_density_may_have_a_gradient():
+    w = torch.ones(2, dtype=torch.float64, requires_grad=True)
+    assert show_density(lambda x: -(w * x).square().sum(1)).axes[0].collections

@@ -3,16 +3,14 @@
 A waveform is a tensor (T,) of floats in [-1, 1], `rate` samples a second.
 """
 
-import io
 import math
-import wave
 from pathlib import Path
 
 import torch
 
 from ..expect import expect_count, expect_levels, expect_tensor
+from .wav import Wav
 
-_FORMATS = {"2": "ADPCM", "3": "floating point", "6": "A-law", "7": "mu-law", "17": "ADPCM", "85": "MP3"}
 _CONVERT = "`ffmpeg -i old.wav -c:a pcm_s16le -ac 1 -ar {} new.wav` makes a file that can be read"
 
 
@@ -51,55 +49,33 @@ def mu_law_decode(k: torch.Tensor, levels: int = 256) -> torch.Tensor:
 
 
 def read_wav(path: str | Path, rate: int = 8000) -> torch.Tensor:
-    """Read a WAV file as (T,) float32 in [-1, 1]: PCM of 8, 16, 24 or 32 bits, one channel, `rate` samples a second.
+    """Read a WAV file as (T,) float32 in [-1, 1]: PCM or floating point, one channel, `rate` samples a second.
 
-    Nothing is converted silently. Raises FileNotFoundError, and ValueError with what to do for a file that is not
-    WAV, not PCM, cut, empty, stereo or of another rate.
+    PCM may have 1 to 64 bits, in as many bytes as they need or more, plain or as WAVE_FORMAT_EXTENSIBLE; floating
+    point 32 or 64. RIFF, RIFX (the greatest byte first) and RF64 are read, and what a program wrote into a pipe, whose
+    header cannot know how long it gets. Nothing is converted silently. Raises FileNotFoundError, and ValueError with
+    what to do for a file that is not WAV, of another format, cut, empty, stereo, louder than 1, not finite or of
+    another rate, and for a header that contradicts itself.
     """
+    expect_count("rate", rate)
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: there is no such file, seen from {Path.cwd()}; check its name and folder")
     try:
-        with wave.open(io.BytesIO(Path(path).read_bytes())) as file:
-            channels, width, given, promised = file.getparams()[:4]
-            frames = file.readframes(promised)
-    except (EOFError, RuntimeError):  # what the reader says to sizes in the header that lead nowhere
-        raise ValueError(f"{path}: not a WAV file, or cut in its header; get it again") from None
-    except wave.Error as error:
-        if "unknown" not in str(error):
-            raise ValueError(f"{path}: not a WAV file ({error}), or cut in its header; get it again") from None
-        name = _FORMATS.get(str(error).split()[-1], "not its plain kind")
-        raise ValueError(f"{path}: expected PCM, got {name} ({error}); {_CONVERT.format(rate)}") from None
-    if width > 4:
-        raise ValueError(f"{path}: expected at most 32 bits a sample, got {8 * width}; {_CONVERT.format(rate)}")
-    got = len(frames) // (channels * width)
-    if got < promised:
-        raise ValueError(f"{path}: cut: its header promises {promised} samples, {got} are there; get it again")
-    if not promised:
-        raise ValueError(f"{path}: it holds no samples; record or copy it again")
-    if channels != 1:
-        raise ValueError(
-            f"{path}: expected one channel, got {channels}; {_CONVERT.format(rate)}, with the mean of the channels"
-        )
-    if given != rate:
-        part = math.gcd(given, rate)
-        raise ValueError(
-            f"{path}: expected {rate} samples a second, got {given}; read it with rate={given}, then "
-            f"scipy.signal.resample_poly(x, {rate // part}, {given // part}) resamples it"
-        )
-    return _from_pcm(bytearray(frames), width)
-
-
-def _from_pcm(frames, width):
-    """Little-endian bytes, `width` of them for a sample, as float32 in [-1, 1]."""
-    if width == 1:  # alone without a sign, as the format has it
-        return (torch.frombuffer(frames, dtype=torch.uint8).float() - 128) / 128
-    if width == 2:
-        return torch.frombuffer(frames, dtype=torch.int16).float() / 2**15
-    if width == 3:  # behind a byte of zeros, 24 bits are 32
-        padded = torch.zeros(len(frames) // 3, 4, dtype=torch.uint8)
-        padded[:, 1:] = torch.frombuffer(frames, dtype=torch.uint8).view(-1, 3)
-        return (padded.view(torch.int32)[:, 0].double() / 2**31).float()
-    return (torch.frombuffer(frames, dtype=torch.int32).double() / 2**31).float()
+        wav = Wav.of(Path(path).read_bytes())
+        if not len(wav.frames):
+            raise ValueError("its header says that it holds no samples; record or copy it again")
+        if wav.channels != 1:
+            convert = _CONVERT.format(rate)
+            raise ValueError(f"expected one channel, got {wav.channels}; {convert}, with the mean of the channels")
+        if wav.rate != rate:
+            part = math.gcd(wav.rate, rate)
+            raise ValueError(
+                f"expected {rate} samples a second, got {wav.rate}; read it with rate={wav.rate}, then "
+                f"scipy.signal.resample_poly(x, {rate // part}, {wav.rate // part}) resamples it"
+            )
+        return torch.from_numpy(wav.samples())
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def expect_waveform(name: str, x: torch.Tensor, *, any_shape: bool = False, loudest: float = 1.0) -> None:

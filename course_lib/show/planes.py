@@ -7,6 +7,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
+from ..expect import expect_tensor, expect_titled
 from .plots import ACCENT, DIGIT_COLOURS, QUIET, as_array, shown_once
 
 EDGE = 4.3  # the plane is shown from −4.3 to 4.3
@@ -18,9 +19,11 @@ def show_points(x, *, shares=None, ellipses=None, title: str | None = None) -> F
     `ellipses` (mean (K, 2), covariance (K, 2, 2)) are drawn where a component is two standard deviations from its
     mean, in its colour where there are shares. Raises ValueError for other shapes.
     """
+    colours = DIGIT_COLOURS if shares is not None else None
+    points, lines = _points(x, shares), _ellipses(ellipses, colours)
     figure, plane = plt.subplots(figsize=(3.3, 3), layout="constrained")
-    _draw_points(plane, x, shares)
-    _draw_ellipses(plane, ellipses, DIGIT_COLOURS if shares is not None else None)
+    _draw_points(plane, *points)
+    _draw_ellipses(plane, lines, colours)
     _name_plane(plane, title)
     return shown_once(figure)
 
@@ -28,14 +31,19 @@ def show_points(x, *, shares=None, ellipses=None, title: str | None = None) -> F
 def show_density(log_prob, *, ellipses=None, title: str | None = None) -> Figure:
     """The plane, shaded by the density of `log_prob`, a function (B, 2) -> (B,) of float64 on the CPU.
 
-    `ellipses` are as in `show_points`.
+    `ellipses` are as in `show_points`. Raises ValueError for other shapes and where the density is no number.
     """
-    figure, plane = plt.subplots(figsize=(3.3, 3), layout="constrained")
     across = torch.linspace(-EDGE, EDGE, 161, dtype=torch.float64)
-    density = as_array(log_prob(torch.cartesian_prod(across, across)).exp().view(161, 161).T)
+    nats = log_prob(torch.cartesian_prod(across, across))
+    expect_tensor("what log_prob gives", nats)
+    if nats.shape != (161 * 161,):
+        raise ValueError(f"log_prob: expected a function (B, 2) -> (B,), got {tuple(nats.shape)} for B = {161 * 161}")
+    density = as_array("the density of log_prob", nats.exp().view(161, 161).T)
+    lines = _ellipses(ellipses, None)
+    figure, plane = plt.subplots(figsize=(3.3, 3), layout="constrained")
     # in a few steps: a slider's pictures of a continuous shade would weigh five times as much
     plane.contourf(across, across, density, levels=9, cmap="Blues")
-    _draw_ellipses(plane, ellipses, None)
+    _draw_ellipses(plane, lines, None)
     _name_plane(plane, title)
     return shown_once(figure)
 
@@ -45,12 +53,15 @@ def show_em_step(x, shares, ellipses, nats: dict, *, half_step: int, title: str)
 
     `nats` {name: (steps,)} are curves in nats a point, a value a half step, with a line at this one.
     """
+    expect_titled("nats", nats, "(steps,)")
+    curves = {label: as_array(f"nats[{label!r}]", ys, gaps=True) for label, ys in nats.items()}
+    points, lines = _points(x, shares), _ellipses(ellipses, DIGIT_COLOURS)
     figure, (plane, beside) = plt.subplots(1, 2, figsize=(5.6, 3), layout="constrained")
-    _draw_points(plane, x, shares)
-    _draw_ellipses(plane, ellipses, DIGIT_COLOURS)
+    _draw_points(plane, *points)
+    _draw_ellipses(plane, lines, DIGIT_COLOURS)
     _name_plane(plane, title)
-    for label, ys in nats.items():
-        beside.plot(as_array(ys), marker=".", label=label, aa=False)
+    for label, ys in curves.items():
+        beside.plot(ys, marker=".", label=label, aa=False)
     beside.axvline(half_step, color=QUIET, ls=":")
     beside.set(xlabel="half steps", ylabel="nats per point")
     beside.spines[["top", "right"]].set_visible(False)
@@ -60,6 +71,7 @@ def show_em_step(x, shares, ellipses, nats: dict, *, half_step: int, title: str)
 
 def show_codes(z, y) -> Figure:
     """Codes z (N, 2), coloured by digit y (N,). Raises ValueError for other shapes."""
+    z, y = _codes(z, y)
     figure, plane = plt.subplots(figsize=(5.2, 4.2), layout="constrained")
     _draw_codes(plane, z, y)
     return shown_once(figure)
@@ -67,34 +79,61 @@ def show_codes(z, y) -> Figure:
 
 def show_decoded(z, y, image, *, at: tuple[float, float]) -> Figure:
     """Codes as in `show_codes`, with a cross `at` one, and beside them the `image` (H, W) that is decoded there."""
+    (z, y), at, image = _codes(z, y), as_array("at", at), as_array("image", image)
+    if at.shape != (2,):
+        raise ValueError(f"at: expected a code, two numbers, got shape {at.shape}")
+    if image.ndim != 2:
+        raise ValueError(f"image: expected shape (H, W), got {image.shape}; image[0] takes the first of several")
     sizes = {"figsize": (7, 3.9), "width_ratios": [1.35, 1]}
     figure, (plane, beside) = plt.subplots(1, 2, layout="constrained", **sizes)
     _draw_codes(plane, z, y)
     plane.plot(*at, marker="+", color="white", markersize=20, markeredgewidth=5, zorder=9)
     plane.plot(*at, marker="+", color="black", markersize=18, markeredgewidth=2, zorder=10)
-    beside.imshow(as_array(image), cmap="gray_r", vmin=0, vmax=16)
+    beside.imshow(image, cmap="gray_r", vmin=0, vmax=16)
     beside.axis("off")
     beside.set_title("decoded there", fontsize=10)
     return shown_once(figure)
 
 
-def _draw_points(plane, x, shares):
-    x, shares = as_array(x), None if shares is None else as_array(shares)
-    if x.ndim != 2 or x.shape[1] != 2 or (shares is not None and len(shares) != len(x)):
-        raise ValueError(f"x: expected shape (N, 2), and as many shares, got {x.shape}")
-    ink = QUIET
-    if shares is not None:
-        ink = (shares @ np.array([to_rgb(c) for c in DIGIT_COLOURS[: shares.shape[1]]])).clip(0, 1)
+def _points(x, shares):
+    """Points (N, 2) and their colours. Like all that can be refused, before there is a figure: pyplot would keep it."""
+    x = as_array("x", x)
+    if x.ndim != 2 or x.shape[1] != 2:
+        raise ValueError(f"x: expected shape (N, 2), got {x.shape}")
+    if shares is None:
+        return x, QUIET
+    shares = as_array("shares", shares)
+    if shares.ndim != 2 or len(shares) != len(x) or shares.shape[1] > len(DIGIT_COLOURS):
+        most = len(DIGIT_COLOURS)
+        raise ValueError(f"shares: expected shape ({len(x)}, K), as many as in x, with K ≤ {most}, got {shares.shape}")
+    return x, (shares @ np.array([to_rgb(c) for c in DIGIT_COLOURS[: shares.shape[1]]])).clip(0, 1)
+
+
+def _ellipses(ellipses, colours):
+    """(K, 2, 60), a line around each mean."""
+    if ellipses is None:
+        return ()
+    mean, covariance = (as_array("ellipses", part) for part in ellipses)
+    K = mean.shape[0] if mean.ndim else 0
+    if mean.shape != (K, 2) or covariance.shape != (K, 2, 2) or (colours and len(colours) < K):
+        most = f" with K ≤ {len(colours)}" if colours else ""
+        raise ValueError(
+            f"ellipses: expected means (K, 2) and covariances (K, 2, 2){most}, got {mean.shape} and {covariance.shape}"
+        )
+    around = np.linspace(0, 2 * np.pi, 60)
+    circle = 2 * np.stack([np.cos(around), np.sin(around)])
+    try:
+        return [one[:, None] + np.linalg.cholesky(root) @ circle for one, root in zip(mean, covariance, strict=True)]
+    except np.linalg.LinAlgError:
+        raise ValueError("ellipses: expected positive definite covariances, got one that is not") from None
+
+
+def _draw_points(plane, x, ink):
     plane.scatter(x[:, 0], x[:, 1], s=4, c=ink, marker="s", linewidths=0, antialiased=False)
 
 
-def _draw_ellipses(plane, ellipses, colours):
-    if ellipses is None:
-        return
-    around = np.linspace(0, 2 * np.pi, 60)
-    circle = 2 * np.stack([np.cos(around), np.sin(around)])
-    for k, (mean, covariance) in enumerate(zip(*map(as_array, ellipses), strict=True)):
-        line = mean[:, None] + np.linalg.cholesky(covariance) @ circle
+def _draw_ellipses(plane, lines, colours):
+    for k, line in enumerate(lines):
         plane.plot(*line, color=colours[k] if colours else ACCENT, lw=1.5, aa=False)
 
 
@@ -103,10 +142,16 @@ def _name_plane(plane, title):
     plane.set_title(title, fontsize=10)
 
 
-def _draw_codes(plane, z, y):
-    z, y = as_array(z), as_array(y)
+def _codes(z, y):
+    z, y = as_array("z", z), as_array("y", y)
+    if y.ndim != 1 or not np.isin(y, range(10)).all():
+        raise ValueError(f"y: expected digits 0 to 9, shape (N,), got {np.unique(y)[:5].tolist()} in {y.shape}")
     if z.shape != (len(y), 2):
         raise ValueError(f"z: expected shape (N, 2) with N = {len(y)} as in y, got {z.shape}")
+    return z, y.astype(int)
+
+
+def _draw_codes(plane, z, y):
     for digit in range(10):
         here = z[y == digit]
         plane.scatter(here[:, 0], here[:, 1], s=7, color=DIGIT_COLOURS[digit], linewidths=0)

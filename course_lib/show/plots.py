@@ -2,8 +2,11 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+import torch
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
+
+from ..expect import expect_titled
 
 # Ten hues that stay apart for colour-blind readers and on white and dark pages; one a digit, everywhere.
 DIGIT_COLOURS = [
@@ -37,7 +40,7 @@ def show_images(
     strikes images out: a judge says that they are no digits; `framed` (N,) holds a pixel (row, column) of each image to
     put a frame around, or None; `caption` stands below them all. Raises ValueError for other shapes.
     """
-    images = as_array(images)
+    images = as_array("images", images)
     colour = images.ndim == 4 and images.shape[3] == 3 and images.dtype.kind == "f"
     if (not colour and (images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[1] != 1))) or len(images) == 0:
         raise ValueError(
@@ -45,6 +48,7 @@ def show_images(
             f"got {images.shape} of {images.dtype}"
         )
     images = images if colour else images.reshape(-1, *images.shape[-2:])
+    titles = titles.tolist() if isinstance(titles, torch.Tensor) else titles
     for name, each in {"titles": titles, "crossed": crossed, "framed": framed}.items():
         if each is not None and len(each) != len(images):
             raise ValueError(f"{name}: expected one for each of the {len(images)} images, got {len(each)}")
@@ -74,8 +78,16 @@ def show_fields(fields: dict, *, at: tuple, columns: int = 3, size: float = 2.1)
     """What a model sees from the pixel `at` (row, column): panels {title: (H, W)}, each a strength ≥ 0 for each pixel.
 
     Blue is seen, the darker the stronger (on a scale of four powers of ten); orange comes before the pixel in raster
-    order and is not seen; red comes at or after it and is: the model cheats.
+    order and is not seen; red comes at or after it and is: the model cheats. Raises ValueError for other shapes and for
+    negative strengths.
     """
+    expect_titled("fields", fields, "(H, W)")
+    fields = {title: as_array(f"fields[{title!r}]", field) for title, field in fields.items()}
+    for title, field in fields.items():
+        if field.ndim != 2 or not field.size:
+            raise ValueError(f"fields[{title!r}]: expected shape (H, W), a strength for each pixel, got {field.shape}")
+        if field.min() < 0:
+            raise ValueError(f"fields[{title!r}]: expected strengths ≥ 0, got {field.min():g}; .abs() makes them so")
     columns = min(columns, len(fields))
     rows = -(-len(fields) // columns)
     sizes = {"figsize": (columns * size, rows * (size + 0.25) + 0.3), "layout": "constrained", "squeeze": False}
@@ -83,7 +95,6 @@ def show_fields(fields: dict, *, at: tuple, columns: int = 3, size: float = 2.1)
     for ax in axes.flat:
         ax.axis("off")
     for ax, (title, field) in zip(axes.flat, fields.items(), strict=False):
-        field = as_array(field)
         before = np.arange(field.size).reshape(field.shape) < at[0] * field.shape[1] + at[1]
         shade = np.log10(np.maximum(field, 1e-30) / max(field.max(), 1e-30)).clip(-4, 0)[..., None] / 4 + 1
         blue = (1 - shade) * np.array([0.86, 0.91, 0.97]) + shade * np.array([0.05, 0.25, 0.55])
@@ -94,7 +105,7 @@ def show_fields(fields: dict, *, at: tuple, columns: int = 3, size: float = 2.1)
         ax.add_patch(plt.Rectangle((0, 0), field.shape[1], field.shape[0], fill=False, color=QUIET))
         ax.set_title(title, fontsize=10)
     names = {"seen": "#3a669f", "before it, and not seen": "#fab859"}
-    if any((as_array(f).flatten()[at[0] * as_array(f).shape[1] + at[1] :] > 0).any() for f in fields.values()):
+    if any((field.flatten()[at[0] * field.shape[1] + at[1] :] > 0).any() for field in fields.values()):
         names["the future, seen"] = "#cc1a1a"
     keys = [plt.Rectangle((0, 0), 1, 1, color=colour) for colour in names.values()]
     figure.legend(keys, names, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
@@ -104,12 +115,23 @@ def show_fields(fields: dict, *, at: tuple, columns: int = 3, size: float = 2.1)
 def show_curves(curves: dict, *, xlabel: str, ylabel: str, floors: dict | None = None, **settings) -> Figure:
     """Lines {label: (xs, ys)} with their axes named, and horizontal floors {label: height} to read them against.
 
-    `settings` go to the axes: `ylim=(0, 1)`, `xscale="log"`.
+    A NaN leaves a gap. `settings` go to the axes: `ylim=(0, 1)`, `xscale="log"`. Raises ValueError for lines that have
+    not as many xs as ys.
     """
+    expect_titled("curves", curves, "(xs, ys)")
+    lines = {}
+    for label, line in curves.items():
+        name = f"curves[{label!r}]"
+        if not isinstance(line, list | tuple) or len(line) != 2:
+            raise ValueError(f"{name}: expected (xs, ys), got no such pair; (range(len(ys)), ys) counts from 0")
+        xs, ys = lines[label] = [as_array(name, values, gaps=True) for values in line]
+        if xs.ndim != 1 or xs.shape != ys.shape:
+            raise ValueError(f"{name}: expected as many xs (N,) as ys (N,), got {xs.shape} and {ys.shape}")
+    floors = {label: as_array(f"floors[{label!r}]", height).item() for label, height in (floors or {}).items()}
     figure, ax = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
-    for label, (xs, ys) in curves.items():
-        ax.plot(as_array(xs), as_array(ys), marker="o" if len(xs) < 20 else None, markersize=4, label=label)
-    for n, (label, height) in enumerate((floors or {}).items()):
+    for label, (xs, ys) in lines.items():
+        ax.plot(xs, ys, marker="o" if len(xs) < 20 else None, markersize=4, label=label)
+    for n, (label, height) in enumerate(floors.items()):
         ax.axhline(height, color=QUIET, ls=[":", "--"][n % 2], label=label)
     ax.set(xlabel=xlabel, ylabel=ylabel, **settings)
     for axis, scale in (ax.xaxis, "xscale"), (ax.yaxis, "yscale"):
@@ -128,5 +150,28 @@ def shown_once(figure):
     return figure
 
 
-def as_array(values):
-    return np.asarray(values.detach().cpu()) if hasattr(values, "detach") else np.asarray(values)
+def as_array(name: str, values, *, gaps: bool = False) -> np.ndarray:
+    """Real numbers as an array: from a tensor on any device, with or without a gradient, an array, or lists of them.
+
+    Half precision becomes float32, for NumPy has no bfloat16 and its linear algebra no float16. NaN and infinity would
+    be drawn as nothing, and nobody would see it: they are refused, unless there may be `gaps`.
+    Raises TypeError for what are no real numbers, ValueError for rows of different lengths and for NaN and infinity.
+    """
+    if isinstance(values, list | tuple):
+        nested = (torch.Tensor, list, tuple)
+        values = [as_array(name, each, gaps=True) if isinstance(each, nested) else each for each in values]
+    elif isinstance(values, torch.Tensor):
+        values = values.detach().cpu()
+        values = values.float() if values.is_floating_point() and values.itemsize < 4 else values
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        raise ValueError(f"{name}: expected rows of one length, got {type(values).__name__} of several") from None
+    if array.dtype.kind not in "biuf":
+        given = array.dtype if array.dtype.kind != "O" else f"a {type(values).__name__} with something else"
+        raise TypeError(f"{name}: expected real numbers, in a tensor, an array or lists, got {given}")
+    if array.dtype == np.float16:
+        array = array.astype(np.float32)
+    if not gaps and (bad := (~np.isfinite(array)).sum()):
+        raise ValueError(f"{name}: expected finite numbers, got {bad} of {array.size} that are NaN or infinite")
+    return array

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import torch
 
+from ..data.wav import Wav
 from ..data.waveforms import expect_waveform
-from ..expect import expect_count
+from ..expect import expect_count, expect_titled
 from .frames import Frame, data_uri
 
 
@@ -16,7 +17,8 @@ from .frames import Frame, data_uri
 class Sound(Frame):
     """A sound file, shown as a player under its title and its length: a browser's own clock counts whole seconds.
 
-    `data` are the bytes of a file of type `mime`. The length is known of WAV files; of others the player says it.
+    `data` are the bytes of a file of type `mime`. The length is known of WAV files that `read_wav` can read, and of
+    those with several channels; of others the player says it.
     """
 
     data: bytes
@@ -48,9 +50,8 @@ class Sound(Frame):
     def caption(self) -> str:
         """Title and length: "a vowel · 0.6 s"."""
         try:
-            with wave.open(io.BytesIO(self.data)) as file:
-                seconds = file.getnframes() / file.getframerate()
-        except (wave.Error, EOFError):
+            seconds = Wav.of(self.data).seconds
+        except ValueError:
             return self.title
         length = f"{seconds:.1f} s" if seconds >= 1 else f"{seconds:.2g} s"
         return f"{self.title} · {length}" if self.title else length
@@ -89,7 +90,11 @@ def sound(x: torch.Tensor, rate: int = 8000, *, title: str = "") -> Sound:
 
 
 def show_sounds(waves: dict[str, torch.Tensor], rate: int = 8000):
-    """Players of several waveforms {title: (T,)} below each other, to compare by ear: HTML. Raises as `sound` does."""
+    """Players of several waveforms {title: (T,)} below each other, to compare by ear: HTML.
+
+    Raises as `sound` does, TypeError for what is no dict and ValueError for an empty one.
+    """
     from IPython.display import HTML  # here, so that who only writes files needs no IPython
 
+    expect_titled("waves", waves, "(T,)")
     return HTML("".join(sound(x, rate, title=title)._repr_html_() for title, x in waves.items()))
