@@ -51,9 +51,8 @@ def gaussian_kl(mu: torch.Tensor, log_var: torch.Tensor) -> torch.Tensor:
     Half precision is computed in float32. Source: Kingma and Welling (2014), appendix B.
     """
     mu, log_var = _in_full(mu), _in_full(log_var)
-    return 0.5 * (mu.square() + (log_var.expm1() - log_var)).sum(
-        1
-    )  # expm1: at the prior, exp - 1 - log σ² is all rounding
+    spread = log_var.expm1() - log_var  # and not exp - 1 - log σ², which is all rounding where q is nearly the prior
+    return 0.5 * (mu.square() + spread).sum(1)
 
 
 def log_mean_exp(log_w: torch.Tensor, dim: int = 0) -> torch.Tensor:
