@@ -158,7 +158,12 @@ def expected_bars():
         lambda bars: 0.5,
     ],
 )
-def test_what_lies_in_a_figure_is_its_picture(show, expected_bars):
+def test_what_lies_in_a_figure_is_its_picture(show, expected_bars, monkeypatch):
+    def show_as_a_notebook_does(*_, **__):
+        plt.close("all")
+        pytest.fail("the figure is shown beside the sliders")
+
+    monkeypatch.setattr(plt, "show", show_as_a_notebook_does)
     assert render(lambda x: show(draw_bars(x)), {"x": 3}) == expected_bars
 
 
