@@ -308,7 +308,7 @@ def test_the_switch_over_a_page_with_code(width, small, open_page):
     def in_view():
         return [code.is_visible() for code in codes.all()]
 
-    assert in_view() == [False, True, *[False] * 5]
+    assert in_view() == [False, True, *[False] * 4]
     group.get_by_role("radio", name="ideas").focus()
     page.keyboard.press("ArrowRight")
     assert in_view() == [True] * 7

@@ -412,8 +412,12 @@ class CausalConv1d(nn.Conv1d):
 
 
 # %%
+from course_lib.layers import initialised_by
+
+
 def sees(dilations):  # how many inputs move the last output
-    convs = (CausalConv1d(1, 1, 2, d) for d in dilations)
+    with initialised_by(make_generator(seed)):  # any weights will do
+        convs = [CausalConv1d(1, 1, 2, d) for d in dilations]
     x = torch.zeros(1, 1, 1100, requires_grad=True)
     nn.Sequential(*convs).double()(x.double())[0, 0, -1].backward()
     return int((x.grad != 0).sum())
