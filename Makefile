@@ -17,10 +17,9 @@ help: ## this list
 env: $(COURSE) ## make the environment (the other targets do it too)
 
 $(COURSE): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "This course needs Python 3.11 or newer; name one with PYTHON=…, e.g. make lab PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) tools/python_fits.py
 	@echo "Setting up $(VENV) (a few minutes, once)"
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV) # Debian leaves one without pip behind
 	@$(PIP) --editable '.[book]'
 	@touch $@
 

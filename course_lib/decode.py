@@ -18,19 +18,33 @@ from tqdm.auto import tqdm
 
 from .expect import expect_bools, expect_count, expect_floats, expect_generator, expect_levels
 
-COLDEST = 1e-6  # below, a division by the temperature could overflow, and only the likeliest has a chance anyway
+COLDEST = 1e-6  # a temperature below counts as 0
+FAR = (
+    1000  # a quotient beyond has lost digits: there, two neighbouring float32 lie 6e-5 apart, and in the end comes inf
+)
+RAREST = 2**-25  # in the place of a random 0, which in float32 is all that lies below 2**-24
 
 
 def apply_temperature(logits: torch.Tensor, temperature: float) -> torch.Tensor:
     """logits (B, V) -> logits / temperature: below 1 the likely gets likelier, above 1 all become more alike.
 
-    At temperature 0, the limit, only the likeliest keeps a finite logit: drawing is greedy (of equals, the first).
+    At temperature 0, the limit, only the likeliest keeps a finite logit: drawing is greedy (of equals, the first). So
+    it is below `COLDEST`. Half precision comes back as float32, any other as it is. A row whose quotients would be so
+    large that their digits do not suffice is moved first, so that its largest is 0: only differences of logits matter.
     Raises ValueError for a negative or infinite temperature. Source: Ackley, Hinton and Sejnowski (1985).
     """
-    _expect_logits(logits)
+    largest, farthest = _expect_logits(logits)
     if not 0 <= temperature < float("inf"):
         raise ValueError(f"temperature: expected a number above 0, or 0 for greedy, got {temperature}")
-    return keep_top_k(logits, 1) if temperature < COLDEST else logits / temperature
+    logits = logits.to(_at_least_float32(logits))
+    if temperature < COLDEST:
+        return keep_top_k(logits, 1)
+    if temperature == 1:
+        return logits
+    if farthest > FAR * temperature:
+        far = largest.abs() > FAR * temperature
+        logits = logits - largest.where(far, 0)[:, None].to(logits.dtype)
+    return logits / min(temperature, torch.finfo(logits.dtype).max)  # not to divide by inf: -inf / inf is NaN
 
 
 def keep_top_k(logits: torch.Tensor, top_k: int) -> torch.Tensor:
@@ -51,16 +65,22 @@ def keep_top_k(logits: torch.Tensor, top_k: int) -> torch.Tensor:
 def keep_top_p(logits: torch.Tensor, top_p: float) -> torch.Tensor:
     """logits (B, V) with all at −inf but the nucleus: the fewest, likeliest choices whose probabilities reach `top_p`.
 
-    Raises ValueError outside (0, 1]: no choice has no probability. Source: Holtzman et al. (2020), section 3.1.
+    Sums are float64, and what stays, stays as it was. Raises ValueError outside (0, 1]: no choice has no probability.
+    Source: Holtzman et al. (2020), section 3.1.
     """
     _expect_logits(logits)
     if not 0 < top_p <= 1:
         raise ValueError(f"top_p: expected a probability above 0 and at most 1, got {top_p}")
     if top_p == 1:
         return logits  # said here, since a sum of rounded numbers can reach 1 before its end
-    p, order = logits.softmax(1).sort(dim=1, descending=True, stable=True)
-    outside = p.cumsum(1) - p >= top_p  # those ahead of it hold enough already; the first has none ahead
-    return logits.masked_fill(torch.zeros_like(outside).scatter(1, order, outside), float("-inf"))
+    ordered, order = logits.sort(dim=1, descending=True, stable=True)
+    held = _exact(ordered).softmax(1).cumsum(1)  # (B, V) float64: by each and those ahead of it
+    # Logits have been rounded, and sums are. What is short of `top_p` by no more than this has reached it; otherwise
+    # chance would decide whether six of ten equals hold 0.6, or those whose logits are log 0.4 and log 0.3 hold 0.7.
+    short = 4 * torch.finfo(_at_least_float32(logits)).eps + logits.shape[1] * 2**-52
+    enough = (held[:, :-1] >= top_p * (1 - short)).to(order.device)
+    ordered[:, 1:].masked_fill_(enough, float("-inf"))  # those with enough ahead of them; the first has none ahead
+    return torch.empty_like(ordered).scatter_(1, order, ordered)
 
 
 def draw(
@@ -73,8 +93,9 @@ def draw(
 ) -> torch.Tensor:
     """One choice a row, logits (B, V) -> (B,) long: tempered, cut to the `top_k`, then to the nucleus, then drawn.
 
-    Every row draws for itself, and a choice whose logit is −inf is never drawn. Raises ValueError as the functions
-    above do, and for a row without a largest finite logit: from NaN, or from nothing but −inf, nothing can be drawn.
+    Every row draws for itself, and a choice whose logit is −inf is never drawn. Half precision is drawn from in
+    float32. Raises ValueError as the functions above do, and for a row without a largest finite logit: from NaN, or
+    from nothing but −inf, nothing can be drawn.
     """
     expect_generator(generator)
     logits = apply_temperature(logits, temperature)
@@ -84,7 +105,8 @@ def draw(
         logits = keep_top_p(logits, top_p)
     # A race: clocks that ring at rate p, and the first to ring is i with probability p_i. It is what torch.multinomial
     # does too, which takes five times as long here (V = 331, CPU) to draw its waiting times, −log of a uniform number.
-    waiting = -torch.rand(logits.shape, generator=generator, device=logits.device).log()
+    # From 0 that would be infinite: where all others have no chance, they would be as early as the one that has.
+    waiting = torch.rand(logits.shape, generator=generator, device=logits.device).clamp_(min=RAREST).log_().neg_()
     return (logits.softmax(1) / waiting).argmax(1)
 
 
@@ -99,8 +121,8 @@ def invert_cdf(logits: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
     expect_floats("u", u, (logits.shape[0],))
     if not ((u >= 0) & (u < 1)).all():
         raise ValueError(f"u: expected numbers from 0 up to, not including, 1, got {u.min()} to {u.max()}")
-    cdf = logits.double().softmax(1).cumsum(1)
-    return (cdf[:, :-1] <= u[:, None] * cdf[:, -1:]).sum(1)
+    cdf = _exact(logits).softmax(1).cumsum(1)
+    return (cdf[:, :-1] <= _exact(u)[:, None] * cdf[:, -1:]).sum(1).to(logits.device)
 
 
 class State(tuple):
@@ -139,8 +161,16 @@ def write(
     Raises TypeError and ValueError for sizes, a `given` and a `known` that cannot be.
     """
     expect_count("n", n)
-    logits, state = model.step(None, model.begin(n, **conditions))
-    x, known = begun(n, length, logits.shape[1], given, known, logits.device)
+    first = model.step(None, model.begin(n, **conditions))
+    return finish(model, first, *begun(n, length, first[0].shape[1], given, known, first[0].device), choose, progress)
+
+
+def finish(model, first: tuple[torch.Tensor, State], x, known, choose, progress: str | None = None) -> torch.Tensor:
+    """The loop of `write`, for who has called the model and `begun` already: x (n, length), filled where not `known`.
+
+    `first` is what the model's first step gave, logits and state.
+    """
+    (logits, state), length = first, x.shape[1]
     whole, part = known.all(0).tolist(), known.any(0).tolist()
     with progress_bar(length, progress) as bar:
         for t in range(length):
@@ -191,13 +221,28 @@ def progress_bar(length: int, name: str | None) -> tqdm:
     return tqdm(total=length, desc=name, unit="step", unit_scale=True, delay=2, disable=name is None)
 
 
+def _at_least_float32(logits):
+    """The precision to work in: half of it is too coarse to divide, and to draw from."""
+    return torch.promote_types(logits.dtype, torch.float32)
+
+
+def _exact(numbers):
+    """In float64, on the CPU where the device has none (Apple's GPU)."""
+    return (numbers.cpu() if numbers.device.type == "mps" else numbers).double()
+
+
 def _expect_logits(logits):
-    """Floats (B, V), and in each row something to draw. One pass: a NaN, too, is what `amax` finds largest."""
+    """Floats (B, V), in each row something to draw -> each row's largest (B,), and how far from 0 the farthest of them.
+
+    One pass: a NaN, too, is what `amax` finds largest.
+    """
     expect_floats("logits", logits, ("B", "V"))
-    largest = logits.amax(1)
-    if not largest.isfinite().all():
+    largest = logits.detach().amax(1)
+    farthest = largest.abs().amax().item() if len(logits) else 0
+    if not farthest < float("inf"):
         row = int((~largest.isfinite()).nonzero()[0])
         raise ValueError(
             f"logits: expected a finite largest number in every row, got {largest[row]} in row {row}; nan and inf say "
             "that training went wrong (try a smaller lr), -inf that every choice was made impossible"
         )
+    return largest, farthest

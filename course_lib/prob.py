@@ -38,16 +38,21 @@ def gaussian_log_prob(mean: torch.Tensor, log_var: torch.Tensor, x: torch.Tensor
     expect_tensor("x", x)
     expect_floats("mean", mean, tuple(x.shape))
     mean, log_var = _in_full(mean), _in_full(log_var).expand_as(mean)
-    nats = 0.5 * ((x - mean).square() / log_var.exp() + log_var + math.log(2 * math.pi))
+    # Divided by √σ, twice: in float32 σ² is 0 from log σ² = -104 on, and the mean itself would get 0 / 0; 1/σ is inf
+    # from -178 on. Where 1/√σ would be, it stays finite: what is not the mean has no density there in any case.
+    root = (-log_var / 4).clamp(max=math.log(torch.finfo(log_var.dtype).max) - 1).exp()
+    nats = 0.5 * (((x - mean) * root * root).square() + log_var + math.log(2 * math.pi))
     return -nats.flatten(1).sum(1)
 
 
 def gaussian_kl(mu: torch.Tensor, log_var: torch.Tensor) -> torch.Tensor:
-    """KL( N(μ, σ²) ‖ N(0, 1) ), independent components: mu, log_var (B, Z) -> (B,) nats.
+    """KL( N(μ, σ²) ‖ N(0, 1) ), independent components: mu, log_var (B, Z) -> (B,) nats, never negative.
 
-    Source: Kingma and Welling (2014), appendix B.
+    Half precision is computed in float32. Source: Kingma and Welling (2014), appendix B.
     """
-    return 0.5 * (mu.square() + log_var.exp() - 1 - log_var).sum(1)
+    mu, log_var = _in_full(mu), _in_full(log_var)
+    spread = log_var.expm1() - log_var  # and not exp - 1 - log σ², which is all rounding where q is nearly the prior
+    return 0.5 * (mu.square() + spread).sum(1)
 
 
 def log_mean_exp(log_w: torch.Tensor, dim: int = 0) -> torch.Tensor:
@@ -56,7 +61,7 @@ def log_mean_exp(log_w: torch.Tensor, dim: int = 0) -> torch.Tensor:
 
 
 def _in_full(numbers):
-    """Half precision, with which a GPU computes a network's layers, is too coarse for a sum of many terms."""
+    """Half precision as float32, any other as it is: what a GPU computes layers with is too coarse for long sums."""
     return numbers.float() if numbers.dtype in (torch.bfloat16, torch.float16) else numbers
 
 

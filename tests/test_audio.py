@@ -15,7 +15,7 @@ from scipy.signal import lfilter
 from course_lib.data.waveforms import mu_law_decode, mu_law_encode, read_wav
 from course_lib.device import make_generator
 from course_lib.measure.speech import formants, lpc, snr
-from course_lib.show.player import render
+from course_lib.show.catch import render
 from course_lib.show.sounds import Sound, show_sounds, sound
 
 RATE = 8000

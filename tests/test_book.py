@@ -481,6 +481,28 @@ def test_the_build_is_strict(tmp_path, capfd):
     assert "nowhere.md" in said and "nobody1900" in said
 
 
+@pytest.mark.slow
+def test_an_earlier_build_changes_nothing(tmp_path, capfd):
+    """Built again after any change, a book gets what it would get in an empty folder: the same warnings and pages."""
+    page = [("markdown", [], "# 1 · Small\n\nAs [Hinton (2006)](references.md#hinton2006) says.")]
+    course, out = write_small(tmp_path / "course", page), tmp_path / "out"
+    references, toc = course / "chapters" / "references.md", course / "_toc.yml"
+    whole, listed = references.read_text("utf-8"), toc.read_text("utf-8")
+
+    assert book.build(out, course)
+    references.write_text(whole.replace("# hinton2006", "# another2006"), "utf-8")
+    for _ in range(2):
+        assert book.build(out, course) is None, "an unchanged page's link leads nowhere, and nothing is said"
+        assert "hinton2006" in capfd.readouterr().err
+    references.write_text(whole + "\n```{nothing}\n```\n", "utf-8")
+    for _ in range(2):
+        assert book.build(out, course) is None, "a mistake in a page that did not change since is forgotten"
+    references.write_text(whole, "utf-8")
+    toc.write_text(listed.replace('{"file": "01_small"}, ', ""), "utf-8")
+    assert book.build(out, course)
+    assert not (out / "_build" / "html" / "01_small.html").exists(), "a page that went is still published"
+
+
 def test_the_workflow_publishes_what_make_book_builds():
     """It installs what pyproject.toml calls `book`, and nothing that only a chapter needs."""
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "pages.yml").read_text("utf-8"))

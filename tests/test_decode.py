@@ -5,7 +5,17 @@ from itertools import combinations
 import pytest
 import torch
 
-from course_lib.decode import State, apply_temperature, draw, invert_cdf, keep_top_k, keep_top_p, progress_bar, write
+from course_lib.decode import (
+    COLDEST,
+    State,
+    apply_temperature,
+    draw,
+    invert_cdf,
+    keep_top_k,
+    keep_top_p,
+    progress_bar,
+    write,
+)
 from course_lib.device import make_generator
 
 ROW = torch.tensor([[0.5, 2.0, -1.0, 2.0, 0.0]])  # two share the first place
@@ -54,6 +64,52 @@ def test_at_zero_the_first_of_the_likeliest_is_drawn(temperature):
         assert chosen.tolist() == [1, 2, 2, 0]
 
 
+DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+TEMPERATURES = (1e-300, 1e-40, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 0.05, 0.7, 1, 1.3, 50, 1e5, 1e38)
+
+
+def tempered(logits, temperature):
+    """Probabilities in float64, of the logits as they are: what every rule should come to in every precision."""
+    exact = logits.double() - logits.double().amax(1, keepdim=True)
+    if temperature < COLDEST:
+        return torch.nn.functional.one_hot(exact.argmax(1), logits.shape[1]).double()
+    return (exact / temperature).softmax(1)
+
+
+def extreme_logits(dtype):
+    """Rows of all sizes that the precision has, some with equals, with neighbours in the last digit, with -inf."""
+    rows, most = random_logits(40, 6), torch.finfo(dtype).max
+    next_to = torch.tensor([[1000.0, 1000.0, 0, 1, 2, 3]], dtype=dtype)
+    next_to[0, 0] += 1000 * torch.finfo(dtype).eps
+    ends = torch.tensor([[most, -most, 0, most / 2, -torch.inf, 1], [-most, *[-torch.inf] * 4, -most]], dtype=dtype)
+    small = torch.tensor([[0, 30, 5, 0, 0, 0], [0, 1e-5, 0, 0, -torch.inf, 1e-5], [0.0] * 6], dtype=dtype)
+    return torch.cat([rows.to(dtype), (1000 * rows).to(dtype), next_to, ends, small])
+
+
+@pytest.mark.parametrize("temperature", TEMPERATURES)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_precision_stands_every_temperature(dtype, temperature):
+    logits = extreme_logits(dtype)
+    given, p = logits.clone(), tempered(logits, temperature)
+    cooled = apply_temperature(logits, temperature)
+    assert cooled.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+    torch.testing.assert_close(cooled.double().softmax(1), p, rtol=0, atol=1e-4)
+    for seed in range(5):
+        waiting = -torch.rand(logits.shape, generator=make_generator(seed)).log()
+        race = (p / waiting).sort(1, descending=True)
+        clear = race.values[:, 1] < 0.999 * race.values[:, 0]
+        chosen = draw(logits, generator=make_generator(seed), temperature=temperature)
+        assert torch.equal(chosen[clear], race.indices[:, 0][clear])
+        assert clear.double().mean() > 0.9
+    assert torch.equal(logits, given)
+
+
+def test_beyond_every_heat_all_that_is_possible_is_alike():
+    for dtype in DTYPES:
+        hot = apply_temperature(torch.tensor([[1.0, -torch.inf, 2.0]], dtype=dtype), 1e300)
+        assert hot.softmax(1).tolist() == [[0.5, 0, 0.5]]
+
+
 # --- top-k -----------------------------------------------------------------------------------------------------
 
 
@@ -97,6 +153,40 @@ def test_the_nucleus_is_the_smallest_set_that_holds_top_p(top_p):
 @pytest.mark.parametrize(("top_p", "size"), [(0.25, 1), (0.26, 2), (0.5, 2), (0.75, 3), (0.76, 4), (1, 4), (1.0, 4)])
 def test_a_nucleus_that_reaches_top_p_exactly_is_enough(top_p, size):
     assert kept(keep_top_p(torch.zeros(1, 4), top_p)) == [set(range(size))]  # quarters: sums without rounding
+
+
+def test_of_equals_as_many_stay_as_hold_top_p():
+    for dtype in DTYPES:
+        for size in range(1, 65):
+            logits = torch.full((1, size), 0.3).to(dtype)
+            assert [kept(keep_top_p(logits, k / size)) for k in range(1, size + 1)] == [
+                [set(range(k))] for k in range(1, size + 1)
+            ], (dtype, size)
+    assert kept(keep_top_p(torch.zeros(1, 10), 0.6)) == [set(range(6))]
+
+
+@pytest.mark.parametrize(("top_p", "size"), [(0.4, 1), (0.41, 2), (0.7, 2), (0.71, 3), (0.9, 3), (0.91, 4)])
+def test_probabilities_whose_logarithms_were_rounded_reach_their_sum(top_p, size):
+    for dtype in torch.float32, torch.float64:
+        for away in 0, 1, -3:
+            p = torch.tensor([[0.4, 0.3, 0.2, 0.1]], dtype=dtype)
+            assert kept(keep_top_p(p.log() + away, top_p)) == [set(range(size))]
+
+
+@pytest.mark.parametrize("top_p", [5e-324, 1e-320, 1e-50, 1e-9])
+def test_the_smallest_nucleus_is_one(top_p):
+    for dtype in DTYPES:
+        assert kept(keep_top_p(ROW.to(dtype), top_p)) == [{1}]
+        assert kept(keep_top_p(torch.zeros(2, 1, dtype=dtype), top_p)) == [{0}, {0}]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_nucleus_of_half_precision_is_that_of_its_numbers(dtype):
+    logits = random_logits(50, 20).to(dtype)
+    for top_p in (0.3, 0.9, 0.999):
+        cut = keep_top_p(logits, top_p)
+        assert cut.dtype == dtype and kept(cut) == kept(keep_top_p(logits.double(), top_p))
+        assert torch.equal(cut[cut.isfinite()], logits[cut.isfinite()]), "what stays, stays as it was"
 
 
 def test_all_of_it_means_all_of_it_however_sums_are_rounded():
@@ -146,6 +236,17 @@ def test_what_is_impossible_stays_impossible():
     assert draw(only, generator=make_generator(0), top_p=0.1).tolist() == [2, 2, 2]
 
 
+def test_what_is_impossible_is_not_drawn_where_chance_is_exactly_0():
+    chance = torch.rand(2**20, 4, generator=make_generator(3))
+    assert (chance[:, 3] == 0).any(), "or this test would show nothing"
+    logits = torch.full((2**20, 4), -torch.inf)
+    logits[:, 3] = 0
+    for settings in ({}, {"temperature": 0}, {"top_k": 2}):
+        assert (draw(logits, generator=make_generator(3), **settings) == 3).all(), settings
+    logits[:, 0] = -80.0  # nor what has a chance of 1e-35
+    assert (draw(logits, generator=make_generator(3)) == 3).all()
+
+
 @pytest.mark.parametrize("settings", CUTS, ids=str)
 def test_rows_have_their_own_cut_and_their_own_luck(settings):
     logits = torch.stack([torch.arange(5.0) * sign for sign in (9, -9)])
@@ -187,7 +288,7 @@ def test_inverted_draws_follow_the_probabilities():
     assert p_value(counts, n * row.double().softmax(1)[0]) > 1e-3
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_numbers_spread_evenly_give_each_choice_its_share_to_the_last_digit(dtype):
     row, n = random_logits(1, 300).to(dtype), 2**16
     u = torch.arange(n, dtype=torch.float64) / n

@@ -4,18 +4,28 @@ import base64
 import functools
 import io
 import re
+from unittest.mock import Mock
 
+import ipywidgets
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
-from IPython.display import HTML, Audio
+from IPython.core.displaypub import CapturingDisplayPublisher
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.display import HTML, Audio, Markdown, clear_output, display
+from matplotlib.animation import FuncAnimation
 from matplotlib.figure import Figure
+from nbconvert import HTMLExporter
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 from PIL import Image
 
+from course_lib.show.catch import render
 from course_lib.show.explore import explore
-from course_lib.show.frames import Markup, Text
-from course_lib.show.player import player, render
+from course_lib.show.frames import Text
+from course_lib.show.markup import Document, Markup
+from course_lib.show.pictures import Picture
+from course_lib.show.player import player
 from course_lib.show.slider import Slider
 from course_lib.show.sounds import Sound
 
@@ -119,6 +129,204 @@ def test_a_sound_is_a_wav():
     assert '<audio controls preload="metadata" aria-label="a tone" src="data:audio/wav' in frame.to_html("a tone")
 
 
+# What users of ipywidgets' `interact` do
+
+
+def draw_bars(x):
+    return plt.bar([1, 2], [x, 1])
+
+
+@pytest.fixture
+def expected_bars():
+    plt.bar([1, 2], [3, 1])
+    return render(lambda: plt.gcf(), {})
+
+
+@pytest.mark.parametrize(
+    "show",
+    [
+        lambda bars: plt.show(),
+        lambda bars: (plt.show(), plt.gcf())[1],
+        lambda bars: plt.show(block=False),
+        lambda bars: plt.gca(),
+        lambda bars: bars,
+        lambda bars: [*bars],
+        lambda bars: {"bars": [*bars]},
+        lambda bars: (plt.gcf(), plt.gca()),
+        lambda bars: ([1, 2], [3.0], bars),  # as plt.hist returns them
+        lambda bars: np.array([[plt.gca()]]),  # as plt.subplots does
+        lambda bars: 0.5,
+    ],
+)
+def test_what_lies_in_a_figure_is_its_picture(show, expected_bars, monkeypatch):
+    def show_as_a_notebook_does(*_, **__):
+        plt.close("all")
+        pytest.fail("the figure is shown beside the sliders")
+
+    monkeypatch.setattr(plt, "show", show_as_a_notebook_does)
+    assert render(lambda x: show(draw_bars(x)), {"x": 3}) == expected_bars
+
+
+def test_plt_show_is_itself_again_also_after_an_error():
+    show = plt.show
+    render(say, {})
+    with pytest.raises(ZeroDivisionError):
+        render(lambda: 1 / 0, {})
+    assert plt.show is show
+
+
+def test_axes_of_a_figure_that_stays_and_a_subfigure():
+    figure = Figure(figsize=(1, 1))
+    axes = figure.subfigures(1, 2)[0].subplots()
+    lines = axes.plot([1, 2])
+    expected = render(lambda: figure, {})
+    for shown in (axes, figure.subfigs[0], lines):
+        assert render(lambda shown=shown: shown, {}) == expected
+
+
+@pytest.mark.parametrize(
+    ("shown", "words"),
+    [
+        (3.0, "3.0"),
+        (True, "True"),
+        (np.eye(2), "array([[1., 0.],\n       [0., 1.]])"),
+        (torch.tensor([1, 2]), "tensor([1, 2])"),
+        ([1, "two"], "[1, 'two']"),
+        ({"a": 1}, "{'a': 1}"),
+    ],
+)
+def test_numbers_and_arrays_are_what_a_notebook_writes_of_them(shown, words):
+    assert render(lambda: shown, {}) == Text(words)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "1", "P", "RGBA", "LA", "CMYK"])
+def test_a_pillow_image_has_a_css_pixel_for_each_of_its_own(mode):
+    image = Image.new("RGB", (20, 30), (200, 100, 0)).convert(mode)
+    frame = render(lambda: image, {})
+    assert 'width="20" height="30"' in frame.to_html("")
+    assert np.array_equal(frame.pixels(), np.asarray(image.convert("RGB")))
+
+
+def test_an_image_of_16_bits_is_scaled_and_not_clipped():
+    image = Image.fromarray(np.array([[0, 0x8000, 0xFFFF]], np.uint16))
+    assert render(lambda: image, {}).pixels()[0, :, 0].tolist() == [0, 0x80, 0xFF]
+
+
+class Frieze:
+    """As a data frame, a graph or an image of other libraries show themselves."""
+
+    def __init__(self, **said):
+        for name, what in said.items():
+            setattr(self, f"_repr_{name}_", lambda what=what, **_: what)
+
+
+def test_whatever_a_notebook_can_show():
+    png = Image.new("RGB", (2, 3), "red")._repr_png_()
+    as_text = base64.b64encode(png).decode()
+    picture = render(lambda: Image.new("RGB", (2, 3), "red"), {})
+    for frieze, frame in [
+        (Frieze(html="<table></table>", png=png), Markup("<table></table>")),
+        (Frieze(html=None, svg="<svg></svg>"), Markup("<svg></svg>")),
+        (Frieze(html=("<b></b>", {"isolated": True})), Markup("<b></b>")),
+        (Frieze(png=png), picture),
+        (Frieze(png=(as_text, {"width": 2})), picture),
+        (Frieze(mimebundle={"text/plain": "x", "text/html": "<i></i>"}), Markup("<i></i>")),
+        (Frieze(mimebundle=({"image/png": as_text}, {})), picture),
+        (Frieze(mimebundle={"text/plain": "only words"}), Text("only words")),
+    ]:
+        assert render(lambda frieze=frieze: frieze, {}) == frame
+    for mock in (Mock(), Frieze):
+        with pytest.raises(TypeError, match=r"got (Mock|type)"):
+            render(lambda mock=mock: mock, {})
+    with pytest.raises(TypeError, match="got Frieze"):
+        render(lambda: Frieze(mimebundle={"text/html": "<i></i>", WIDGET: {}}), {})
+
+
+@pytest.fixture
+def notebook():
+    """IPython, as in a kernel; what it displays comes to `notebook.display_pub.outputs`."""
+    shell = InteractiveShell.instance(history_load_length=0)
+    shell.display_pub = CapturingDisplayPublisher()
+    yield shell
+    InteractiveShell.clear_instance()
+
+
+def test_what_is_displayed_is_shown_and_nothing_twice(notebook):
+    outputs = notebook.display_pub.outputs
+    assert render(lambda: display(HTML("<b>bold</b>")), {}) == Markup("<b>bold</b>")
+    assert render(lambda: display("words"), {}) == Text("'words'")
+
+    def show_twice(x):
+        figure = show_dot(x)
+        display(Image.new("RGB", (2, 2)))
+        return figure
+
+    assert render(show_twice, {"x": 1}) == render(show_dot, {"x": 1})
+    assert outputs == []
+
+    def show_beside(x):
+        display(HTML("beside"), ipywidgets.IntProgress())
+        return show_dot(x)
+
+    assert render(show_beside, {"x": 1}).kind == "figure"
+    assert [*map(set, (o["data"] for o in outputs))] == [{"text/plain", "text/html"}, {"text/plain", WIDGET}]
+    with pytest.raises(TypeError, match="got None, 0 new pyplot figures, 2 things displayed and nothing printed"):
+        render(lambda: display(HTML("one"), HTML("two")), {})
+
+
+def test_what_is_cleared_is_not_shown(notebook):
+    assert render(lambda: (print("old"), clear_output(wait=True), print("new"))[1], {}) == Text("new")
+
+
+# HTML with scripts
+
+
+def animate(speed):
+    figure, axes = plt.subplots(figsize=(1, 1))
+    [dot] = axes.plot(0, 0, "o")
+    return FuncAnimation(figure, lambda n: dot.set_data([n * speed / 100], [0]) or [dot], frames=3)
+
+
+def test_html_with_scripts_is_a_document_of_its_own():
+    frame = render(lambda: HTML("<p id='a'></p><SCRIPT>a.textContent = '1'</SCRIPT>"), {})
+    assert type(frame) is Document
+    start = frame.to_html('a "title"')
+    assert '<iframe title="a &quot;title&quot;" sandbox="allow-scripts"' in start
+    assert "<script" not in start.lower().split("srcdoc=")[0]
+    assert "&lt;SCRIPT&gt;" in start
+
+
+def test_an_animation_is_the_same_each_time_and_loads_nothing():
+    frame = render(lambda: HTML(animate(1).to_jshtml()), {})
+    assert type(frame) is Document
+    assert frame == render(lambda: animate(1), {}), "and an animation itself is what its HTML is"
+    assert "http" not in frame.document
+    pages = [explore(animate, speed=[1, 2]).player() for _ in range(2)]
+    assert pages[0] == pages[1]
+    with pytest.raises(ValueError, match=r"at most 400 kB, got .* HTML with scripts smaller"):
+        explore(lambda n: HTML(f"<script>{n}{'/' * 150_000}</script>"), n=[1, 2, 3]).player()
+
+
+@pytest.mark.parametrize(
+    "markup",
+    [
+        '<img src="https://example.org/a.png">',
+        "<p></p><link rel=stylesheet href=//example.org/a.css>",
+        '<script src="http://example.org/plot.js"></script>',
+    ],
+)
+def test_a_page_does_without_the_network(markup):
+    exploration = explore(lambda n: HTML(f"<a href='https://example.org'>{n}</a>{markup}"), n=[1, 2])
+    with pytest.raises(ValueError, match=r"needs no network on a page, got some that loads .*example\.org/"):
+        exploration.player()
+
+
+def test_a_link_is_no_load():
+    explore(
+        lambda n: HTML(f"<a href='https://example.org'>{n}</a><script>n < 2; src='//x'</script>"), n=[1, 2]
+    ).player()
+
+
 def draw_two():
     plt.figure()
     plt.figure()
@@ -127,11 +335,15 @@ def draw_two():
 @pytest.mark.parametrize(
     ("function", "given"),
     [
-        (lambda: 3.0, "got float"),
-        (lambda: None, "got None, nothing printed, and 0 new pyplot figures"),
-        (draw_two, "got None, nothing printed, and 2 new pyplot figures"),
-        (lambda: plt.figure().subplots(), "got Axes"),
+        (lambda: object(), "got object"),
+        (lambda: len, "got builtin_function"),
+        (lambda: None, "got None, 0 new pyplot figures, 0 things displayed and nothing printed"),
+        (draw_two, "got None, 2 new pyplot figures"),
+        (lambda: [plt.figure(), plt.figure()], "got list"),
         (lambda: HTML, "got type"),
+        (lambda: ipywidgets.IntSlider(), "got IntSlider"),
+        (lambda: explore(say, word=["a"]), "got Exploration"),
+        (lambda: Markdown("**bold**"), "got Markdown"),
         (lambda: Audio(url="https://example.org/a.wav"), "an Audio without"),
     ],
 )
@@ -162,6 +374,8 @@ def test_a_function_that_fails_leaves_no_figure():
         (torch.tensor([1, 2]), [1, 2]),
         ([torch.tensor(1.5), np.int64(2)], [1.5, 2]),
         (("vae", "gan"), ["vae", "gan"]),
+        ((8, 16, 32), [8, 16, 32]),
+        ((True, False), [True, False]),
         (np.array(["a", "b"]), ["a", "b"]),
         ([True, False], [True, False]),
     ],
@@ -196,6 +410,8 @@ def test_values_are_written_as_one_reads_them():
     assert words([0.1 + 0.2, 1e-5, 16000.0, -7]) == ["0.3", "1e−05", "16000", "−7"]
     assert words([1.00001, 1.00002]) == ["1.00001", "1.00002"]  # as many digits as it takes to tell them apart
     assert words(np.array([-1, 1e-17, 1])) == ["−1", "0", "1"]
+    assert words([0.5, 1.0, np.inf]) == ["0.5", "1", "inf"]
+    assert words([0.0, 1e-15, 1.0]) == ["0", "1e−15", "1"]
     assert words(["top-k", "greedy"]) == ["top-k", "greedy"]
 
 
@@ -205,7 +421,15 @@ def test_alt_text_labels_and_their_defaults():
     assert exploration.controls["x"].description == "first code z₁"
     assert explore(show_dot, x=[1]).alt == "A dot in a square"
     assert explore(say, word=["a"]).alt == "say"
-    assert explore(functools.partial(show_dot, y=1), x=[1]).alt
+    assert explore(functools.partial(show_dot, y=1), x=[1]).alt == "A dot in a square"
+    assert explore(functools.partial(functools.partial(say)), word=["a"]).alt == "say"
+    assert explore(lambda x: "text", x=[1]).alt == "result"
+
+    class Model(torch.nn.Module):
+        def forward(self, x):
+            return "text"
+
+    assert explore(Model(), x=[1]).alt == "Model", "and not what its base class is for"
 
 
 # What is refused
@@ -229,6 +453,18 @@ def test_alt_text_labels_and_their_defaults():
         (lambda: explore(say, word=[None]), TypeError, "word: expected numbers or strings, got NoneType"),
         (lambda: explore(say, word=np.eye(2)), TypeError, "word: expected numbers or strings, got list"),
         (lambda: explore(say, word=["a", "b", "a"]), ValueError, "word: expected different values, got 'a' twice"),
+        (lambda: explore(say, word=[1.0, np.nan]), ValueError, "word: expected numbers or strings, got NaN"),
+        (
+            lambda: explore(say, word=(0, 10, 1)),
+            ValueError,
+            r"got \(0, 10, 1\), .* interact; write word=\[0, 10, 1\] for the values, word=range\(0, 11\) for the range",
+        ),
+        (lambda: explore(say, word=(0, 10)), ValueError, r"word=\[0, 10\] .*, word=range\(0, 11\) for"),
+        (lambda: explore(say, word=(0, 10, 5)), ValueError, r"word=range\(0, 11, 5\) for"),
+        (lambda: explore(say, word=(0.0, 1.0, 0.3)), ValueError, r"word=np.linspace\(0.0, 0.9, 4\) for"),
+        (lambda: explore(say, word=(0.0, 1.0)), ValueError, r"word=np.linspace\(0.0, 1, 11\) for"),
+        (lambda: explore(lambda x: "", y=[1]), TypeError, r"function takes \(x\), got a slider for y"),
+        (lambda: explore(functools.partial(say), y=[1]), TypeError, r"say takes \(word\), got a slider for y"),
         (lambda: explore(say, wrod=["a"]), TypeError, r"say takes \(word\), got a slider for wrod; rename"),
         (lambda: explore(show_dot, y=[1]), TypeError, "show_dot needs x, got sliders for y; add one or a default"),
         (lambda: explore(say, word=["a"], labels={"wrod": "w"}), ValueError, r"labels: .* \(word\), got wrod"),
@@ -247,6 +483,31 @@ def test_the_first_call_lets_exceptions_through_and_says_where():
     with pytest.raises(ZeroDivisionError) as caught:
         explore(lambda x: str(1 / x), x=[0.0])
     assert caught.value.__notes__ == ["explored at x = 0.0"]
+
+
+class Counted(int):
+    """A number that counts how often it is compared."""
+
+    compared = 0
+
+    def __eq__(self, other):
+        Counted.compared += 1
+        return int(self) == other
+
+    __hash__ = int.__hash__
+
+
+def test_a_long_slider_takes_as_long_as_it_is():
+    exploration = explore(lambda x: "text", x=[Counted(n) for n in range(2000)])
+    exploration.controls["x"].value = 7
+    list(exploration.frames())
+    assert Counted.compared < 20 * 2000
+
+
+def test_an_old_ipywidgets_is_named(monkeypatch):
+    monkeypatch.setattr(ipywidgets, "__version__", "7.7.1")
+    with pytest.raises(ImportError, match=r'expected ipywidgets 8 or newer, got 7\.7\.1; .* "ipywidgets>=8"'):
+        explore(say, word=["a"])
 
 
 # In a kernel
@@ -275,12 +536,33 @@ def test_only_the_position_that_is_looked_at_costs_time():
     exploration = explore(lambda x: calls.append(x) or "text", x=range(100))
     bundle = exploration._repr_mimebundle_()
     assert calls == [50]
-    assert set(bundle) == {"text/plain", WIDGET}
+    assert set(bundle) == {"text/plain", "text/html", WIDGET}
     assert bundle["text/plain"].startswith("Exploration of")
     assert "100 x" in bundle["text/plain"]
 
 
+def test_the_picture_at_the_start_is_in_the_output_beside_the_widget(notebook):
+    exploration = explore(show_dot, x=[-1, 0, 1])
+    display(exploration)
+    picture, widget = (output["data"] for output in notebook.display_pub.outputs)
+    assert render(show_dot, {"x": 0}).to_html("A dot in a square; x = 0") in picture["text/html"]
+    assert repr(exploration) in picture["text/html"], "and how to move the sliders"
+    assert set(widget) == {"text/plain", WIDGET}
+    assert f".{exploration.still} {{ display: none }}" in exploration.widget.children[0].value
+    assert f'class="{exploration.still}"' in picture["text/html"], "what the widget hides while it lives"
+    cell = new_code_cell("explore(…)", outputs=[new_output("display_data", data) for data in (picture, widget)])
+    page, _ = HTMLExporter().from_notebook_node(new_notebook(cells=[cell]))
+    assert re.search('<img alt="A dot in a square; x = 0"[^>]* src="data:image/webp;', page)
+
+
 # On a page
+
+
+def test_publishing_is_one_output(publish, notebook):
+    display(explore(say, word=["a", "b"]))
+    [output] = notebook.display_pub.outputs
+    assert set(output["data"]) == {"text/plain", "text/html", WIDGET}
+    assert output["data"]["text/html"].startswith('<div class="course-player"')
 
 
 def test_publishing_adds_a_player(publish):
@@ -325,6 +607,25 @@ def test_equal_frames_are_stored_once():
     once, often = player([tone] * 20, slider, "a"), player([tone, Sound(b"x")] * 10, slider, "a")
     assert abs(len(once) - len(often)) < 200
     assert len(explore(lambda x: show_dot(0), x=range(20)).player()) < 12_000
+
+
+def test_frames_that_look_alike_are_stored_once():
+    """They differ in what is behind them, which on white paper nobody sees."""
+
+    def show_pane(alpha):
+        plt.figure(figsize=(1, 1)).patch.set_alpha(alpha)
+
+    exploration = explore(show_pane, alpha=[0.0, 0.5, 1.0])
+    assert len(set(exploration.frames())) == 1
+    assert '"positions":[0,0,0]' in exploration.player()
+
+
+def test_frames_that_differ_in_bytes_alone():
+    frame = render(show_dot, {"x": 0})
+    other = io.BytesIO()
+    Image.open(io.BytesIO(frame.data)).save(other, "WEBP", lossless=True, quality=0, method=0)
+    assert other.getvalue() != frame.data
+    assert player([frame, Picture(other.getvalue())], [Slider.of("x", [1, 2])], "a")
 
 
 def test_what_does_not_change_is_stored_once():

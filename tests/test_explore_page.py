@@ -8,11 +8,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from IPython.display import HTML, Audio
+from matplotlib.animation import FuncAnimation
 from PIL import Image
 
+from course_lib.show.catch import render
 from course_lib.show.explore import explore
 from course_lib.show.frames import Frame
-from course_lib.show.player import render
 
 X = np.linspace(-2, 2, 9)
 
@@ -32,6 +33,20 @@ def show_table(n):
 
 def show_poem(lines):
     return "\n".join(["床前明月光 <1>", "疑是地上霜 <2>", "举头望明月 <3>", "低头思故乡 <4>"][:lines])
+
+
+def animate(frames):
+    """A moving dot."""
+    figure, axes = plt.subplots(figsize=(3, 2), dpi=72)
+    [dot] = axes.plot(0, 0, "o")
+    animation = FuncAnimation(figure, lambda n: dot.set_data([n / 100], [0]) or [dot], frames=frames)
+    return HTML(animation.to_jshtml(default_mode="once"))
+
+
+def count(to):
+    """As many lines as it says, written by a script."""
+    lines = "".join(f"<p>{n}</p>" for n in range(to))
+    return HTML(f"<div id=box></div><script>document.getElementById('box').innerHTML = '{lines}'</script>")
 
 
 def play_tone(pitch):
@@ -71,6 +86,8 @@ def players():
     return {
         "figure": explore(show_dot, x=X, y=[-1, 0, 1], alt="the decoded image", labels={"x": "first code z₁"}),
         "html": explore(show_table, n=[1, 2, 30]),
+        "animation": explore(animate, frames=[2, 3, 4]),
+        "script": explore(count, to=[30, 10, 3]),
         "text": explore(show_poem, lines=[1, 2, 3, 4]),
         "sound": explore(play_tone, pitch=[220, 440, 880], alt="a tone", labels={"pitch": "pitch in hertz"}),
         "own": explore(Meter, height=[0.1, 0.5, 0.9], alt="a water level"),
@@ -178,7 +195,7 @@ def test_equal_players_on_a_page_are_two(page, wait_until_drawn):
     slider(page, "again", "first code z₁").press("ArrowRight")
     wait_until_drawn(page, "again", x=0.5, y=0)
     wait_until_drawn(page, "figure", x=0.0, y=0)
-    assert page.locator(".course-player-sliders").count() == 7
+    assert page.locator(".course-player-sliders").count() == 9
 
 
 def test_html_text_and_strings_change(page):
@@ -190,6 +207,52 @@ def test_html_text_and_strings_change(page):
     assert page.locator("#strings pre").text_content() == "autoencoder after 100 steps"
     assert page.locator("#strings output").all_text_contents() == ["autoencoder", "100"]
     assert page.locator("#strings pre").get_attribute("aria-label").endswith("model = autoencoder, steps = 100")
+
+
+def test_an_animation_plays_and_a_slider_changes_it(page, eventually):
+    there = page.frame_locator("#animation iframe")
+    there.get_by_role("button", name="Last frame").click()
+    assert eventually(lambda: there.locator("input[type=range]").input_value() == "2", page), "its script has run"
+    assert there.locator("img").evaluate("img => img.decode().then(() => img.naturalWidth)") == 216
+    icons = "buttons => buttons.map(b => getComputedStyle(b.querySelector('i'), '::before').content)"
+    assert '"▶"' in there.locator("button").evaluate_all(icons), "its icons come from no font in the network"
+    slider(page, "animation", "frames").press("ArrowRight")
+    assert eventually(lambda: there.locator("input[type=range]").get_attribute("max") == "3", page)
+    there.get_by_role("button", name="Play", exact=True).click()
+    assert eventually(lambda: there.locator("input[type=range]").input_value() == "3", page), "and it plays"
+
+
+def test_html_with_scripts_is_as_high_as_it_is_and_has_a_name(page, eventually):
+    def high():
+        """Neither cut off nor longer than what is in it."""
+        inside = there.locator("html").evaluate("root => root.getBoundingClientRect().height")
+        return abs(page.locator("#script iframe").bounding_box()["height"] - inside) < 2
+
+    there, control = page.frame_locator("#script iframe"), slider(page, "script", "to")
+    positions = page.evaluate("history.length")
+    for key, lines in [("End", 3), ("Home", 30), ("ArrowRight", 10)]:
+        control.press(key)
+        assert eventually(lambda lines=lines: there.locator("p").count() == lines, page)
+        assert eventually(high, page)
+        frame = page.locator("#script iframe")
+        assert frame.get_attribute("title") == f"As many lines as it says, written by a script; to = {lines}"
+        assert frame.get_attribute("title") == page.locator("#script [role=group] [role=group]").get_attribute(
+            "aria-label"
+        )
+    assert page.evaluate("history.length") == positions, "the Back button leads to the page before"
+    assert there.locator("html").evaluate("() => origin") == "null", "what runs there cannot reach the page"
+
+
+def test_html_with_scripts_runs_in_a_widget_too(offline_page, eventually, tmp_path):
+    """A widget writes what it shows as text into the page, of which scripts do not run."""
+    (tmp_path / "empty.html").write_text("<!doctype html><title>Empty</title>")
+    offline_page.goto((tmp_path / "empty.html").as_uri())
+    view = explore(count, to=[3]).view.value
+    offline_page.evaluate("html => { document.body.innerHTML = html; }", view)
+    frame = offline_page.locator("iframe")
+    assert eventually(lambda: offline_page.frame_locator("iframe").locator("p").count() == 3, offline_page)
+    assert eventually(lambda: frame.bounding_box()["height"] < 200, offline_page)
+    assert offline_page.problems == []
 
 
 def test_a_new_kind_of_frame_is_one_class(page):
@@ -319,6 +382,6 @@ def test_without_javascript_the_start_is_a_picture_and_no_slider_is_dead(open_of
     assert picture.get_attribute("alt") == "the decoded image; first code z₁ = 0, y = 0"
     assert picture.bounding_box()["width"] == 600
     assert page.locator("#text pre").text_content().startswith("床前明月光 <1>")
-    assert page.get_by_text("Run the cell to move the sliders.").count() == 7
+    assert page.get_by_text("Run the cell to move the sliders.").count() == 9
     assert page.get_by_role("slider").count() == 0
     assert page.problems == []

@@ -11,6 +11,7 @@ import pytest
 import torch
 from scipy import stats
 from sklearn import mixture
+from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
 from torch.distributions import Categorical, Independent, MixtureSameFamily, MultivariateNormal, Normal
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -448,6 +449,50 @@ def test_the_units_of_the_columns_do_not_matter(kind):
         expected = small.log_prob(x) - unit.log().sum()
         torch.testing.assert_close(large.log_prob(x * unit + 5 * unit), expected, rtol=1e-7, atol=1e-7)
         torch.testing.assert_close(large.mean, small.mean * unit + 5 * unit, rtol=1e-7, atol=1e-9)
+
+
+@each_kind
+def test_its_own_fit_is_a_mixture_whatever_the_columns_are_measured_in(kind):
+    x = torch.tensor(load_iris().data) * torch.tensor([1, 1e7, 1, 1e-9])
+    model, history = fitted(x, 3, kind)
+    found = model.log_pi, model.mean, model.covariance_
+    again = GaussianMixture.of(*found, covariance=kind)
+    assert torch.equal(again.log_prob(x), model.log_prob(x))
+    _, more = fitted(x, 3, kind, init=found, max_steps=1)
+    assert more.loss[0] == pytest.approx(history.loss[-1], abs=1e-5)
+    if kind == "full":
+        GaussianMixture.of(*(p.float() for p in found))  # as they round, they may be a little asymmetric
+
+
+@pytest.mark.parametrize("scale", [1, 1e-8, 1e7])
+def test_a_singular_covariance_is_refused_whatever_the_columns_are_measured_in(scale):
+    log_pi, mean, unit = torch.zeros(1), torch.zeros(1, 3), torch.tensor([1.0, scale, 1]).double()
+    inside = normal(3, 2, seed=1)
+    flat = inside @ inside.T
+    one_sided = torch.eye(3).double() + torch.tensor([[0, 0.5, 0], [0, 0, 0], [0, 0, 0]]).double()
+    tight = 1 - 1e-10 + 1e-10 * torch.eye(3).double()
+    for wrong, says in (flat, "variances > 0 in every direction"), (one_sided, "symmetric"):
+        with pytest.raises(ValueError, match=says):
+            GaussianMixture.of(log_pi, mean, (wrong * unit * unit[:, None])[None])
+    right = GaussianMixture.of(log_pi, mean, (tight * unit * unit[:, None])[None])
+    assert right.log_prob(torch.zeros(1, 3)).isfinite().all()
+
+
+@each_kind
+def test_a_far_point_that_hides_the_others_is_spoken_of(kind):
+    x = clouds()
+    x[7, 1] = 1e7
+    with pytest.warns(RuntimeWarning, match=r"a few points lie so far .*\(columns 1\).*floor = 0\.001") as said:
+        model, _ = fitted(x, 4, kind)
+    assert len(said) == 1 and said[0].filename == __file__, "the warning points at the call"
+    assert model.log_prob(x).isfinite().all()
+    clouds_left = torch.cat([x[:7], x[8:]])
+    fitted(clouds_left, 4, kind)  # a warning would be an error
+    sparse = clouds_left.clone()
+    sparse[5:, 1] = 0
+    fitted(sparse, 4, kind)
+    fitted(clouds_left[:60], 20, kind, restarts=5, floor=0.3)  # where it binds, but hides nothing
+    fitted(torch.where(x == 1e7, 100, x), 4, kind)
 
 
 COLLAPSING = {

@@ -41,6 +41,13 @@ def tone(hertz):
     return sound((hertz * torch.arange(800) / 8000 * 6.28).sin() / 2)
 
 explore(tone, hertz=[220, 440])
+===
+from IPython.display import HTML
+
+def count(to):
+    return HTML(f"<p></p><script>document.querySelector('p').textContent = 'counts to {to}'</script>")
+
+explore(count, to=[1, 2, 3])
 """
 
 
@@ -165,6 +172,34 @@ def test_notebook_runs_and_its_sliders_move(open_lab, eventually):
             page.keyboard.press("ArrowRight" if right else "ArrowLeft")
             page.keyboard.press("ArrowRight" if right else "ArrowLeft")
             assert changes(area, before), f"{where}the picture stays under the arrow keys of slider {number + 1}"
+
+
+def test_without_a_kernel_a_picture_is_seen(open_lab, eventually):
+    """The stored notebook is opened by somebody else, or later: its kernel has gone, and with it every widget."""
+
+    def still(page, number):
+        """What stands in for the widget of the cell, scrolled to where it can be seen."""
+        page.evaluate(f"jupyterapp.shell.currentWidget.content.scrollToItem({number}, 'center')")
+        there = page.locator(f".jp-Cell[data-windowed-list-index='{number}'] [class^=course-still-]")
+        there.wait_for(state="attached")
+        return there
+
+    page = open_lab("/tree/chapters/kinds.ipynb")
+    cells = [cell["index"] for cell in run_all(page, eventually) if cell["outputs"]]
+    for cell in cells:
+        there = still(page, cell)
+        page.locator(f".jp-Cell[data-windowed-list-index='{cell}'] .noUi-handle").first.wait_for()
+        assert eventually(there.is_hidden, page), "a widget that lives hides what stands in for it"
+    assert page.frame_locator(".jp-Notebook .widget-html-content iframe").get_by_text("counts to 2").is_visible()
+    page.evaluate("jupyterapp.commands.execute('docmanager:save')")
+    page.evaluate("jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+    again = open_lab("/tree/chapters/kinds.ipynb")
+    # Another kernel, which knows of no widget.
+    again.wait_for_function("jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status == 'idle'")
+    still(again, cells[0]).get_by_role("img", name="square; size = 4").wait_for()
+    still(again, cells[1]).get_by_text("bbb", exact=True).wait_for()
+    still(again, cells[2]).locator("audio").wait_for()
+    still(again, cells[3]).frame_locator("iframe").get_by_text("counts to 2").wait_for()
 
 
 def shown(area):

@@ -34,6 +34,34 @@ def test_help_lists_every_target_and_every_target_is_understood(borrowed):
         assert "pip install" not in plan or target == "env", plan
 
 
+INTEL = """#!/bin/sh
+exec '{python}' -c 'import platform, runpy, sys
+platform.system, platform.machine = lambda: "Darwin", lambda: "x86_64"
+runpy.run_path(sys.argv[1], run_name="__main__")' "$@"
+"""
+
+
+def test_a_machine_without_pytorch_is_told_before_pip_starts(borrowed, clone, tmp_path):
+    stub = tmp_path / "python3"
+    stub.write_text(INTEL.format(python=sys.executable))
+    stub.chmod(0o755)
+    said = borrowed(["make", "env", "VENV=new", f"PYTHON={stub}"])
+    assert said.returncode != 0 and "no longer built for Macs with an Intel processor" in said.stderr
+    assert "Setting up" not in said.stdout and not (clone / "new").exists()
+
+
+def test_an_environment_without_pip_is_made_again(borrowed, clone, tmp_path):
+    """Debian's Python without python3-venv leaves one behind, and says which package to install."""
+    asked, half, python = tmp_path / "asked", clone / "half" / "bin" / "python", tmp_path / "python3"
+    half.parent.mkdir(parents=True)
+    for path, script in {half: "exit 1", python: f'echo "$@" >> "{asked}"'}.items():
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+    assert borrowed(["make", "env", "VENV=half", f"PYTHON={python}"]).returncode != 0
+    assert "-m venv half\n" in asked.read_text()
+    shutil.rmtree(clone / "half")
+
+
 def test_the_readme_names_every_target():
     text = (ROOT / "README.md").read_text("utf-8")
     assert [target for target in TARGETS if f"make {target}" not in text] == ["help", "clean"]

@@ -1,15 +1,21 @@
 """What is installed is all that is needed: built, installed and used far away from the checkout, as wheel and editable.
 
-The other tests run in the checkout, where a file lies beside the library whether it is packed or not.
+The other tests run in the checkout, where a file lies beside the library whether it is packed or not. And what is
+promised of Pythons and systems is asked of the index of packages.
 """
 
+import importlib.util
+import os
 import re
 import sys
 import tomllib
 import zipfile
+from importlib import metadata
+from itertools import product
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "data"
@@ -106,3 +112,106 @@ def test_the_readme_of_data_tells_what_each_file_is_who_made_it_and_what_is_allo
         assert what and licence in LICENCES, f"{name}: {licence}"
         command = re.fullmatch(r"`python (\S+\.py)[^`]*`", made_by)
         assert made_by == "hand" or (command and (ROOT / command[1]).is_file()), f"{name}: by hand, or which command?"
+
+
+# Where it can be installed
+
+PYTHONS = ["3.11.2", "3.12.0", "3.13.0", "3.14.0"]  # the first is Debian 12's own
+# What uv calls them: Debian 12's and Ubuntu 24.04's Linux, macOS 14 on Apple's processors, Windows.
+SYSTEMS = ["x86_64-manylinux_2_36", "aarch64-manylinux_2_39", "aarch64-apple-darwin", "x86_64-pc-windows-msvc"]
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_every_pin_admits_every_promised_python(python):
+    """What the packages here say of themselves, for which no index is asked."""
+    refused = []
+    for line in (ROOT / "constraints.txt").read_text("utf-8").splitlines():
+        name = line.partition("#")[0].partition("==")[0].strip()
+        try:
+            wanted = metadata.metadata(name)["Requires-Python"] if name else None
+        except metadata.PackageNotFoundError:
+            continue  # of an extra that is not installed here
+        if wanted and python not in Requirement(f"python{wanted}").specifier:
+            refused.append(f"{line} needs Python {wanted}")
+    assert refused == []
+
+
+AS_TESTED = ["--all-extras", "--constraint", "constraints.txt"]
+OLDEST = ["--resolution", "lowest-direct"]
+
+
+@pytest.fixture
+def resolve(tmp_path, run):
+    """A function that says why the packages, as wheels, cannot be installed there; "" where they can.
+
+    pip reads the conditions in requirements as those of the Python that runs it, uv as those of the one that is asked.
+    """
+
+    def resolve(python, system, mac="14.0", which=AS_TESTED):
+        command = [sys.executable, "-m", "uv", "pip", "compile", "--no-build", *which, "pyproject.toml"]
+        command += ["--python-version", python, "--python-platform", system, "--cache-dir", tmp_path]
+        command += ["--python", sys.executable, "--no-python-downloads"]
+        done = run(command, cwd=ROOT, env={"MACOSX_DEPLOYMENT_TARGET": mac})
+        if done.returncode == 2:
+            no_index = f"no index of packages answers (UV_DEFAULT_INDEX can name one):\n{done.stderr}"
+            (pytest.fail if os.environ.get("COURSE_CI") == "1" else pytest.skip)(no_index)
+        return done.stderr if done.returncode or "yanked" in done.stderr else ""
+
+    return resolve
+
+
+@pytest.mark.slow
+def test_it_can_be_installed_wherever_that_is_promised(resolve):
+    said = {where: resolve(*where) for where in product(PYTHONS, SYSTEMS)}
+    cannot = [f"Python {python} on {system}: {why}" for (python, system), why in said.items() if why]
+    assert not cannot, "\n".join(cannot)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_the_oldest_that_is_promised_can_be_installed(system, resolve):
+    assert resolve(PYTHONS[0], system, which=OLDEST) == ""
+
+
+def test_a_learner_is_promised_no_version_that_nobody_tried():
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
+    assert [one for one in wanted if ">=" not in one] == []
+
+
+def refusal(*machine):
+    """What `make env` says of a machine before it begins."""
+    specification = importlib.util.spec_from_file_location("python_fits", ROOT / "tools" / "python_fits.py")
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module.refusal(*machine)
+
+
+@pytest.mark.parametrize("python", [(3, 11, 2), (3, 14, 9)])
+@pytest.mark.parametrize(
+    "machine",
+    [("Linux", "x86_64", ""), ("Linux", "aarch64", ""), ("Darwin", "arm64", "14.0"), ("Windows", "AMD64", "")],
+)
+def test_a_promised_machine_is_not_refused(python, machine):
+    assert refusal(python, *machine) is None
+
+
+REFUSED = {
+    ("3.15.0", "x86_64-manylinux_2_36", "14.0"): ((3, 15, 0), "Linux", "x86_64", ""),
+    ("3.12.0", "x86_64-apple-darwin", "15.0"): ((3, 12, 0), "Darwin", "x86_64", "15.0"),
+    ("3.12.0", "aarch64-apple-darwin", "13.0"): ((3, 12, 0), "Darwin", "arm64", "13.6.1"),
+}
+
+
+def test_a_machine_that_is_refused_hears_what_to_do():
+    assert "Python 3.11 to 3.14, and this is 3.10; name one with PYTHON=" in refusal((3, 10, 9), "Linux", "x86_64", "")
+    newer, intel, old = (refusal(*machine) for machine in REFUSED.values())
+    assert "this is 3.15; name one with PYTHON=" in newer
+    assert "Intel processor" in intel and "Colab or Binder" in intel
+    assert "macOS 14 or newer, and this is 13.6.1" in old and "Colab or Binder" in old
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", REFUSED)
+def test_a_machine_that_is_refused_has_no_pytorch(where, resolve):
+    """When this fails there is a build: allow the machine in tools/python_fits.py, and promise it above."""
+    assert "torch" in resolve(*where)

@@ -111,6 +111,21 @@ def test_gaussians_have_torchs_density_with_one_variance_or_many(shape):
     torch.testing.assert_close(found, theirs.log_prob(x).flatten(1).sum(1), rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("log_var", [-1e4, -400.0, -200.0, -104.0, -88.0, 0.0, 88.0, 200.0])
+def test_a_gaussian_as_narrow_as_you_like_is_finite_at_its_mean(log_var, dtype):
+    x, log_vars = normal(3, 2, seed=0).to(dtype), torch.full((3, 2), log_var, dtype=dtype, requires_grad=True)
+    mean = x.clone().requires_grad_()
+    log_p = gaussian_log_prob(mean, log_vars, x)
+    assert log_p.tolist() == pytest.approx([-log_var - math.log(2 * math.pi)] * 3, rel=1e-6)
+    log_p.sum().backward()
+    assert (mean.grad == 0).all() and (log_vars.grad == -0.5).all()
+    away = gaussian_log_prob(torch.zeros(1, 1, dtype=dtype), log_vars[:1, :1], torch.full((1, 1), 1e-10, dtype=dtype))
+    power = -log_var - 20 * math.log(10)  # of the square of (1e-10 - 0) / σ
+    square = math.exp(power) if power < math.log(torch.finfo(dtype).max) else math.inf
+    assert away.item() == pytest.approx(-0.5 * (square + log_var + math.log(2 * math.pi)), rel=1e-5)
+
+
 @pytest.mark.parametrize(
     ("mean", "x", "error", "says"),
     [
@@ -143,6 +158,26 @@ def test_the_kl_is_0_at_the_prior_and_nowhere_else():
     for off in 0.01, -0.01:
         for mu, log_var in (zero + off, zero), (zero, zero + off):
             assert gaussian_kl(mu.double(), log_var.double()).item() > 1e-5
+
+
+def test_the_kl_is_never_negative_and_right_next_to_the_prior():
+    near = torch.cat([10.0 ** torch.arange(-12, 1), -(10.0 ** torch.arange(-12, 1))])[:, None]
+    kl = gaussian_kl(torch.zeros_like(near), near)
+    assert (kl >= 0).all()
+    exact = gaussian_kl(torch.zeros_like(near).double(), near.double())
+    torch.testing.assert_close(kl.double(), exact, rtol=1e-5, atol=1e-9)
+    wide = torch.linspace(-20, 20, 100_001)[:, None]
+    assert (gaussian_kl(torch.zeros_like(wide), wide) >= 0).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_gaussians_in_half_precision_are_computed_in_full(dtype):
+    mu, log_var = (normal(4, 3, seed=seed).to(dtype) for seed in (0, 1))
+    log_var[0], log_var[1] = 12, -30
+    for formula in gaussian_kl(mu, log_var), gaussian_log_prob(mu, log_var, mu):
+        assert formula.dtype == torch.float32 and formula.isfinite().all()
+    torch.testing.assert_close(gaussian_kl(mu, log_var), gaussian_kl(mu.float(), log_var.float()), rtol=0, atol=0)
+    assert gaussian_kl(torch.zeros(1, 1, dtype=dtype), log_var[:1, :1]).item() == pytest.approx((math.e**12 - 13) / 2)
 
 
 # --- the log of a mean --------------------------------------------------------------------------------------------

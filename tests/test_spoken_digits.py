@@ -136,7 +136,6 @@ def one_changed(files, by=1):
         pack({}),
         pack(FILES)[:-1],
         pack(FILES).replace(FILES["3_theo_0.wav"][-100:], bytes(100)),
-        b"<html>log in first</html>",
         b"",
     ],
     ids=[
@@ -149,7 +148,6 @@ def one_changed(files, by=1):
         "none",
         "cut",
         "crc",
-        "html",
         "nothing",
     ],
 )
@@ -158,6 +156,12 @@ def test_other_content_is_refused(course, server, archive):
     message = refusal()
     assert f"is not {NAME} as the course knows it (SHA-256 expected {content_hash(FILES)[:12]}…" in message
     assert "nothing was kept" in message
+    assert_nothing_kept_and_next_works(course, server)
+
+
+def test_a_web_page_in_place_of_the_archive_is_called_one(course, server):
+    server.files["/fsdd.zip"] = b"<html>log in first</html>"
+    assert f"a web page in place of {NAME}" in refusal()
     assert_nothing_kept_and_next_works(course, server)
 
 

@@ -132,6 +132,41 @@ def test_a_download_that_is_not_right_is_not_kept(course, server, name, mode, sa
     assert_nothing_kept_and_next_works(name, course)
 
 
+SIGN_IN = b"\xef\xbb\xbf\n <!DOCTYPE html><title>Welcome to the hotel</title>"
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("content_type", ["Text/HTML; charset=utf-8", None])
+def test_a_network_that_answers_with_its_sign_in_page(course, server, monkeypatch, name, content_type):
+    """It leads every address to its own page, which is there: 200. Only the header, or only the text, says HTML."""
+
+    class Portal(server.RequestHandlerClass):
+        def do_GET(self):
+            away = self.path != "/sign-in"
+            self.send_response(302 if away else 200)
+            if away:
+                self.send_header("Location", "/sign-in")
+            elif content_type:
+                self.send_header("Content-Type", content_type)
+            self.end_headers()
+            self.wfile.write(b"" if away else b"<?xml?>" + SIGN_IN if content_type else SIGN_IN)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(server, "RequestHandlerClass", Portal)
+        message = refusal(name)
+    assert f"a web page in place of {name}" in message and "sign in" in message and "nothing was kept" in message
+    assert "report" not in message
+    assert_nothing_kept_and_next_works(name, course)
+
+
+def test_a_right_file_that_is_a_web_page_is_kept(course, server, monkeypatch):
+    right = store.REGISTRY["toy/plain"]
+    server.files["/plain"] = SIGN_IN
+    page = Download(right.url, hashlib.sha256(SIGN_IN).hexdigest(), len(SIGN_IN), "test", "none")
+    monkeypatch.setitem(store.REGISTRY, "toy/plain", page)
+    assert fetch("toy/plain").read_bytes() == SIGN_IN
+
+
 def test_a_right_archive_with_other_content_is_refused(course, server, monkeypatch):
     right = store.REGISTRY["toy/packed"]
     wrong = Download(right.url, "0" * 64, right.size, "test", "none", archive_md5=right.archive_md5)

@@ -517,6 +517,19 @@ def test_codes_of_another_size_or_type_and_no_samples_are_refused():
         model.log_prob_bound(LONGS, samples=2.5, generator=g)
 
 
+@torch.no_grad()
+def test_the_bound_is_finite_where_the_encoder_is_surer_than_float32():
+    model = VAE(VAEConfig((1, 2, 2), levels=3, latent=2, depth=0))
+    mu = torch.tensor([[0.5, -2.0]])
+    for log_var in -104.0, -250.0:
+        model.encoder_net[0].weight.zero_()
+        model.encoder_net[0].bias.copy_(torch.cat([mu[0], torch.full((2,), log_var)]))
+        # each draw is mu: so narrow a q moves none of its digits
+        expected = model.log_likelihood(LONGS, mu.expand(2, 2)) - mu.square().sum() / 2 + log_var
+        bound = model.log_prob_bound(LONGS, samples=3, generator=make_generator(0))
+        torch.testing.assert_close(bound, expected, rtol=1e-5, atol=1e-4)
+
+
 LOSSES = {
     "elbo": lambda model, x, generator: -model.elbo(x, generator=generator),
     "log_prob_bound": lambda model, x, generator: -model.log_prob_bound(x, samples=3, generator=generator),

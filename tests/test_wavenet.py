@@ -5,16 +5,21 @@ The general contract, with shapes, gradients, disk and bad input, is in test_mod
 
 import _thread
 import copy
+import os
+import shutil
 import signal
+import subprocess
 import sys
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+import course_lib
 from course_lib.check import assert_causal
 from course_lib.checkpoint import load, save
 from course_lib.decode import invert_cdf, write
@@ -587,6 +592,47 @@ def test_ctrl_c_is_heard_before_the_end(ctrl_c):
     assert 0 < sum(done) < steps
 
 
+# --- the likeliest ---
+
+
+def next_to_each_other(ahead, of):
+    """A model of four levels whose logits are its last bias: the levels `of` share the first place, but for `ahead`."""
+    model = small(levels=4)
+    with torch.no_grad():
+        for p in model.parameters():
+            p.zero_()
+        model.head[3].bias[of] = 1.0
+        model.head[3].bias[of[-1]] += ahead
+    return model
+
+
+WAYS = pytest.mark.parametrize("way", ["compiled", "eager"])
+
+
+@WAYS
+@pytest.mark.parametrize("temperature", [0, 1e-300, 1e-7])
+@pytest.mark.filterwarnings("ignore:numba is not installed")
+def test_greedy_takes_the_largest_and_of_equals_the_first(way, temperature, request):
+    if way == "eager":
+        request.getfixturevalue("no_numba")
+    for ahead, of, choice in (0, [1, 2, 3], 1), (0, [0, 3], 0), (1e-6, [0, 1, 2], 2), (-1e-6, [1, 3], 1):
+        model = next_to_each_other(ahead, of)
+        x = model.sample(20, length=30, generator=make_generator(0), temperature=temperature, progress=False)
+        assert (x == choice).all(), (ahead, of)
+
+
+@WAYS
+@pytest.mark.filterwarnings("ignore:numba is not installed")
+def test_small_temperatures_keep_small_differences(way, request):
+    if way == "eager":
+        request.getfixturevalue("no_numba")
+    model, n = next_to_each_other(4 * 2**-23, [1, 2]), 4000  # four steps of a float32
+    x = model.sample(n, length=1, generator=make_generator(0), temperature=1e-6, progress=False)
+    counts, expected = x.flatten().bincount(minlength=4), n * torch.tensor([0, 2**-21 / 1e-6]).softmax(0)
+    assert counts[0] == counts[3] == 0
+    assert (counts[1:3] - expected).abs().max() < 4 * (expected.prod() / n).sqrt(), "four standard deviations"
+
+
 # --- without numba ---------------------------------------------------------------------------------------------
 
 
@@ -617,6 +663,31 @@ def test_without_numba_the_same_is_drawn_and_it_is_said_once(name, request):
     assert not torch.equal(fast[0], fast[1]) and not torch.equal(fast[1], fast[2])
 
 
+@torch.no_grad()
+def test_without_numba_conditions_are_worked_out_once(no_numba, monkeypatch):
+    model, asked = build(CONFIGS["both"]), []
+    told, conditioning = conditions(model.config, 2, 9), model.conditioning
+    monkeypatch.setattr(model, "conditioning", lambda *given: asked.append(1) or conditioning(*given))
+    with pytest.warns(RuntimeWarning, match="numba is not installed"):
+        model.sample(2, length=9, generator=make_generator(0), progress=False, **told)
+    assert asked == [1]
+
+
+def test_the_loop_is_compiled_where_nothing_can_be_stored(tmp_path):
+    """In a process of its own, whose copy of the library has no place for the code, nor has the user's home."""
+    root = Path(course_lib.__file__).parent
+    shutil.copytree(root, tmp_path / "course_lib", ignore=shutil.ignore_patterns("__pycache__", "*.txt", "*.gz"))
+    (tmp_path / "course_lib/fast/__pycache__").write_text("a file, where a folder would have to be")
+    code = "from course_lib.fast.compiled_loop import _exp, run; print(_exp(-1.0), run.stats.cache_path)"
+    nowhere = dict.fromkeys(("HOME", "XDG_CACHE_HOME", "LOCALAPPDATA"), os.devnull) | {"PYTHONPATH": str(tmp_path)}
+    environment = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"} | nowhere
+    command = [sys.executable, "-W", "error::RuntimeWarning", "-B", "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    value, stored = done.stdout.split()
+    assert float(value) == pytest.approx(1 / np.e) and stored == "None"
+
+
 # --- the loop's arithmetic -------------------------------------------------------------------------------------
 
 
@@ -639,7 +710,7 @@ def test_exp_is_within_its_bound():
     matters = x > -20  # a chance of 2e-9; what comes less often may be off by more
     assert ((got - expected).abs() / expected)[matters].max() < 1e-7
     assert (got - expected).abs().max() < 1e-12
-    assert got[40_000] == 1 and (got > 0).all()
+    assert got[40_000] == 1 and torch.equal(got > 0, expected > 0)
 
 
 # --- bad input -------------------------------------------------------------------------------------------------

@@ -88,12 +88,18 @@ def setup(app):
 
 
 def build(output, root=ROOT):
-    """Build into `output`/_build/html with every warning an error; return the first page's path, or None."""
+    """Build into `output`/_build/html with every warning an error; return the first page's path, or None.
+
+    It begins from nothing. Where Sphinx reads again only what changed, it warns again only about that: a link from an
+    unchanged page to a heading that went, or the same mistake at the second call, would pass.
+    """
+    html = Path(output) / "_build" / "html"
+    shutil.rmtree(html, ignore_errors=True)  # or the page of a chapter that went would stay
     command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(root / "chapters")]
     command += ["--config", str(root / "_config.yml"), "--toc", str(root / "_toc.yml"), "--path-output", str(output)]
-    command += ["-W", "-n", "--keep-going", "--quiet"]
+    command += ["--all", "-W", "-n", "--keep-going", "--quiet"]
     done = subprocess.run(command, cwd=root, check=False)
-    page = Path(output) / "_build" / "html" / "index.html"
+    page = html / "index.html"
     return page if done.returncode == 0 and page.is_file() else None
 
 
@@ -101,15 +107,10 @@ def main(arguments=None):
     """The command line. Returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--output", type=Path, default=ROOT, help="folder that receives _build/html")
-    parser.add_argument("--fresh", action="store_true", help="forget what an earlier build left")
     options = parser.parse_args(arguments)
-    if options.fresh:
-        shutil.rmtree(options.output / "_build", ignore_errors=True)
     start = time.perf_counter()
     page = build(options.output.resolve())
     if page is None:
-        # The next build would read again only what changes, be silent about the rest, and so succeed.
-        shutil.rmtree(options.output / "_build" / ".doctrees", ignore_errors=True)
         print("The book was not built: see the warnings above.", file=sys.stderr)
         return 1
     print(f"The book stands, built in {time.perf_counter() - start:.0f} s. Open it in a browser:\n{page}")

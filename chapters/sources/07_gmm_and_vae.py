@@ -659,7 +659,7 @@ print(f"untrained: mu ± {wide_mu:.2f}, sigma {width:.2f}")
 # second term is almost nothing:
 
 
-# %% tags=["twin:course_lib.prob.gaussian_kl"]
+# %%
 def gaussian_kl(mu, log_var):
     return 0.5 * (mu.square() + log_var.exp() - 1 - log_var).sum(1)
 

@@ -3,6 +3,7 @@
 It is a folder, `$COURSE_DATA` or else the user's cache folder; `data/registry.toml` lists what can lie in it.
 """
 
+import codecs
 import errno
 import gzip
 import hashlib
@@ -111,16 +112,18 @@ def _download(name: str, download: Download, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".download-") as folder:
         arrived, ready = Path(folder) / "arrived", Path(folder) / "ready"
-        _receive(name, download, arrived, path)
+        content_type = _receive(name, download, arrived, path)
         if download.members:
             _unpack(download, arrived, ready)
         elif download.archive_md5:
-            _refuse_changed(name, download.url, "MD5", download.archive_md5, _hash(arrived, "md5"))
+            if (given := _hash(arrived, "md5")) != download.archive_md5:
+                raise StoreError(_not_the_file(name, download, arrived, content_type, "MD5", given))
             with gzip.open(arrived) as packed, open(ready, "wb") as unpacked:
                 shutil.copyfileobj(packed, unpacked)
         else:
             ready = arrived
-        _refuse_changed(name, download.url, "SHA-256", download.sha256, _content(ready, download))
+        if (given := _content(ready, download)) != download.sha256:
+            raise StoreError(_not_the_file(name, download, arrived, content_type, "SHA-256", given))
         try:
             os.replace(ready, path)
         except OSError:
@@ -130,8 +133,11 @@ def _download(name: str, download: Download, path: Path) -> None:
                 raise
 
 
-def _receive(name: str, download: Download, arrived: Path, path: Path) -> None:
-    """Write what the address serves to `arrived`, with a progress bar, or say why not and what to do."""
+def _receive(name: str, download: Download, arrived: Path, path: Path) -> str:
+    """Write what the address serves to `arrived`, with a progress bar, or say why not and what to do.
+
+    Returns what the server calls it: its Content-Type, "" when it says nothing.
+    """
     import pooch
     import requests  # pooch downloads with it, and its errors are what we meet
     from tqdm import tqdm
@@ -161,6 +167,7 @@ def _receive(name: str, download: Download, arrived: Path, path: Path) -> None:
     finally:
         for answer in answers:  # pooch leaves the connection open when the disk fills up, or at a 404
             answer.close()
+    return answers[-1].headers.get("Content-Type", "")
 
 
 def _unpack(download: Download, arrived: Path, ready: Path) -> None:
@@ -184,13 +191,21 @@ def _unpack(download: Download, arrived: Path, ready: Path) -> None:
         return  # cut, changed, or packed in a way that Python cannot read
 
 
-def _refuse_changed(name: str, url: str, kind: str, expected: str, given: str) -> None:
-    if given != expected:
-        raise StoreError(
-            f"what {url} sent is not {name} as the course knows it ({kind} expected "
-            f"{expected[:12]}…, given {given[:12]}…); nothing was kept: run again, and if it "
-            "stays so, the file has changed at its source: please report it"
+def _not_the_file(name: str, download: Download, arrived: Path, content_type: str, kind: str, given: str) -> str:
+    with open(arrived, "rb") as file:
+        start = file.read(1000).removeprefix(codecs.BOM_UTF8).lstrip().lower()
+    if content_type.lower().startswith("text/html") or start.startswith((b"<!doctype html", b"<html")):
+        # A hotel's, a train's or a campus's network answers so, for everybody, until somebody has signed in.
+        return (
+            f"what came for {download.url} is a web page in place of {name}, probably the sign-in page of this "
+            "network; nothing was kept: open any page in a browser, sign in there, and run again"
         )
+    expected = download.archive_md5 if kind == "MD5" else download.sha256
+    return (
+        f"what {download.url} sent is not {name} as the course knows it ({kind} expected "
+        f"{expected[:12]}…, given {given[:12]}…); nothing was kept: run again, and if it "
+        "stays so, the file has changed at its source: please report it"
+    )
 
 
 def _content(path: Path, download: Download) -> str:

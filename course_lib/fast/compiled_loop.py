@@ -8,7 +8,14 @@ import numba
 import numpy as np
 from numba import float32
 
-_compiled = numba.njit(fastmath=True, error_model="numpy", nogil=True, cache=True)
+
+def _compiled(function):
+    """What numba makes of it, stored for the next process where there is a place for that."""
+    settings = {"fastmath": True, "error_model": "numpy", "nogil": True}
+    try:
+        return numba.njit(cache=True, **settings)(function)
+    except RuntimeError:  # neither beside this file nor at home may anything be written: then each process waits anew
+        return numba.njit(**settings)(function)
 
 
 @_compiled
@@ -28,22 +35,25 @@ def _tanh(x):
 
 @_compiled
 def _exp(x):
-    """e^x for x ≤ 0: its series to the fifth power at x / 256, squared eight times; within 1e-7 where it matters."""
-    y = max(np.float64(x), -80.0) / 256
+    """e^x for x ≤ 0: its series to the fifth power at x / 256, squared eight times; within 1e-7 where it matters.
+
+    Far down it is too large, and 0 where float64 has no number as small, so that what cannot be is never drawn.
+    """
+    y = max(x, -80.0) / 256
     e = 1 + y * (1 + y * (1 / 2 + y * (1 / 6 + y * (1 / 24 + y / 120))))
     for _ in range(8):
         e *= e
-    return e
+    return e if x > -745 else 0.0
 
 
 @_compiled
-def run(start, stop, known, frame, weights, x, u, added, queues, logits):
+def run(start, stop, known, frame, temperature, weights, x, u, added, queues, logits):
     """Go from step `start` to before `stop`: x (T, n) int64, where the samples from `known` on are drawn.
 
-    u (T - known, n) are uniform numbers, one a draw; added (frames, layers, n, 2R) comes before each gate, biases
-    included, a frame for each `frame` steps and the last one for all that follow; queues (Σ past, n, R) are the layers'
-    pasts, each a ring, zeros before step 0; weights as `WaveNet` packs them. If `logits` (T, n, V) is not empty, it is
-    filled too.
+    u (T - known, n) are uniform numbers, one a draw; at `temperature` 0 the first of the likeliest is taken instead.
+    added (frames, layers, n, 2R) comes before each gate, biases included, a frame for each `frame` steps and the last
+    one for all that follow; queues (Σ past, n, R) are the layers' pasts, each a ring, zeros before step 0; weights as
+    `fast.queues` packs them. If `logits` (T, n, V) is not empty, it is filled too.
     """
     embed, look, add, add_bias, skip_bias, first, first_bias, last, last_bias, dilations, taps = weights
     layers, R, S, V, n = len(look), embed.shape[1], len(skip_bias), embed.shape[0], x.shape[1]
@@ -87,9 +97,16 @@ def run(start, stop, known, frame, weights, x, u, added, queues, logits):
                 top = max(top, out[b, v])
             if len(logits):
                 logits[t, b] = out[b]
-            if t >= known:
+            if t < known:
+                continue
+            if temperature == 0:
                 for v in range(V):
-                    cdf[v] = _exp(out[b, v] - top)
+                    if out[b, v] == top:
+                        x[t, b] = v
+                        break
+            else:
+                for v in range(V):
+                    cdf[v] = _exp(np.float64(out[b, v] - top) / temperature)
                 for v in range(1, V):
                     cdf[v] += cdf[v - 1]
                 x[t, b] = np.searchsorted(cdf[: V - 1], u[t - known, b] * cdf[V - 1], side="right")

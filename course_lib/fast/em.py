@@ -168,6 +168,24 @@ def steps(
         yield parameters, log_prob
 
 
+def hidden(points: torch.Tensor, parameters: Parameters, kind: str, floor: float) -> list[int]:
+    """The columns of points (N, D) in which `floor` hides them from a mixture because a few far ones stretch it.
+
+    That is where most of the weight is in components as narrow as the floor lets them be, and the middle half of the
+    points is narrow as well, below a tenth of the column's standard deviation (of a Gaussian it is 1.35). If it is one
+    number, as in sparse columns, no floor hides it.
+    """
+    log_pi, mean, covariance = parameters
+    variance = covariance.diagonal(dim1=1, dim2=2) if kind == "full" else covariance.view(len(mean), -1)
+    narrow = (variance < 2 * floor**2).expand_as(mean).to(log_pi)
+    columns, quarter = (log_pi.exp() @ narrow > 0.5).nonzero().flatten().tolist(), len(points) // 4
+    return [
+        column
+        for column, x in zip(columns, points.T[columns], strict=True)
+        if 0 < x.kthvalue(len(x) - quarter).values - x.kthvalue(quarter + 1).values < 0.1 * x.std(correction=0)
+    ]
+
+
 def seeds(points: torch.Tensor, K: int, R: int, *, spread: bool, generator: torch.Generator) -> torch.Tensor:
     """R times K of the points (N, D) -> (R, K, D): distinct ones, or with `spread` far from each other.
 

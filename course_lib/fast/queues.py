@@ -72,7 +72,8 @@ def fill(
     if not 0 <= temperature < float("inf"):
         raise ValueError(f"temperature: expected a number above 0, or 0 for greedy, got {temperature}")
     c, (n, length) = model.config, x.shape
-    weights, biases = _packed(model, max(temperature, COLDEST))
+    temperature = 0.0 if temperature < COLDEST else float(temperature)  # as `apply_temperature` has it
+    weights, biases = _packed(model)
     added = biases if conditioning is None else conditioning.permute(1, 2, 0, 3).float() + biases
     added = added.expand(-1, -1, n, -1)  # (frames, layers, n, 2R)
     past = (c.kernel_size - 1) * sum(c.dilations)
@@ -88,7 +89,7 @@ def fill(
     with ThreadPoolExecutor(len(parts)) as pool, threadpool_limits(1, user_api="blas"):
         for start in range(0, length, BLOCK):
             stop = min(start + BLOCK, length)
-            list(pool.map(lambda part: loop(start, stop, known, c.frame, weights, *part), parts))  # noqa: B023
+            list(pool.map(lambda part: loop(start, stop, known, c.frame, temperature, weights, *part), parts))  # noqa: B023
             yield stop - start
     x[:] = torch.cat([torch.from_numpy(part[0]) for part in parts], 1).T
     if logits is not None:
@@ -106,7 +107,7 @@ def compiled_loop():
     return run
 
 
-def _packed(model, temperature):
+def _packed(model):
     """The weights as `compiled_loop.run` takes them, inputs × outputs, and the gates' biases (1, layers, 1, 2R)."""
     look = torch.stack([conv.weight.permute(2, 1, 0).flatten(0, 1) for conv in model.convs])  # (layers, k·R, 2R)
     nothing = torch.zeros_like(model.skips[0].weight[:1, :, 0]).expand(model.config.features, -1)
@@ -115,7 +116,7 @@ def _packed(model, temperature):
     add_bias = torch.stack([add.bias for add in model.adds] + [nothing[:, 0]])
     skip_bias = torch.stack([skip.bias for skip in model.skips]).sum(0)
     first, last = model.head[1], model.head[3]
-    head = first.weight[:, :, 0].T, first.bias, last.weight[:, :, 0].T / temperature, last.bias / temperature
+    head = first.weight[:, :, 0].T, first.bias, last.weight[:, :, 0].T, last.bias
     weights = model.embed.weight, look, both, add_bias, skip_bias, *head
     weights = tuple(w.detach().float().cpu().contiguous().numpy() for w in weights)
     dilations = torch.tensor(model.config.dilations).numpy()

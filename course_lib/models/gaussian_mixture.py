@@ -2,6 +2,7 @@
 
 import math
 import time
+import warnings
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +15,10 @@ from ..fast import em
 
 SHAPES = {"full": ("K", "D", "D"), "diagonal": ("K", "D"), "spherical": ("K",)}
 STARTS = ("k-means++", "points")
+HIDDEN = (
+    "x: a few points lie so far from the others (columns {}) that these are lost in the width that every component "
+    "keeps, floor = {:g} of the standard deviation; leave the far ones out, take logarithms, or a smaller floor"
+)
 
 
 @dataclass(frozen=True)
@@ -86,8 +91,9 @@ class GaussianMixture(nn.Module):
         `init` is "k-means++" (seeds that lie apart, and each point to the nearest), "points" (any points as seeds) or
         the parameters (log_pi, mean, covariance_) to start from. `restarts` starts run side by side, and the likeliest
         is kept. No step makes the data less likely. No component gets narrower, in any direction, than `floor` times
-        the data's standard deviation: so none can collapse onto a point. One that no point claims any more keeps its
-        place, with weight 0. The numbers are float64, on the CPU where the device has none (Apple's GPU). Ctrl-C keeps
+        the data's standard deviation: so none can collapse onto a point. A RuntimeWarning says where a few far points
+        make that so wide that all others are lost in it. One that no point claims any more keeps its place, with weight
+        0. The numbers are float64, on the CPU where the device has none (Apple's GPU). Ctrl-C keeps
         what the last step found.
 
         Raises TypeError or ValueError for data of another shape, not finite, with fewer points than components or a
@@ -114,9 +120,12 @@ class GaussianMixture(nn.Module):
         except KeyboardInterrupt:
             print(f"stopped after step {len(losses)} of {max_steps}; the mixture is what that step found")
         best = int(losses[-1].argmin()) if losses else 0
-        found = units.restore(*(p.unflatten(0, (restarts, -1))[best] for p in parameters))
+        likeliest = [p.unflatten(0, (restarts, -1))[best] for p in parameters]
+        found = units.restore(*likeliest)
         dtype = torch.float32 if x.device.type == "mps" else torch.float64
         self.log_pi, self.mean, self.covariance_ = (p.to(x.device, dtype) for p in found)
+        if columns := em.hidden(points, likeliest, kind, floor):
+            warnings.warn(HIDDEN.format(str(columns)[1:-1], floor), RuntimeWarning, stacklevel=3)  # over no_grad
         return History([step[best].item() for step in losses], [], time.monotonic() - began, max_steps)
 
     def _log_joint(self, x):
@@ -189,13 +198,20 @@ class GaussianMixture(nn.Module):
         finite = mean.isfinite().all() and covariance_.isfinite().all()
         if not finite or not abs(log_pi.exp().sum() - 1) < 1e-5:  # as float32 rounds
             raise ValueError("expected finite means and covariances, and weights exp(log_pi) that sum to 1")
-        if kind == "full" and not torch.allclose(covariance_, covariance_.mT):
-            raise ValueError("covariance_: expected symmetric matrices")
-        widths = torch.linalg.eigvalsh(covariance_) if kind == "full" else covariance_.view(K, -1)
-        for k, (least, most) in enumerate(zip(widths.amin(1).tolist(), widths.amax(1).tolist(), strict=True)):
-            if not least > 1e-14 * most:
+        variances = covariance_.diagonal(dim1=1, dim2=2) if kind == "full" else covariance_.view(K, -1)
+        least, enough = variances.amin(1), torch.zeros(K)
+        if kind == "full" and (variances > 0).all():
+            # in units of the columns' own widths: as correlations, whatever the columns are measured in
+            scale = variances.sqrt()[:, :, None]
+            correlation = covariance_ / scale / scale.mT
+            if not torch.allclose(correlation, correlation.mT, atol=1e-5):  # as float32 rounds
+                raise ValueError("covariance_: expected symmetric matrices")
+            widths = torch.linalg.eigvalsh(correlation)
+            least, enough = widths[:, 0], 1e-14 * widths[:, -1]
+        for k, (found, needed) in enumerate(zip(least.tolist(), enough.tolist(), strict=True)):
+            if not found > needed:
                 raise ValueError(
-                    f"covariance_[{k}]: expected variances > 0 in every direction, got {least:.3g}; a singular one has "
+                    f"covariance_[{k}]: expected variances > 0 in every direction, got {found:.3g}; a singular one has "
                     "no density: add a little to its diagonal"
                 )
         return log_pi, mean, covariance_

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..decode import State, apply_temperature, begun, invert_cdf, progress_bar, write
+from ..decode import State, apply_temperature, begun, finish, invert_cdf, progress_bar
 from ..expect import expect_count, expect_floats, expect_generator, expect_levels
 from ..fast import queues
 from ..layers import CausalConv1d, gate, initialised_by
@@ -190,8 +190,7 @@ class WaveNet(nn.Module):
         """
         expect_generator(generator)
         x, known = begun(n, length, self.config.levels, given, device=self.embed.weight.device)
-        conditions = {"global_condition": global_condition, "local_condition": local_condition}
-        added = self.conditioning(n, length, **conditions)
+        added = self.conditioning(n, length, global_condition, local_condition)
         for name, w in (*self.named_parameters(), *([] if added is None else [("what the conditions add", added)])):
             if not w.isfinite().all():  # the compiled loop would make some sound of it
                 raise ValueError(f"{name}: expected finite numbers, got nan or inf: did training go wrong (lower lr)?")
@@ -202,7 +201,7 @@ class WaveNet(nn.Module):
             def choose(logits, t):
                 return invert_cdf(apply_temperature(logits, temperature), u[t - first].to(logits.device))
 
-            return write(self, n, length, choose=choose, given=given, progress=bar, **conditions)
+            return finish(self, self.step(None, queues.begin(self, n, added)), x, known, choose, bar)
         with progress_bar(length, bar) as bar:
             for done in queues.fill(self, x, first, u, added, temperature):
                 bar.update(done)

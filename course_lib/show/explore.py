@@ -1,5 +1,6 @@
 """Sliders that live everywhere: in a kernel they call a function, on a published page they show what it gave."""
 
+import functools
 import html
 import inspect
 import itertools
@@ -8,9 +9,11 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 
 import ipywidgets
+from IPython.display import display
 
+from .catch import WIDGET, render
 from .frames import Frame
-from .player import player, render
+from .player import player
 from .slider import Slider, describe
 
 
@@ -22,8 +25,9 @@ def explore(
         explore(show_digit_at, z1=np.linspace(-3, 3, 9), z2=np.linspace(-3, 3, 9), alt="the decoded image")
 
     `function` takes one value of each slider by keyword, as a plain int, float, bool or str, and shows something:
-    it returns or draws a figure, returns a string, HTML or a sound, or prints. A slider
-    holds numbers (list, array, tensor, range) or strings, and starts in the middle. `alt` says what there is to see
+    it returns or draws a figure, returns a string, an image, HTML (an animation's too), a sound or a table, displays
+    or prints; a number or an array is shown as text (`show_images` makes a picture of an array). A slider holds
+    numbers (list, array, tensor, range) or strings, and starts in the middle. `alt` says what there is to see
     (default: the first line of the function's docstring); `labels` has the words beside a slider (default: its name).
     A figure is shown whole and not cut to its contents, so that it stands still: draw it with layout="constrained".
 
@@ -31,8 +35,14 @@ def explore(
     player for the page as well; otherwise only the position that is looked at costs time.
 
     Raises TypeError or ValueError for arguments that cannot be explored, whatever `function` raises in the middle of
-    its sliders, and, when publishing, ValueError if the player is too large.
+    its sliders; ImportError if ipywidgets is older than 8; and, when publishing, ValueError if the player is too large
+    or needs the network.
     """
+    if int(ipywidgets.__version__.split(".")[0]) < 8:
+        raise ImportError(
+            f"expected ipywidgets 8 or newer, got {ipywidgets.__version__}; install it with "
+            '`pip install -U "ipywidgets>=8"`, then restart the kernel'
+        )
     if not callable(function):
         raise TypeError(f"function: expected a function, got {type(function).__name__}; write its name without ()")
     if not sliders:
@@ -55,8 +65,10 @@ class Exploration:
         self.controls = {s.name: self._control(s) for s in sliders}  # the sliders on the screen of a notebook
         first = self.value()  # here an exception is the cell's: it must not hide in the widget
         self.view = ipywidgets.HTML(first.to_html(self.describe(self.position)))
-        controls = [*self.controls.values()]
-        self.widget = ipywidgets.VBox([self.view, *controls] if first.steady else [*controls, self.view])
+        controls, hide = [*self.controls.values()], ipywidgets.HTML(layout={"display": "none"})
+        self.widget = ipywidgets.VBox([hide, self.view, *controls] if first.steady else [hide, *controls, self.view])
+        self.still = f"course-still-{self.widget.model_id}"  # the class of what is shown where there is no widget
+        hide.value = f"<style>.{self.still} {{ display: none }}</style>"
         self._page = None
         if _publishing():
             self.player()  # now, not when the cell's output is shown: there an exception would not stop the notebook
@@ -93,9 +105,21 @@ class Exploration:
         counts = " × ".join(f"{len(s.values)} {s.label}" for s in self.sliders)
         return f"Exploration of {self.alt}: {counts}. Run the cell to move the sliders."
 
+    def _ipython_display_(self):
+        """In a kernel, two outputs: the picture as it is now, and the widget, which hides that picture while it lives.
+
+        One output would not do: JupyterLab shows nothing but an error for a widget whose kernel is gone.
+        """
+        if _publishing():
+            raise NotImplementedError  # so IPython asks for the mimebundle, of which a page takes the player
+        bundle = self._repr_mimebundle_()
+        picture = f'<div class="{self.still}">{bundle["text/html"]}</div>'
+        display({"text/html": picture, "text/plain": repr(self)}, raw=True)
+        display({WIDGET: bundle[WIDGET], "text/plain": " "}, raw=True)
+
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
-        bundle = self.widget._repr_mimebundle_() | {"text/plain": repr(self)}
-        return bundle | {"text/html": self.player()} if _publishing() else bundle
+        page = self.player() if _publishing() else f"{self.view.value}<p><em>{html.escape(repr(self))}</em></p>"
+        return {"text/plain": repr(self), "text/html": page, WIDGET: self.widget._repr_mimebundle_()[WIDGET]}
 
     def _control(self, slider):
         control = ipywidgets.SelectionSlider(
@@ -134,7 +158,7 @@ def _check_parameters(function, sliders):
     Kind = inspect.Parameter
     by_keyword = [p for p in parameters if p.kind in (Kind.POSITIONAL_OR_KEYWORD, Kind.KEYWORD_ONLY)]
     names = [p.name for p in by_keyword]
-    name = getattr(function, "__name__", repr(function))
+    name = _name(function) or "function"
     takes_any = any(p.kind is Kind.VAR_KEYWORD for p in parameters)
     if not takes_any and (unknown := [n for n in sliders if n not in names]):
         raise TypeError(
@@ -151,5 +175,21 @@ def _check_parameters(function, sliders):
 
 def _what_it_shows(function):
     """The first line of its docstring without the full stop; or its name in words."""
-    first = (inspect.getdoc(function) or "").split("\n")[0].rstrip(".")
-    return first or getattr(function, "__name__", "result").removeprefix("show_").replace("_", " ")
+    function = _behind(function)
+    documented = function if inspect.isroutine(function) or inspect.isclass(function) else type(function)
+    first = inspect.cleandoc(documented.__doc__ or "").split("\n")[0].rstrip(".")  # not what a base class says
+    return first or (_name(function) or "result").removeprefix("show_").replace("_", " ")
+
+
+def _name(function):
+    """What its writer called it; None for a lambda."""
+    function = _behind(function)
+    name = getattr(function, "__name__", type(function).__name__)
+    return None if name == "<lambda>" else name
+
+
+def _behind(function):
+    """The function in a `functools.partial`, whose own docstring is about partials."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return function

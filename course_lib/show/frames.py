@@ -1,7 +1,7 @@
-"""What a function shows at one position of its sliders, caught as a frame: the kinds made of words.
+"""What a function shows at one position of its sliders, caught as a frame; and the simplest kind, text.
 
-`sounds` and `pictures` have two more. A new kind is one subclass of `Frame`; `player.KINDS` names it if it is to catch
-what a function returns that is no `Frame` itself.
+`markup`, `sounds` and `pictures` have more. A new kind is one subclass of `Frame`; `catch.KINDS` names it if it is to
+catch what a function returns that is no `Frame` itself.
 """
 
 import base64
@@ -65,31 +65,13 @@ class Text(Frame):
         return [frame.text for frame in frames]
 
 
-@dataclass(frozen=True)
-class Markup(Frame):
-    """HTML: whatever has `_repr_html_`."""
-
-    markup: str
-    kind = "html"
-    steady = False
-    script = """(view, stored) => {
-      const element = view.firstElementChild;
-      return { element, show: (n) => { element.innerHTML = stored[n]; } };
-    }"""
-
-    @classmethod
-    def of(cls, shown):
-        written = shown._repr_html_() if hasattr(shown, "_repr_html_") and not isinstance(shown, type) else None
-        return cls(written) if isinstance(written, str) else None
-
-    def to_html(self, alt):
-        # It may be wider than a phone: then it scrolls, and the keyboard must be able to reach it to scroll.
-        label = html.escape(alt)
-        return f'<div role="group" aria-label="{label}" tabindex="0" style="overflow-x: auto">{self.markup}</div>'
-
-    @classmethod
-    def store(cls, frames):
-        return [frame.markup for frame in frames]
+def representation(shown, method: str, **arguments):
+    """What a notebook calls to show it, such as `_repr_html_`, gives: data without its metadata; None without it."""
+    if isinstance(shown, type) or hasattr(shown, "_ipython_canary_method_should_not_exist_"):
+        return None  # a class shows nothing; and what claims to have any method has none of these
+    found = getattr(shown, method, None)
+    data = found(**arguments) if callable(found) else None
+    return data[0] if isinstance(data, tuple) else data
 
 
 def data_uri(data: bytes, mime: str) -> str:

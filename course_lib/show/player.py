@@ -1,59 +1,17 @@
-"""What a function shows, caught as a frame; and the frames of a whole grid as one self-contained piece of HTML."""
+"""The frames of a whole grid of sliders as one self-contained piece of HTML."""
 
-import contextlib
 import hashlib
 import html
-import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import resources
 
-import matplotlib.pyplot as plt
 import numpy as np
 
-from .frames import Frame, Markup, Text
-from .pictures import Picture
+from .frames import Frame
 from .slider import Slider, describe
-from .sounds import Sound
 
-KINDS = (Text, Picture, Sound, Markup)  # the first that knows what was shown takes it: HTML is the last resort
 MAX_PLAYER_BYTES = 400_000
-
-
-def render(function: Callable, values: dict) -> Frame:
-    """Call `function(**values)` and catch what it shows.
-
-    That is what it returns (a figure, a sound, a string, anything with `_repr_html_`, a `Frame` of any kind); if it
-    returns None, the one pyplot figure it drew, or else the text it printed. Its figures are closed afterwards, also
-    when it raises.
-    Raises TypeError if nothing of this can be shown, and whatever `function` raises.
-    """
-    before = set(plt.get_fignums())
-    printed = io.StringIO()
-    try:
-        with plt.ioff(), contextlib.redirect_stdout(printed):
-            shown = function(**values)
-        drawn = [number for number in plt.get_fignums() if number not in before]
-        if shown is None and len(drawn) == 1:
-            shown = plt.figure(drawn[0])
-        if shown is None and printed.getvalue():
-            return Text(printed.getvalue().removesuffix("\n"))
-        print(printed.getvalue(), end="")  # what was printed besides goes where it would have gone
-        if isinstance(shown, Frame):
-            return shown
-        for kind in KINDS:
-            if frame := kind.of(shown):
-                return frame
-    finally:
-        for number in set(plt.get_fignums()) - before:
-            plt.close(number)
-    given = type(shown).__name__
-    if shown is None:
-        given = f"None, nothing printed, and {len(drawn)} new pyplot figures"
-    raise TypeError(
-        "expected a function that returns a figure, a string, HTML or a sound with its data, or draws one new figure, "
-        f"or prints; got {given}. Return what is to be seen, and leave out plt.show(), which shows it elsewhere"
-    )
 
 
 def player(frames: Sequence[Frame], sliders: Sequence[Slider], alt: str) -> str:
