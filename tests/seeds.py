@@ -10,6 +10,7 @@ from pathlib import Path
 import jupytext
 import matplotlib.pyplot as plt
 import pytest
+import torch
 from matplotlib.figure import Figure
 
 SEEDS = [int(seed) for seed in os.environ.get("COURSE_SEEDS", "1 2 3 4").split()]
@@ -27,7 +28,7 @@ def run_chapter(source, seed, knobs=(), until=None):
         found = [n for n, line in enumerate(lines) if line.startswith(begins)]
         assert len(found) == 1, f"{source.name}: one line `{begins}` is what this test, and a reader, changes"
         lines[found[0]] = becomes
-    namespace = {"__name__": "chapter"}
+    namespace, nobodys = {"__name__": "chapter"}, torch.get_rng_state()
     for cell in jupytext.reads("\n".join(lines), fmt="py:percent").cells:
         if until and until in cell.source:
             return
@@ -39,6 +40,7 @@ def run_chapter(source, seed, knobs=(), until=None):
         value = eval(compile(ast.Expression(shown.value), source.name, "eval"), namespace) if shown else None
         for figure in {value} if isinstance(value, Figure) else {plt.figure(number) for number in plt.get_fignums()}:
             figure.draw_without_rendering()  # as a notebook would; a character that the font lacks is an error
+        assert torch.equal(torch.get_rng_state(), nobodys), f"{source.name}: draws from a source that it never seeded"
         if shown:
             yield value
         plt.close("all")

@@ -415,6 +415,15 @@ def test_values_are_written_as_one_reads_them():
     assert words(["top-k", "greedy"]) == ["top-k", "greedy"]
 
 
+def test_sliders_start_in_the_middle_or_where_they_are_told():
+    three = {"x": np.linspace(0, 1, 3), "y": [4, 5, 6]}
+    assert explore(show_dot, **three).position == {"x": 0.5, "y": 5}
+    exploration = explore(show_dot, **three, start={"x": 1.0})
+    assert exploration.position == {"x": 1.0, "y": 5}
+    assert "x = 1, y = 5" in exploration.view.value, "and that is what is shown, here and on the page"
+    assert 'x = 1, y = 5"' in exploration.player()
+
+
 def test_alt_text_labels_and_their_defaults():
     exploration = explore(show_dot, x=[0.5], y=[-1], alt="the decoded image", labels={"x": "first code z₁"})
     assert exploration.describe(exploration.position) == "the decoded image; first code z₁ = 0.5, y = −1"
@@ -468,6 +477,8 @@ def test_alt_text_labels_and_their_defaults():
         (lambda: explore(say, wrod=["a"]), TypeError, r"say takes \(word\), got a slider for wrod; rename"),
         (lambda: explore(show_dot, y=[1]), TypeError, "show_dot needs x, got sliders for y; add one or a default"),
         (lambda: explore(say, word=["a"], labels={"wrod": "w"}), ValueError, r"labels: .* \(word\), got wrod"),
+        (lambda: explore(say, word=["a"], start={"wrod": "a"}), ValueError, r"start: .* \(word\), got wrod"),
+        (lambda: explore(say, word=["a"], start={"word": "b"}), ValueError, "start: .* values of word, got 'b'; they"),
     ],
 )
 def test_bad_input_is_refused_with_what_to_do(call, error, message):

@@ -496,11 +496,13 @@ class MaskedConv2d(nn.Conv2d):
 
 
 # %% tags=["drawing"]
+from course_lib.layers import initialised_by
 from course_lib.show.typeset import show_table, side_by_side
 
 
 def mask_table(kind):
-    mask = MaskedConv2d(1, 1, 5, kind).mask[0, 0].int().tolist()
+    with initialised_by(make_generator(seed)):
+        mask = MaskedConv2d(1, 1, 5, kind).mask[0, 0].int().tolist()
     return show_table([""] * 5, mask, marks={(2, 2): "here"})
 
 
@@ -684,7 +686,8 @@ def diagonal_loop(layer, x, shift=1):  # (B, F, H, W) -> (B, F, H, W)
 # %% tags=["checking"]
 from course_lib.models.pixel.recurrent import DiagonalBiLSTM, DiagonalLayer, RowLSTM
 
-layer = DiagonalLayer(8).to(device)
+with initialised_by(make_generator(seed)):
+    layer = DiagonalLayer(8).to(device)
 x = torch.randn(2, 8, 9, 9, generator=generator, device=device)
 assert_close(diagonal_loop(layer, x), layer(x), tolerance=1e-5, name="the scan")
 fields = {}
@@ -971,7 +974,8 @@ explore(
 # %% tags=["checking"]
 from course_lib.layers import MaskedConv2d as Masked
 
-mask = Masked(3, 3, 1, "A", colours=3).mask[:, :, 0, 0].int().tolist()
+with initialised_by(make_generator(seed)):
+    mask = Masked(3, 3, 1, "A", colours=3).mask[:, :, 0, 0].int().tolist()
 rows = [[name, *row] for name, row in zip("RGB", mask, strict=True)]
 show_table(["mask A: to predict", "sees R", "sees G", "sees B"], rows)
 
@@ -1121,10 +1125,11 @@ show_images(drawn[:20].cpu(), crossed=crossed)
 
 # %%
 config = PixelConfig(V, 1, H, W, features=22, depth=2)
-cheat = PixelCNN(config, generator=generator).to(device)
-cheat.first = Masked(V, 22, 7, "B").to(device)
+with initialised_by(generator):
+    cheat = PixelCNN(config)
+    cheat.first = Masked(V, 22, 7, "B")
 steady = settings | {"schedule": "constant"}
-fit(cheat, x_train.to(device), steps=120, **steady)
+fit(cheat.to(device), x_train.to(device), steps=120, **steady)
 
 # %% tags=["checking"]
 loss = bits_each(cheat, x_test).mean().item()

@@ -18,7 +18,13 @@ from .slider import Slider, describe
 
 
 def explore(
-    function: Callable, /, *, alt: str | None = None, labels: dict[str, str] | None = None, **sliders: Sequence
+    function: Callable,
+    /,
+    *,
+    alt: str | None = None,
+    labels: dict[str, str] | None = None,
+    start: dict | None = None,
+    **sliders: Sequence,
 ) -> "Exploration":
     """Sliders over the arguments of `function`, and below or above them what it shows: an `Exploration`.
 
@@ -27,8 +33,9 @@ def explore(
     `function` takes one value of each slider by keyword, as a plain int, float, bool or str, and shows something:
     it returns or draws a figure, returns a string, an image, HTML (an animation's too), a sound or a table, displays
     or prints; a number or an array is shown as text (`show_images` makes a picture of an array). A slider holds
-    numbers (list, array, tensor, range) or strings, and starts in the middle. `alt` says what there is to see
-    (default: the first line of the function's docstring); `labels` has the words beside a slider (default: its name).
+    numbers (list, array, tensor, range) or strings, and starts in the middle, or at the value that `start` has for
+    it. `alt` says what there is to see (default: the first line of the function's docstring); `labels` has the words
+    beside a slider (default: its name).
     A figure is shown whole and not cut to its contents, so that it stands still: draw it with layout="constrained".
 
     With the environment variable COURSE_PUBLISH=1 every position is rendered at once and the output carries a
@@ -47,11 +54,12 @@ def explore(
         raise TypeError(f"function: expected a function, got {type(function).__name__}; write its name without ()")
     if not sliders:
         raise ValueError("sliders: expected at least one, got none; for instance z=np.linspace(-3, 3, 9)")
-    labels = labels or {}
-    made = [Slider.of(name, values, labels.get(name)) for name, values in sliders.items()]
+    labels, start = labels or {}, start or {}
+    made = [Slider.of(name, values, labels.get(name), start.get(name)) for name, values in sliders.items()]
     _check_parameters(function, sliders)
-    if unknown := [name for name in labels if name not in sliders]:
-        raise ValueError(f"labels: expected names of the sliders ({', '.join(sliders)}), got {', '.join(unknown)}")
+    for what, given in {"labels": labels, "start": start}.items():
+        if unknown := [name for name in given if name not in sliders]:
+            raise ValueError(f"{what}: expected names of the sliders ({', '.join(sliders)}), got {', '.join(unknown)}")
     return Exploration(function, made, alt or _what_it_shows(function))
 
 

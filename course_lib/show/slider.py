@@ -8,18 +8,20 @@ from functools import cached_property
 
 @dataclass(frozen=True)
 class Slider:
-    """The parameter `name` takes plain Python `values`, beside which stands `label`; it starts in the middle."""
+    """The parameter `name` takes plain Python `values`, beside which stands `label`; it starts at the `start`th."""
 
     name: str
     label: str
     values: tuple
+    start: int
 
     @classmethod
-    def of(cls, name: str, values: Sequence, label: str | None = None) -> "Slider":
-        """Take numbers (list, array, tensor, range) or strings as values; ints stay ints.
+    def of(cls, name: str, values: Sequence, label: str | None = None, start=None) -> "Slider":
+        """Take numbers (list, array, tensor, range) or strings as values; ints stay ints. `start` is one of them.
 
         Raises TypeError for what is no sequence or holds anything else; ValueError for no value, for one twice, for
-        one that is NaN, and for a tuple that `interact` of ipywidgets would take as (min, max) or (min, max, step).
+        one that is NaN, for a tuple that `interact` of ipywidgets would take as (min, max) or (min, max, step), and for
+        a start that is none of the values.
         """
         advice = f"write {name}=[first, second, …] or {name}=np.linspace(-3, 3, 9)"
         if isinstance(values, (str, bytes, dict, set, frozenset)) or not hasattr(values, "__iter__"):
@@ -44,12 +46,10 @@ class Slider:
             if v in seen:
                 raise ValueError(f"{name}: expected different values, got {v!r} twice; leave one out")
             seen.add(v)
-        return cls(name, label or name, tuple(values))
-
-    @property
-    def start(self) -> int:
-        """Where it starts, as an index of `values`."""
-        return len(self.values) // 2
+        if start is not None and start not in values:
+            raise ValueError(f"start: expected one of the values of {name}, got {start!r}; they are {values}")
+        middle = len(values) // 2
+        return cls(name, label or name, tuple(values), middle if start is None else values.index(start))
 
     @cached_property
     def words(self) -> list[str]:
