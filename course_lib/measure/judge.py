@@ -4,34 +4,10 @@ import numpy as np
 import torch
 from sklearn.svm import SVC
 
-from ..expect import expect_generator, expect_levels
+from ..expect import expect_levels
+from .ruins import spoil
 
 GAMMA = 0.2  # how fast the likeness of two images fades with their squared distance, ink from 0 to 1
-
-
-def spoil(x, y, *, generator):
-    """Four ways to ruin digits: x (N, 1, 8, 8) long, y (N,) -> (4N, 1, 8, 8) long, none of them a digit.
-
-    In this order: pixels replaced by noise (30 to 100 % of them), a blend with a digit of another class, another
-    class laid on top, and the four quarters shuffled.
-    """
-    expect_generator(generator)
-    N, chance = len(x), {"device": x.device, "generator": generator}
-    ink = torch.randint(17, x.shape, **chance)
-    strength = 0.3 + 0.7 * torch.rand(N, 1, 1, 1, **chance)
-    noisy = torch.where(torch.rand(x.shape, **chance) < strength, ink, x)
-
-    partner = (y[:, None] != y).float().multinomial(1, generator=generator)
-    other = x[partner[:, 0]]  # for each digit, one of another class
-    weight = 0.3 + 0.4 * torch.rand(N, 1, 1, 1, **chance)
-    blended = (weight * x + (1 - weight) * other).round().long()
-    overlaid = torch.maximum(x, other)
-
-    quarters = x.view(N, 2, 4, 2, 4).transpose(2, 3).reshape(N, 4, 16)
-    order = torch.rand(N, 4, 1, **chance).argsort(1).expand(N, 4, 16)
-    moved = quarters.gather(1, order).view(N, 2, 2, 4, 4)
-    quartered = moved.transpose(2, 3).reshape(x.shape)
-    return torch.cat([noisy, blended, overlaid, quartered])
 
 
 class DigitJudge:
