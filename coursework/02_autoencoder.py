@@ -421,14 +421,15 @@ show_images(torch.cat([x_test[:10], redrawn]), caption="held out; redrawn by you
 # With 16 numbers in the code, the 17-number decoder falls, turns and rises within 25 rounds. What it does after the
 # turn makes it worse.
 #
-# Nats are nats, so the prices compare, and neither decoder is the better one. A code of 2 numbers leaves much in doubt. Your
-# decoder cannot say so: its hill is never wide, and it pays nearly as much as somebody who knows nothing. A code of 16
-# numbers leaves little in doubt, and there your decoder wins. A likely reason is that it knows from the start that
-# level 7 lies between 6 and 8. The other one has to learn that from a thousand images, pixel by pixel. (Your decoder has
-# not reached its best round yet. After 70 to 80 rounds it costs about 172 nats with 2 numbers, and 70 with 16.)
+# Nats are nats, so the prices compare, and neither decoder is the better one. A code of 2 numbers leaves much in
+# doubt. Your decoder cannot say so: its hill is never wide, and it pays about as much as somebody who knows nothing.
+# A code of 16 numbers leaves little in doubt, and there your decoder wins. A likely reason is that it knows from the
+# start that level 7 lies between 6 and 8. The other one has to learn that from a thousand images, pixel by pixel.
+# (Your decoder has not reached its best round yet. After 70 to 80 rounds it costs about 172 nats with 2 numbers, and
+# 70 with 16.)
 #
-# Below are the model and the judge for the last two exercises. The model is the chapter's, with 17 numbers for each pixel and
-# codes of 16, trained by `fit` for as many steps as the chapter found best.
+# Below are the model and the judge for the last two exercises. The model is the chapter's, with 17 numbers for each
+# pixel and codes of 16, trained by `fit` for as many steps as the chapter found best.
 
 # %% nbgrader={"grade": false, "grade_id": "training", "locked": true, "schema_version": 3, "solution": false, "task": false}
 config = AutoencoderConfig(latent=16, features=64, depth=1)
@@ -601,16 +602,16 @@ assert far[0] < real < far[1], "draws with the best width are no copies"
 # %% [markdown]
 # In the first row you see training digits, as the model redraws them. The second row is new. In the median its images
 # are farther from the nearest training digit than the copies are, and farther even than real digits that were held
-# out. That does not make them better, for noise would be farther still; it only shows that they are no copies. How many of
-# them are digits? That is the last question.
+# out. That does not make them better, for noise would be farther still; it only shows that they are no copies. How
+# many of them are digits? That is the last question.
 
 # %% [markdown]
 # ## 5 How far to trust a share
 #
-# Draw $n$ codes, let the judge look at their images, and count the $k$ that it refuses. If the true share is $p$, then
-# $k/n$ scatters around it with the **standard error** $\sqrt{p\,(1-p)/n}$. The usual interval is
-# $k/n \pm c$ standard errors, with $c = 1.96$ for 95 %, and with $k/n$ put in place of $p$ under the root. That goes wrong
-# where you need it most: with $k = 0$ it says $0 \pm 0$, as if a few draws had proved that no image is ever refused.
+# Draw $n$ codes, let the judge look at their images, and count the $k$ that it refuses. If the true share is $p$,
+# then $k/n$ scatters around it with the **standard error** $\sqrt{p\,(1-p)/n}$. The usual interval is $k/n \pm c$
+# standard errors, with $c = 1.96$ for 95 %, and with $k/n$ put in place of $p$ under the root. That goes wrong where
+# you need it most: with $k = 0$ it says $0 \pm 0$, as if a few draws had proved that no image is ever refused.
 #
 # Wilson (1927) does not replace $p$. His interval holds every share $p$ that fits the count, because $k/n$ is at most
 # $c$ of *its* standard errors away from $p$:
@@ -719,7 +720,9 @@ assert min(held["Wilson"]) > 0.93, "Wilson's does not"
 
 # %% [markdown]
 # For a share of 0.3 %, the usual interval holds the truth less than half the time. More than half of the counts are 0
-# then, and $0 \pm 0$ is wrong whenever the share is not 0. Wilson's keeps its word. Now it measures the decoder. Real digits first, then codes of real digits, then your draws, and last
+# then, and $0 \pm 0$ is wrong whenever the share is not 0. Wilson's interval keeps its word.
+#
+# Now use it on the decoder. Real digits come first, then codes of real digits, then your draws, and last
 # the smallest box around the training codes, with every point of it equally likely.
 
 
@@ -742,7 +745,8 @@ for name, (refused, n) in sources.items():
     low, high = intervals[name]
     print(f"{name:22} {refused:3} of {n:4}: {refused / n:5.1%}", end=" ")
     print(f"({low:.1%} to {high:.1%})")
-    ax.plot([100 * low, 100 * high], [name, name], linewidth=6, alpha=0.5)
+    bar = dict(linewidth=6, alpha=0.5, solid_capstyle="butt")
+    ax.plot([100 * low, 100 * high], [name, name], **bar)
     ax.plot(100 * refused / n, name, "k|", markersize=12)
 ax.invert_yaxis()
 ax.set(xlabel="refused by the judge, % (bar: the 95 % interval)", xlim=(0, None))
@@ -753,25 +757,26 @@ assert best[1] < intervals["box"][0] / 2, "by a factor of 2 and more"
 
 # %% [markdown]
 # Where two intervals do not meet, the difference is more than luck. Where they overlap, these draws may be too few to
-# tell. So the box is worse than a single Gaussian, and that is worse than the codes of real digits. The draws with the
-# best width are refused less than half as often as the box. Now read the rest yourself. Are they better than the single Gaussian?
-# Are they worse than real digits? If the bars overlap, copy the cell and draw 5,000 codes instead of 1,000.
+# tell. So the box is worse than a single Gaussian, and that is worse than the codes of real digits. The draws with
+# the best width are refused less than half as often as the box. Now read the rest yourself. Are they better than the
+# single Gaussian? Are they worse than real digits? Where the bars overlap, draw 5,000 codes instead of 1,000, in a
+# cell of your own.
 #
-# Be careful when you compare with real digits. A decoded image shows each pixel's likeliest level, so it is cleaner than
-# a real one. The fairer comparison is with the second row, decoded codes.
+# Be careful when you compare with real digits. A decoded image shows each pixel's likeliest level, so it is cleaner
+# than a real one. The fairer comparison is with the second row, decoded codes.
 #
 # The decoder is the same in every row but the first. What differs is how much we know of where the codes lie.
 #
 # ### When draws are not independent
 #
-# The interval assumes that the $n$ draws are independent. Here is a case where they are not. Take codes half-way between
-# two held-out digits of different classes. Some 150 digits make about 10,000 such pairs, and with $n$ = 10,000 the interval is
-# very narrow. But every digit stands in more than a hundred of these pairs. If its code is an odd one, they all suffer
-# together. We have learnt about 150 digits, and not about 10,000 pairs.
+# The interval assumes that the $n$ draws are independent. Here is a case where they are not. Take codes half-way
+# between two held-out digits of different classes. Some 150 digits make about 10,000 such pairs, and with $n$ =
+# 10,000 the interval is very narrow. But every digit stands in more than a hundred of these pairs. If its code is an
+# odd one, they all suffer together. We have learnt about 150 digits, and not about 10,000 pairs.
 #
-# There are two honest ways. Use each digit only once, in **disjoint pairs**, which are independent. Or use all pairs, but
-# **resample the digits**: draw 150 of the 150 with replacement, compute the share again, and see how much it varies when
-# you do so 1,000 times. (A digit that is drawn twice counts twice in each of its pairs.)
+# There are two honest ways. Use each digit only once, in **disjoint pairs**, which are independent. Or use all pairs,
+# but **resample the digits**: draw 150 of the 150 with replacement, compute the share again, and see how much it
+# varies when you do so 1,000 times. (A digit that is drawn twice counts twice in each of its pairs.)
 
 
 # %% nbgrader={"grade": false, "grade_id": "exercise5_pairs", "locked": true, "schema_version": 3, "solution": false, "task": false}
@@ -817,8 +822,8 @@ assert wider > 1.7, "pairs that share digits know less than they seem to"
 # when the digits are resampled, and still it is about three times as wide as the one that takes the pairs for
 # independent.
 #
-# What the pairs say: half-way between two *images* there is hardly ever a digit. Half-way between two *codes* there usually is
-# one, but often it is neither of the two.
+# What the pairs say: half-way between two *images* there is hardly ever a digit. Half-way between two *codes* there
+# usually is one, but often it is neither of the two.
 
 # %% [markdown]
 # ## What you saw
