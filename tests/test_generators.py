@@ -11,7 +11,7 @@ import course_lib
 from course_lib import data
 from course_lib.decode import draw
 from course_lib.device import make_generator
-from course_lib.measure import judge
+from course_lib.measure import judge, ruins
 from course_lib.models.char_rnn import CharRNN, CharRNNConfig
 from course_lib.models.gaussian_mixture import GaussianMixture, GaussianMixtureConfig
 from course_lib.models.pixel.convolutional import PixelCNN
@@ -75,7 +75,8 @@ CALLS = {
     "data.voices.load_words": lambda g: data.load_words(1, generator=g),
     "data.voices.speak": lambda g: data.speak("a", generator=g),
     "decode.draw": lambda g: draw(torch.zeros(2, 3), generator=g),
-    "measure.judge.spoil": lambda g: judge.spoil(DIGITS, LABELS, generator=g),
+    "measure.ruins.spoil": lambda g: ruins.spoil(DIGITS, LABELS, generator=g),
+    "measure.ruins.unseen_ruins": lambda g: ruins.unseen_ruins(DIGITS, LABELS, generator=g),
     "measure.judge.DigitJudge.__init__": lambda g: judge.DigitJudge((DIGITS, LABELS), (DIGITS, LABELS), generator=g),
     "models.char_rnn.CharRNN.sample": lambda g: LETTERS.sample(1, length=3, generator=g),
     "models.gaussian_mixture.GaussianMixture.sample": lambda g: MIXTURE.sample(2, generator=g),

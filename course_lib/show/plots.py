@@ -31,6 +31,7 @@ def show_images(
     titles=None,
     crossed=None,
     framed=None,
+    rows: list[str] | None = None,
     size: float = 0.85,
     caption: str | None = None,
 ) -> Figure:
@@ -38,7 +39,8 @@ def show_images(
 
     Colour is (N, H, W, 3), red, green and blue from 0 to 1. `titles` (N,) stand above the images; `crossed` (N,) bool
     strikes images out: a judge says that they are no digits; `framed` (N,) holds a pixel (row, column) of each image to
-    put a frame around, or None; `caption` stands below them all. Raises ValueError for other shapes.
+    put a frame around, or None; `rows` are words to the left of each row, `caption` stands below them all. Raises
+    ValueError for other shapes.
     """
     images = as_array("images", images)
     colour = images.ndim == 4 and images.shape[3] == 3 and images.dtype.kind == "f"
@@ -53,9 +55,14 @@ def show_images(
         if each is not None and len(each) != len(images):
             raise ValueError(f"{name}: expected one for each of the {len(images)} images, got {len(each)}")
     columns = columns or min(len(images), 10)
-    rows = -(-len(images) // columns)
-    height = rows * (size + (0.1 if titles is None else 0.3)) + (0 if caption is None else 0.25)
-    figure, axes = plt.subplots(rows, columns, figsize=(columns * size, height), layout="constrained", squeeze=False)
+    count = -(-len(images) // columns)
+    if rows is not None and len(rows) != count:
+        raise ValueError(f"rows: expected words for each of the {count} rows, got {len(rows)}")
+    height = count * (size + (0.1 if titles is None else 0.3)) + (0 if caption is None else 0.25)
+    width = columns * size + (0.08 * max(len(line) for name in rows for line in name.split("\n")) if rows else 0)
+    figure, axes = plt.subplots(count, columns, figsize=(width, height), layout="constrained", squeeze=False)
+    for ax, name in zip(axes[:, 0], rows or (), strict=False):
+        ax.text(-0.1, 0.5, name, transform=ax.transAxes, ha="right", va="center", fontsize=9)
     for n, ax in enumerate(axes.flat):
         ax.axis("off")
         if n >= len(images):
