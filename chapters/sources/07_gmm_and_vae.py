@@ -1117,7 +1117,7 @@ explore(
 # code knows nothing, and the decoder draws one image for all. This is **posterior collapse**. The KL is 0, and −ELBO
 # is that of the pixel histograms. The judge refuses most of what is drawn, 77 to 87 per cent in likeliest levels, and
 # most of what it accepts is one and the same digit. In between one buys ease of drawing with what the code may say.
-# Up to $\beta = 1$ the refusals fall, to 2 to 4 per cent and 23 to 39, at hardly any loss of variety. At $\beta = 3$
+# Up to $\beta = 1$ the refusals fall, to 1 to 4 per cent and 23 to 39, at hardly any loss of variety. At $\beta = 3$
 # more of the draws are refused again, and −ELBO has risen. (The first rows stand at the ceiling of 6.1 nats: from the
 # code one can tell *which* of the 447 images it was, and this estimate cannot show more.)
 
@@ -1148,7 +1148,7 @@ show_images(images.view(10, 6, 1, 8, 8).transpose(0, 1).flatten(0, 1))
 
 # %% [markdown]
 # A column for each digit, a row for each draw. Over five seeds the judge takes 96 to 98 per cent for the digit that
-# was asked for, and 86 to 92 with levels drawn. Being told the digit saves a little: the code does not have to say it
+# was asked for, and 86 to 93 with levels drawn. Being told the digit saves a little: the code does not have to say it
 # any more.
 
 # %% [markdown]
