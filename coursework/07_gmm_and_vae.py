@@ -418,14 +418,15 @@ ax = right.subplots()
 drawn = ax.imshow(between.clamp(max=60), cmap="magma_r", vmin=0)
 right.colorbar(drawn, label="KL, nats (60 or more: black)")
 ax.set(xlabel="to room", ylabel="from room", xticks=range(10), yticks=range(10))
-assert obeyed > 0.85 and recognised > 0.75, "a room is a digit"
+assert obeyed > 0.93 > judged and recognised > 0.75, "a room is a digit"
 assert between.nan_to_num(math.inf).min() > 3, "and no two rooms are one"
 
 # %% [markdown]
 # The chapter's conditional VAE tells its decoder the digit, and this one tells its prior: the decoder is still one map
-# of all codes. The judge knows the draws more readily than real digits, because a room is full of typical ones, and each
-# pixel shows its likeliest value. And a classifier came along for nothing. It does what the E step does, with
-# $q(z \mid x)$ in the point's place: $p(k \mid x)$ is about `(-kl).softmax(1)`.
+# of all codes. The judge recognises 97 per cent of the draws and 89 of the real digits. But each pixel shows its
+# likeliest value here: with pixels drawn from the model it is 88 per cent of the draws. And a classifier came along for
+# nothing. It does what the E step does, with $q(z \mid x)$ in the point's place: $p(k \mid x)$ is about
+# `(-kl).softmax(1)`.
 
 # %% [markdown]
 # ## 3 When may a bound be trusted?

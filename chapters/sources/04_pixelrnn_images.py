@@ -1077,8 +1077,8 @@ show_curves({"valid": (at, curve)}, xlabel="step", ylabel="nats an image")
 # %% [markdown]
 # Size, steps and the share hidden were chosen by the validation images; the test images decided nothing. For comparison, a
 # well-known teaching notebook's causal convolution reaches 86.7 nats on this split. The gap between training and test
-# images is what is left of knowing by heart. And chapter 2's judge, who refuses one real digit in twenty, and many of
-# the autoencoder's draws?
+# images is what is left of knowing by heart. Now chapter 2's judge. It refuses an image that is far from every training digit, or
+# that none of its ten classifiers claims. How many of a thousand painted digits does it refuse, and how many of the real ones?
 
 # %% tags=["checking"]
 from course_lib.measure.judge import DigitJudge
@@ -1087,23 +1087,24 @@ pairs = [load_digits(part, device) for part in ("train", "valid")]
 judge = DigitJudge(*pairs, generator=generator)
 refused = {"real ones": judge.invalid_share(digits["test"])}
 for temperature in (1.0, 0.7):
-    drawn = writer.sample(500, generator=generator, temperature=temperature)
+    drawn = writer.sample(1000, generator=generator, temperature=temperature)
     refused[f"painted at {temperature}"] = judge.invalid_share(drawn)
 for whose, share in refused.items():
     print(f"{whose:15s}{share:4.0%} refused")
-assert refused["real ones"] < 0.1
-assert refused["painted at 0.7"] < refused["painted at 1.0"] - 0.05
-assert refused["painted at 1.0"] < 0.6
+assert refused["real ones"] < 0.06
+assert 2 * refused["real ones"] < refused["painted at 1.0"] < 0.25
+assert refused["painted at 0.7"] < 0.75 * refused["painted at 1.0"]
 
 # %% tags=["drawing"]
 crossed = (judge.label(drawn[:20]) < 0).tolist()
 show_images(drawn[:20].cpu(), crossed=crossed)
 
 # %% [markdown]
-# Twenty painted at temperature 0.7; struck out is what the judge refuses. A model that predicts pixels well
-# still paints many digits that are none: a likelihood is an average over real images, and says little about the few wrong
-# pixels that spoil a painted one. Cooling helps, as it did in chapter 3. That generation is hard
-# to judge is the lecture's own remark; two judges, the likelihood and the classifiers, judge two things.
+# Twenty painted at temperature 0.7; the judge refuses those that are struck out. Over five seeds it refuses 2 to 5 per cent of the
+# real digits and 10 to 21 per cent of those painted at temperature 1, which is how the model itself would draw them. A model that
+# predicts pixels well can still paint an image that is no digit: a likelihood is an average over real images, and says little about
+# the few wrong pixels that spoil a painted one. At temperature 0.7 about half as many are refused, 3 to 10 per cent. The lecture
+# remarks that generation is hard to judge. The likelihood and the classifiers are two judges, and they judge two different things.
 
 # %% [markdown]
 # The field's own yardstick is larger: MNIST at 28×28 in black and white. One core and less than half an hour reach this on its

@@ -35,9 +35,9 @@ if find_spec("course_lib") is None:  # the library behind the chapters is not he
 # %% [markdown]
 # ## What you will get
 #
-# Both rows are what a decoder makes of 16 random numbers. Above, chapter 2's autoencoder, with numbers from the
-# range of its codes. Below, the model of this chapter, with numbers from the distribution that it was trained for.
-# Chapter 2's judge strikes out what it does not take for a digit.
+# Both rows are what a decoder makes of 16 random numbers, with each pixel at its likeliest level. Above, chapter 2's
+# autoencoder, with numbers from the range of its codes. Below, the model of this chapter, with numbers from the
+# distribution that it was trained for. Chapter 2's judge strikes out what it does not take for a digit.
 
 # %% tags=["drawing"]
 import torch
@@ -90,8 +90,9 @@ generator = make_generator(seed, device)
 # %% [markdown]
 # ## The data
 #
-# Chapter 2's digits, and its judge: ten small classifiers that refuse one real digit in twenty. Beside them, for
-# all that can be drawn on paper, the **plane**: shapes of points whose true density is known.
+# Chapter 2's digits, and its judge, which refuses an image that is far from every training digit or that none of its
+# ten classifiers claims. Beside them, for all that can be drawn on paper, the **plane**: shapes of points whose true
+# density is known.
 
 # %%
 from course_lib.data import load_digits, load_plane
@@ -103,9 +104,11 @@ x_test, y_test = load_digits("test", device=device)
 train_set, valid_set = (x_train, y_train), (x_valid, y_valid)
 judge = DigitJudge(train_set, valid_set, generator=generator)
 reality = judge.invalid_share(x_test)
+assert reality < 0.06
 
 # %% [markdown]
-# A thousand digits train, 350 set thresholds, and all measurements are made on the 447 that nobody has seen.
+# A thousand digits train, 350 set thresholds, and all measurements are made on the 447 that nobody has seen. Of these
+# the judge refuses 3 to 5 per cent, over five seeds.
 
 
 # %% [markdown]
@@ -151,46 +154,67 @@ wide = {name: train_autoencoder(*way) for name, way in ways.items()}
 # %% [markdown]
 # Three decoders, and for each the same three questions. How far apart do its codes lie? If we draw a code from a Gaussian
 # fitted to them, how often is the image no digit? And how often is it none half-way between the codes of two digits?
+#
+# The decoder gives 17 probabilities for each pixel, and an image can be made of them in two ways. Take each pixel's
+# *likeliest* level, as chapter 2 does for its pictures. Or let each pixel's level be *drawn* from its probabilities:
+# that is what the model itself would do. We count both.
 
 
 # %% tags=["checking"]
+from course_lib.decode import draw
+
+
+def two_ways(logits):  # (B, 1, 8, 8, 17) -> images: likeliest levels, drawn
+    drawn = draw(logits.flatten(0, -2), generator=generator)
+    return logits.argmax(-1), drawn.view(logits.shape[:-1])
+
+
+def no_digit(logits):  # the share that the judge refuses, of either
+    return [judge.invalid_share(images) for images in two_ways(logits)]
+
+
 def gaussian_codes(z, n):  # from a Gaussian with the codes' mean, covariance
     root = torch.linalg.cholesky(torch.cov(z.T) + 1e-4 * torch.eye(16).to(z))
     return z.mean(0) + normal(n, 16) @ root.T
 
 
 @torch.no_grad()
-def between(model, start, end, t):  # the images t of the way between two
+def between(model, start, end, t):  # logits, t of the way between two
     a, b = model.encoder(start), model.encoder(end)
-    return model.decoder((1 - t) * a + t * b).argmax(-1)
+    return model.decoder((1 - t) * a + t * b)
 
 
 # %% tags=["checking"]
 a, b = torch.randint(447, (2, 2000), device=device, generator=generator)
 a, b = a[y_test[a] != y_test[b]], b[y_test[a] != y_test[b]]
 spread, refused, half_way = {}, {}, {}
-print("                 spread   no digit")
-print("                 of codes drawn  half-way")
+print("         no digit:  Gaussian codes    half-way")
+print("          spread   likeliest drawn  likeliest drawn")
 for name, m in wide.items():
     with torch.no_grad():
         z = m.encoder(x_train)
-        drawn = m.decoder(gaussian_codes(z, 2000)).argmax(-1)
-    spread[name], refused[name] = z.std(0).mean(), judge.invalid_share(drawn)
-    middle = between(m, x_test[a], x_test[b], 0.5)
-    half_way[name] = judge.invalid_share(middle)
-    shares = f"{refused[name]:6.0%} {half_way[name]:8.0%}"
-    print(f"{name:16s} {spread[name]:5.1f}  {shares}")
+        refused[name] = no_digit(m.decoder(gaussian_codes(z, 2000)))
+    spread[name] = z.std(0).mean()
+    half_way[name] = no_digit(between(m, x_test[a], x_test[b], 0.5))
+    shares = *refused[name], *half_way[name]
+    shares = "".join(f"{share:9.0%}" for share in shares)
+    print(f"{name:16s}{spread[name]:4.1f}{shares}")
 assert spread["noise"] > 1.3 * spread["plain"], "it ran away"
 for share in (refused, half_way):
-    assert share["noise"] > 0.5 * share["plain"], "and is little better off"
-    assert share["noise and leash"] < share["plain"] / 2, "now it is"
+    plain, noise, leash = share.values()
+    assert 0.8 < noise[1] / plain[1] < 1.3, "and draws are no better"
+    assert leash[0] < 0.95 * plain[0], "likeliest levels: fewer refused"
+    assert leash[1] > 1.4 * plain[1], "levels drawn: more"
 
 # %% [markdown]
-# Noise alone does little. The encoder has a cheap way out: it moves the codes apart until the noise does not reach
-# from one to the next, and the ditches between them are nearly as empty as before. The third row puts the codes on
-# a **leash**: each pays $\tfrac12 |z|^2$ nats for its distance from the origin. They can no longer run away, the
-# noise reaches the neighbours, and of what is drawn, or lies half-way between two digits, nearly all are digits.
-# Walk from one digit to another and see the ditch close:
+# Noise alone does not help the draws: with levels drawn, about as many images are refused as before. (With likeliest
+# levels it is 7 to 21 per cent of those from Gaussian codes instead of 13 to 24.) The encoder has a cheap way out: it
+# moves the codes apart until the noise does not reach from one to the next. The third row puts the codes on a
+# **leash**: each pays $\tfrac12 |z|^2$ nats for its distance from the origin. They can no longer run away, and now
+# the two columns disagree. With likeliest levels fewer images are refused: over five seeds, 6 to 8 per cent of those
+# from Gaussian codes instead of 13 to 24, and half-way 7 to 9 instead of 10 to 20. With levels drawn, far more are
+# refused: 47 to 61 per cent instead of 26 to 40, and half-way 62 to 73 instead of 30 to 46. Walk from one digit to
+# another, in likeliest levels, with each of the three:
 
 # %% tags=["drawing"]
 from course_lib.show.explore import explore
@@ -203,7 +227,7 @@ def show_way(pair, training):
     here, there = (one_of_each[int(digit)] for digit in pair.split(" → "))
     t = torch.linspace(0, 1, 10, device=device)[:, None]
     ends = x_test[here : here + 1], x_test[there : there + 1]
-    images = between(wide[training], *ends, t)
+    images = between(wide[training], *ends, t).argmax(-1)
     return show_images(images, crossed=judge.label(images) < 0)
 
 
@@ -215,9 +239,9 @@ explore(
 )
 
 # %% [markdown]
-# So the recipe is *noise and a leash*, and two questions are left. Why $\tfrac12|z|^2$ and not something else? And
-# why should the noise be equally wide everywhere? The answer to both is one inequality, and it is older than neural
-# networks. It comes from a model that can be fitted by hand.
+# So noise needs a leash, and two questions are left. Why $\tfrac12|z|^2$ and not something else? And why should the
+# noise be equally wide everywhere? The answer to both is one inequality, and it is older than neural networks. It
+# comes from a model that can be fitted by hand.
 
 # %% [markdown]
 # ## The Gaussian mixture: choose, then draw
@@ -669,7 +693,7 @@ from torch.distributions import Normal
 
 q_z, p_z = Normal(mu, (log_var / 2).exp()), Normal(0.0, 1.0)
 kl = gaussian_kl(mu, log_var)
-z = q_z.sample((4000,))
+z = q_z.mean + q_z.stddev * normal(4000, *mu.shape)
 by_hand = (q_z.log_prob(z) - p_z.log_prob(z)).sum(2).mean(0)
 error = (by_hand - kl).abs().max().item()
 print(f"KL: {kl.mean():.2f} nats; by 4,000 draws {by_hand.mean():.2f}")
@@ -948,7 +972,8 @@ explore(
 # near; the middle, where all classes meet, is the muddiest place. With 16 numbers we ask the judge. A generator
 # that draws one good digit over and over would please it, so beside the refused we count how many **different
 # digits** there are among the accepted: $e^H$ of their shares, 10 if all are equally frequent, 1 if all are the
-# same.
+# same. We give the plain autoencoder three densities for its codes: the box that they fill, one Gaussian, and this
+# chapter's mixture with ten components.
 
 
 # %%
@@ -964,28 +989,44 @@ def verdict(images):  # share refused, and how many different digits
 with torch.no_grad():
     z = wide["plain"].encoder(x_train)
     low, high = z.min(0).values, z.max(0).values
-    box = low + (high - low) * torch.rand_like(z.repeat(2, 1))
-    codes = {"box": box, "Gaussian": gaussian_codes(z, 2000)}
-    drawn = {k: wide["plain"].decoder(c).argmax(-1) for k, c in codes.items()}
-sets = {"real digits": x_test}
-sets |= {f"autoencoder, {k}": images for k, images in drawn.items()}
-with torch.no_grad():
-    logits = wide["noise and leash"].decoder(normal(2000, 16))
-sets["noise, leash, prior"] = logits.argmax(-1)
-sets["VAE, prior"] = vae.sample(2000, generator=generator, mean=True)
-results = {name: verdict(images) for name, images in sets.items()}
-print("                       refused  digits")
-for name, (share, digits) in results.items():
-    print(f"{name:22s} {share:6.1%}   {digits:4.1f}")
-from_box, from_gaussian = (results[k][0] for k in list(sets)[1:3])
-assert results["VAE, prior"][0] <= min(from_box, from_gaussian) / 2
-assert results["VAE, prior"][1] > 8, "and not always the same"
+    anywhere = torch.rand(2000, 16, device=device, generator=generator)
+    ten = GaussianMixture(GaussianMixtureConfig(10))
+    ten.fit(z.double(), generator=generator, progress=False)
+    codes = {"box": low + (high - low) * anywhere}
+    codes["Gaussian"] = gaussian_codes(z, 2000)
+    codes["mixture"] = ten.sample(2000, generator=generator).float()
+    logits = {f"plain, {k}": wide["plain"].decoder(c) for k, c in codes.items()}
+    leash = wide["noise and leash"]
+    logits["noise, leash, prior"] = leash.decoder(normal(2000, 16))
+    logits["VAE, prior"] = vae.decoder(normal(2000, 16))
+
+# %% tags=["checking"]
+results = {k: [verdict(x) for x in two_ways(t)] for k, t in logits.items()}
+print("                        likeliest          drawn")
+print("                    refused  digits   refused  digits")
+for name, (likeliest, drawn) in results.items():
+    shares = [f"{share:8.1%} {n:7.1f}" for share, n in (likeliest, drawn)]
+    print(f"{name:19s}{shares[0]}  {shares[1]}")
+share, digits = verdict(x_test)
+print(f"{'real digits':19s}{share:26.1%} {digits:7.1f}")
+likeliest, drawn = ({k: v[n] for k, v in results.items()} for n in (0, 1))
+assert likeliest["VAE, prior"][0] < likeliest["plain, Gaussian"][0] / 3
+assert likeliest["plain, mixture"][0] < likeliest["plain, Gaussian"][0] / 2
+assert drawn["VAE, prior"][0] < drawn["plain, Gaussian"][0]
+assert min(drawn, key=drawn.get) == "plain, mixture"
+assert drawn["VAE, prior"][0] > 1.5 * drawn["plain, mixture"][0]
+assert max(drawn, key=drawn.get) == "noise, leash, prior"
+assert likeliest["VAE, prior"][1] > 8, "and not always the same"
 
 # %% [markdown]
-# By the judge's count the wish has come true. (These are the likeliest levels of each pixel, as in chapter 2.) Most
-# of the way was made by noise and leash, with the same small network as the plain autoencoder; what the VAE adds is
-# the bound on $\log p(x)$, and noise that each code chooses. Do not rejoice at being better than real digits,
-# though: real handwriting has its odd ones, and a model that never draws one is too tidy.
+# In likeliest levels the wish has come true. Over five seeds the judge refuses 1 to 4 per cent of what the VAE draws,
+# about as few as of the real digits, and 14 to 24 of what the plain autoencoder makes of one Gaussian. But a mixture
+# of ten Gaussians, fitted to the plain autoencoder's codes, comes close to the VAE with 3 to 4. With levels drawn,
+# the order changes. Now 9 to 11 per cent of the mixture's images are refused, 19 to 31 of the VAE's, 26 to 38 of the
+# Gaussian's, and 65 to 75 of those with noise and leash. By either count the VAE does better than a plain autoencoder
+# whose codes have one Gaussian for a density. With a mixture for a density the plain autoencoder is nearly as good in
+# likeliest levels and better in draws. What the VAE adds is the bound on $\log p(x)$, and noise that each code
+# chooses.
 
 # %% [markdown]
 # ## The weight of the leash
@@ -993,7 +1034,8 @@ assert results["VAE, prior"][1] > 8, "and not always the same"
 # Multiply the KL by a **weight** $\beta$. For each: −ELBO, and how much of it is the KL, in nats. How much does a code
 # *know* of its image? The **mutual information** of code and image is the KL less the divergence of all codes
 # together from the prior; we average densities over the test digits, so it cannot show more than $\ln 447 = 6.1$
-# nats. A latent is **active** if the variance of its $\mu_j$ over the training images is above 0.01.
+# nats. A latent is **active** if the variance of its $\mu_j$ over the training images is above 0.01. *Likeliest* and
+# *drawn* are the shares of the prior's images that the judge refuses, made in the two ways.
 
 
 # %%
@@ -1020,8 +1062,10 @@ leashed = {b: train(x_train, kl_weight=b, steps=500)[0] for b in betas}
 def measures(model):
     kl = model.bound_terms(x_test, generator=generator)[1].mean().item()
     active = (model.encoder(x_train)[0].var(0) > 0.01).sum().item()
-    images = model.sample(2000, generator=generator, mean=True)
-    return (cost(model, x_test), kl, active, knows(model), *verdict(images))
+    images, drawn = two_ways(model.decoder(normal(2000, latent)))
+    refused, digits = verdict(images)
+    shares = refused, judge.invalid_share(drawn), digits
+    return (cost(model, x_test), kl, active, knows(model), *shares)
 
 
 found = {b: measures(m) for b, m in leashed.items()}
@@ -1029,8 +1073,8 @@ found = {b: measures(m) for b, m in leashed.items()}
 # %% tags=["checking"]
 from course_lib.show.typeset import show_table
 
-names = ["β", "−ELBO", "KL", "active", "knows", "refused", "digits"]
-formats = ["{:.1f}", "{:.1f}", "{}", "{:.1f}", "{:.1%}", "{:.1f}"]
+names = ["β", "−ELBO", "KL", "active", "knows", "likeliest", "drawn", "digits"]
+formats = ["{:.1f}", "{:.1f}", "{}", "{:.1f}", "{:.1%}", "{:.1%}", "{:.1f}"]
 rows = [
     [b, *(f.format(abs(v)) for f, v in zip(formats, found[b], strict=True))]
     for b in betas
@@ -1038,9 +1082,11 @@ rows = [
 kls = [found[b][1] for b in betas]
 assert kls == sorted(kls, reverse=True), "the tighter, the nearer the prior"
 assert min(found, key=lambda b: found[b][0]) == 1, "what was trained for"
-assert found[10][2] == 0 and found[10][5] < 4, "collapsed"
+assert found[10][2] == 0 and found[10][6] < 2.5, "collapsed"
 assert abs(found[10][0] - no_code) < 2, "to the pixel histograms"
 assert found[0][4] > 2 * found[1][4], "without it, the prior is a guess"
+assert found[1][4] < found[0.1][4] and found[10][4] > 0.5
+assert min(found, key=lambda b: found[b][5]) == 1, "drawn: fewest refused"
 show_table(names, rows)
 
 
@@ -1066,13 +1112,14 @@ explore(
 # First row: test digits. Second: rebuilt. Below: drawn from the prior.
 #
 # With $\beta = 0$ nothing holds the codes: they say all there is to say, and lie where they like. A draw from the
-# prior is a guess as in chapter 2, and more of the draws are refused. With $\beta = 10$ every latent has given up:
-# $q(z\mid x)$ *is* the prior, whatever $x$ is, the code knows nothing, and the decoder draws the one image that
-# suits all. This is **posterior collapse**. The KL is 0, −ELBO is that of the pixel histograms, and the judge, who
-# sees one image at a time, *refuses nothing*. That is why we count the digits. In between one buys ease of drawing
-# with what the code may say: up to $\beta = 1$ the refusals fall at hardly any loss of variety, beyond it the price
-# rises. (The first rows stand at the ceiling of 6.1 nats: from the code one can tell *which* of the 447 images it
-# was, and this estimate cannot show more.)
+# prior is a guess as in chapter 2: over five seeds the judge refuses 19 to 35 per cent in likeliest levels and 58 to
+# 72 with levels drawn. With $\beta = 10$ every latent has given up: $q(z\mid x)$ *is* the prior, whatever $x$ is, the
+# code knows nothing, and the decoder draws one image for all. This is **posterior collapse**. The KL is 0, and −ELBO
+# is that of the pixel histograms. The judge refuses most of what is drawn, 77 to 87 per cent in likeliest levels, and
+# most of what it accepts is one and the same digit. In between one buys ease of drawing with what the code may say.
+# Up to $\beta = 1$ the refusals fall, to 1 to 4 per cent and 23 to 39, at hardly any loss of variety. At $\beta = 3$
+# more of the draws are refused again, and −ELBO has risen. (The first rows stand at the ceiling of 6.1 nats: from the
+# code one can tell *which* of the 447 images it was, and this estimate cannot show more.)
 
 # %% [markdown]
 # ## Say which digit
@@ -1087,19 +1134,22 @@ images = conditional.sample(60, generator=generator, mean=True, y=wanted)
 
 # %% tags=["checking"]
 many = torch.arange(10, device=device).repeat(200)
-drawn = conditional.sample(2000, generator=generator, mean=True, y=many)
-obeyed = (judge.label(drawn) == many).float().mean().item()
+with torch.no_grad():
+    logits = conditional.decoder(normal(2000, latent), many)
+likeliest, drawn = (judge.label(images) == many for images in two_ways(logits))
+obeyed, obeyed_drawn = likeliest.float().mean(), drawn.float().mean()
 given_y = cost(conditional, x_test, y_test)
-print(f"{obeyed:.0%} as asked (chance: 10%)")
+print(f"as asked: {obeyed:.0%}; with levels drawn, {obeyed_drawn:.0%}")
 print(f"-ELBO {given_y:.1f} nats, not told {found[1][0]:.1f}")
-assert obeyed > 0.9 and given_y < found[1][0]
+assert obeyed > 0.93 and obeyed_drawn > 0.8 and given_y < found[1][0]
 
 # %% tags=["drawing"]
 show_images(images.view(10, 6, 1, 8, 8).transpose(0, 1).flatten(0, 1))
 
 # %% [markdown]
-# A column for each digit, a row for each draw. Being told the digit saves a little: the code does not have to say
-# it any more.
+# A column for each digit, a row for each draw. Over five seeds the judge takes 96 to 98 per cent for the digit that
+# was asked for, and 86 to 93 with levels drawn. Being told the digit saves a little: the code does not have to say it
+# any more.
 
 # %% [markdown]
 # ## What is still wrong
@@ -1139,10 +1189,11 @@ for n, features in product(amounts, widths):
     with torch.no_grad():
         again = known.repeat(1000 // n, 1, 1, 1)
         z = rsample(*model.encoder(again), generator=generator)
-    drawn = model.sample(1000, generator=generator, mean=True)
+        logits = model.decoder(normal(1000, latent))
+    drawn = logits.argmax(-1)
     copies = copied(drawn, known), copied(model.observe(z), known)
     costs = cost(model, known), cost(model, x_test)
-    memory[n, features] = *copies, judge.invalid_share(drawn), *costs
+    memory[n, features] = *copies, *no_digit(logits), *costs
     models[n, features] = model
 
 # %% tags=["checking"]
@@ -1154,10 +1205,11 @@ for n in (50, 200):
 assert copies[1000, 256] < new[1000] < 0.12, "more images: none"
 assert learnt[50, 256] > 0.9 and learnt[50, 16] < 0.1 < learnt[50, 64]
 assert learnt[200, 256] > 0.6 > learnt[1000, 256] > learnt[1000, 16]
-assert memory[50, 256][2] > 0.3 > 0.2 > memory[1000, 256][2], "ditches"
-assert memory[50, 256][3] < 40 < 200 < memory[50, 256][4], "by heart"
-header = ["images", "features", "prior", "at home", "no digit", "seen", "new"]
-forms = ["{:.0%}", "{:.0%}", "{:.0%}", "{:.0f}", "{:.0f}"]
+assert memory[50, 256][2] > 2 * memory[1000, 256][2], "ditches"
+assert memory[50, 256][4] < 40 < 200 < memory[50, 256][5], "by heart"
+header = ["images", "features", "prior", "at home"]
+header += ["likeliest", "drawn", "seen", "new"]
+forms = ["{:.0%}"] * 4 + ["{:.0f}"] * 2
 rows = [
     [*key, *(f.format(v) for f, v in zip(forms, values, strict=True))]
     for key, values in memory.items()
@@ -1166,7 +1218,8 @@ show_table(header, rows)
 
 # %% [markdown]
 # *Prior*: copies among what the prior draws; *at home*: among what is drawn around the training images' own codes;
-# *no digit*: the prior's draws that the judge refuses; then −ELBO of training images and of held-out ones, in nats.
+# *likeliest* and *drawn*: the shares of the prior's images that the judge refuses, made in the two ways (copies are
+# counted in likeliest levels); then −ELBO of training images and of held-out ones, in nats.
 # Look at fifty images and 256 features. It has learnt them by heart: each costs it some twenty nats, a new digit
 # hundreds, and at home it draws nothing but copies. Here is what it draws from the prior; below that, at home; and
 # last, the image whose code that was:
@@ -1183,10 +1236,12 @@ show_images(images, crossed=judge.label(images) < 0, caption=rows)
 
 # %% [markdown]
 # So the complaint is right where images are few for the numbers of the network: its prior, too, draws copies, more
-# often than new digits would pass for one. But that is not the worst of it. The copies fill a small part of the
-# code space, and of what lies between them a third and more is no digit: chapter 2's ditches are back. With a
-# thousand images the prior draws no more copies than chance would, although a quarter of what the largest network
-# draws at home still are. As with the mixture, what counts is how many observations there are for how many numbers.
+# often than new digits would pass for one. But that is not the worst of it. The copies fill a small part of the code
+# space, and over five seeds the judge refuses 21 to 35 per cent of what that prior draws, in likeliest levels, where
+# with a thousand images it refuses 3 to 7: chapter 2's ditches are back. (With levels drawn the two differ less, 25
+# to 39 and 20 to 34.) With a thousand images the prior draws no more copies than chance would, although a quarter of
+# what the largest network draws at home still are. As with the mixture, what counts is how many observations there
+# are for how many numbers.
 
 # %% [markdown]
 # ### One pixel
@@ -1212,13 +1267,13 @@ change = after - before  # (n, 64) nats that one pixel adds
 pixel = torch.eye(64, device=device, dtype=torch.bool)
 variants = torch.where(pixel, flipped[:, None], real.flatten(1)[:, None])
 claims = judge.loudness(variants.reshape(-1, 1, 8, 8))  # (64n, 10)
-loud = claims.amax(1).view(n, 64) - judge.threshold
+loud = claims.amax(1).view(n, 64)
 off = (flipped - real.flatten(1)).abs()  # (n, 64) levels
 
 # %% tags=["checking"]
 same = (change[:, :, None] - change[:, None]).abs() < 0.1  # nats
 same &= off[:, :, None] == off[:, None]  # and just as many levels
-accepts = loud > 0
+accepts = judge.label(variants.reshape(-1, 1, 8, 8)).view(n, 64) >= 0
 same &= accepts[:, :, None] & ~accepts[:, None]  # one is a digit, one not
 contrast = (loud[:, :, None] - loud[:, None]) * same
 most, pair = contrast.flatten(1).max(1)  # the clearest case of each digit
@@ -1238,11 +1293,11 @@ framed = [None] * 5 + [divmod(i, 8) for i in [*first.tolist(), *second.tolist()]
 show_images(images, crossed=verdicts.flatten() < 0, framed=framed, columns=5)
 
 # %% [markdown]
-# It is so, for more than one digit in ten. First row: five of them. Second and third row: the same with one pixel,
-# in the frame, at its other extreme, off by the same number of levels and, to the VAE, equally likely within a
-# tenth of a nat. By the judge's lights, which are not yours, the second row are digits and the third are none. The
-# loss counts pixels. Whether a pixel goes on with a stroke or breaks it is a matter of its *neighbours*, and of
-# those the likelihood, given the code, knows nothing.
+# It is so, for 12 to 23 per cent of the digits (over five seeds). First row: five of them. Second and third row: the
+# same with one pixel, in the frame, at its other extreme, off by the same number of levels and, to the VAE, equally
+# likely within a tenth of a nat. The judge, with whom you need not agree, takes the second row for digits and the
+# third for none. The loss counts pixels. Whether a pixel goes on with a stroke or breaks it is a matter of its
+# *neighbours*, and of those the likelihood, given the code, knows nothing.
 
 # %% [markdown]
 # ### Pixels are drawn independently
@@ -1293,13 +1348,13 @@ print("correlation of vertical neighbours")
 print(f"left over in real digits   {in_data:5.2f}")
 print(f"left over in draws         {in_draws:5.2f}")
 print(f"draws that are no digit    {not_digits:5.0%}")
-print(f"their likeliest levels     {results['VAE, prior'][0]:5.0%}")
+print(f"their likeliest levels     {results['VAE, prior'][0][0]:5.0%}")
 assert in_data > 0.15 and abs(in_draws) < 0.03
-assert not_digits > max(0.2, 4 * results["VAE, prior"][0])
+assert not_digits > 4 * results["VAE, prior"][0][0]
 
 # %% [markdown]
-# More than one honest draw in five is no digit; of their likeliest levels, which everybody shows, hardly any.
-# Structure comes through the code alone, and what the code does not say, nobody says.
+# Of honest draws 19 to 31 per cent are no digits, over five seeds; of likeliest levels, which everybody shows, 1 to
+# 4. Structure comes through the code alone, and what the code does not say, nobody says.
 
 # %% [markdown]
 # ### Depth helps a little, and costs
@@ -1320,16 +1375,18 @@ rows = [
     for depth, (nats, data, _, refused, ms) in deep.items()
 ]
 assert deep[8][3] < deep[1][3] - 0.1, "it helps"
+assert deep[2][3] < 0.8 * deep[1][3]
 assert deep[2][0] < deep[1][0] - 0.7 and deep[8][0] < deep[1][0]
 assert min(d[1] for d in deep.values()) > 0.1, "but not with this"
 show_table(["layers", "−ELBO", "left over", "draws refused", "ms/step"], rows)
 
 # %% [markdown]
-# The second layer is worth a nat or more and saves many a draw; the next six bring little, and what they bring
-# shows in the draws rather than in the bound. A step of eight layers takes several times as long. And the
-# correlation that is left over hardly moves at all. The lecture says that a deeper VAE learns the structure,
-# moderately well; we would rather say: given the code, pixels are independent at *any* depth, and depth can only
-# bring more of their relation into the code.
+# The second layer is worth a nat or more, and with it the judge refuses 27 to 43 per cent of the draws instead of 52
+# to 64 (over five seeds). The next six bring little, and what they bring shows in the draws (23 to 33 per cent)
+# rather than in the bound. A step of eight layers takes several times as long. And the correlation that is left over
+# hardly moves at all. The lecture says that a deeper VAE learns the structure, moderately well; we would rather say:
+# given the code, pixels are independent at *any* depth, and depth can only bring more of their relation into the
+# code.
 
 # %% [markdown]
 # ### What would see it?
@@ -1385,7 +1442,7 @@ for name, mean in (("draws", False), ("likeliest", True)):
 
 # %% [markdown]
 # A **discriminator** of some ten thousand numbers tells most draws from real digits, and nearly all likeliest
-# levels, which the judge was so content with: they are too black and too clean. What gives an image away we need
+# levels, of which the judge refused so few: they are too black and too clean. What gives an image away we need
 # not know; the network finds it. And its gradient can tell the decoder where to mend. That is chapter 8: the loss
 # will be another network.
 
@@ -1414,23 +1471,26 @@ share, digits = verdict(broken.sample(2000, generator=generator, mean=True))
 print(f"-ELBO {nats:.1f} nats (no code: {no_code:.1f})")
 print(f"the code knows {knowledge:.2f} nats of its image")
 print(f"refused {share:.0%}, different digits {digits:.1f}")
-assert abs(nats - no_code) < 2 and knowledge < 0.1 and digits < 4
+assert abs(nats - no_code) < 2 and knowledge < 0.1
+assert digits < 3
 
 # %% [markdown]
 # The encoder now hears only from the leash, so it goes home to the prior, and the decoder learns to do without. The
-# loss is about that of chapter 2's pixel histograms, where no code was sent, and the judge finds nothing to
-# complain about.
+# loss is about that of chapter 2's pixel histograms, where no code was sent. It draws nearly the same image each time.
+# Over five seeds the judge refuses from 24 to 88 per cent of them, as chance has it, and what it accepts is less varied
+# than three equally frequent digits would be.
 
 # %% [markdown]
 # ## What we saw
 #
-# - Noise alone does not close the code plane: the encoder runs away from it. Noise *and a leash* do. The leash is a divergence
-#   from a prior, and falls out of a bound.
+# - Noise alone does not help the draws: the encoder runs away from it. With noise *and a leash* the judge refuses fewer images in likeliest
+#   levels, and more with levels drawn. The leash is a divergence from a prior, and falls out of a bound.
 # - The bound is EM's. With the exact $q$ it touches $\log p(x)$, and EM never goes down. With a network's $q$ it stays below, and more
 #   draws bring it nearer.
 # - The VAE is a mixture with infinitely many components, whose places a network knows.
-# - It generates: of its draws (likeliest levels) the judge refuses less than half as many as of the autoencoder's.
-# - A judge that sees one image at a time is content with a collapsed model. Count different digits, too.
+# - It generates: the judge refuses 1 to 4 per cent of its draws in likeliest levels, and 19 to 31 with levels drawn. A plain autoencoder
+#   with a mixture of ten Gaussians for its codes is nearly as good in likeliest levels, and better with levels drawn.
+# - A collapsed model draws one image over and over. A judge sees one image at a time: count different digits, too.
 # - It memorises when there are few images for many numbers; then what its prior draws are copies, or nothing. Its loss
 #   cannot tell a pixel that matters from one that does not. Given the code its pixels are independent, at any depth.
 #
