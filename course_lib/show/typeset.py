@@ -19,7 +19,7 @@ MARKS = {
     "own": "color: #fff; background: #4477aa; border-radius: 0.15em;",
     "here": "outline: 2px solid #cc3311; border-radius: 0.15em;",
 }
-RHYMES = ["#228833", "#aa3377", "#cc7700", "#3377cc"]
+RHYMES = ["#228833", "#bb4499", "#bb6600", "#3377cc"]
 TONES = {"level": "○", "oblique": "●"}
 WORDS = "display: flex; gap: 0 0.35em;"
 WIDE = "display: flex; flex-wrap: wrap; gap: 0.6rem 2rem; align-items: flex-start;"
@@ -83,16 +83,6 @@ def show_texts(
         size = "font-size: 1.25em; line-height: 1.35" if line else "font-size: 0.95em; line-height: 1.3"
         blocks.append(f'<div style="white-space: pre-wrap; overflow-wrap: anywhere; {size}">{"".join(pieces)}</div>')
     return HTML(f'<div style="{WIDE}">{"".join(blocks)}</div>')
-
-
-def show_gloss(lines: Sequence[Sequence[tuple[str, str]]]) -> HTML:
-    """Lines of (word, meaning), each meaning below its word."""
-    word = '<span style="text-align: center"><span style="font-size: 1.35em">{}</span><br>{}</span>'
-    rows = []
-    for line in lines:
-        pairs = (word.format(_visible(w), f'<span style="font-size: 0.7em">{html.escape(m)}</span>') for w, m in line)
-        rows.append(f'<div style="{WIDE} gap: 0 1.2em; line-height: 1.25; margin-bottom: 0.4em">{"".join(pairs)}</div>')
-    return HTML("".join(rows))
 
 
 def show_poems(
