@@ -59,7 +59,7 @@ show_poems(poems[:3], grammar.lexicon, gloss=True)
 
 # %% [markdown]
 # The words are set apart as in the chapter, with their meanings below. ○ and ● are tones, and the colour is the rhyme.
-# Exercises 3 to 5 use this model:
+# All exercises use this model, or compare with it:
 
 # %% nbgrader={"grade": false, "grade_id": "training", "locked": true, "schema_version": 3, "solution": false, "task": false}
 model = CharRNN(CharRNNConfig(V, features=64), generator=generator)
