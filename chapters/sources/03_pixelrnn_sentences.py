@@ -1104,7 +1104,7 @@ show_table(["first mistake before place 19", "its own", "imposed, same places"],
 # no second one. But a quarter to almost a half of these first mistakes are at place 19 or 20, the rhyme, where hardly
 # anything can follow.
 #
-# Third, the control: of its own first mistakes before that, 25 to 30 % stay alone, and of what follows 61 to 70 % is
+# Third, the control: of its own first mistakes before that, 24 to 30 % stay alone, and of what follows 61 to 70 % is
 # wrong. For slips imposed at the same places these are 19 to 22 % and 66 to 70 %. So its own wrong steps do about as
 # much harm as ours. *One wrong step, all wrong* is too strong a saying: about one in four recovers at once. Where it
 # does not, most of the rest is wrong. The slider opens at place 9, which is near the average:
