@@ -8,6 +8,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from collections import Counter
 from importlib import import_module
 from pathlib import Path
 
@@ -72,6 +73,7 @@ def recipes(bench, tmp_path, monkeypatch):
     codes = small | {"latent": 2, "published": 2.0, "published_static": 3.0}
     return {
         "characters": kinds.Characters("poems", 8, batch_size=4, poems=50),
+        "memory": kinds.Memory("poems", 8, batch_size=4, poems=50, cell="plain"),
         "creatures": kinds.Creatures(features=4, depth=1, held_out=20, drawn=60),
         "voices": kinds.Voices(config=TINY, load_clips=made_up, window=10, held_out=6),
         "images": kinds.Images(PixelCNN, **small, published=1.0),
@@ -98,6 +100,7 @@ def command(bench, recipes, tmp_path):
 def test_each_kind_of_recipe_writes_its_row_and_what_it_drew(command, tmp_path, capsys):
     asked = {
         "characters": ("", "nats_per_character", math.log(331)),
+        "memory": ("", "nats_per_character", math.log(331)),
         "creatures": ("", "test_bits_per_dim", 4),
         "voices": ("", "test_bits_per_sample", 5),
         "images": (" --source larochelle", "test_nats", 784 * math.log(2)),
@@ -156,6 +159,34 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(arguments, command, reci
     assert all(torch.equal(*pair) for pair in zip(*(w.values() for w in weights), strict=True))
     again = command(f"{arguments} --steps 6 --run it")
     assert "6 of 6 steps done" in capsys.readouterr().out and {again[key] == row[key] for key in same} == {True}
+
+
+def test_the_three_cells_differ_in_their_cell_alone(recipes):
+    memory = recipes["memory"]
+    memory.load(torch.device("cpu"), 0)
+    models = {}
+    for memory.cell in ("plain", "half open", "open"):
+        models[memory.cell] = memory.begin(torch.Generator().manual_seed(0))
+    half, opened = (dict(models[cell].named_parameters()) for cell in ("half open", "open"))
+    differ = [name for name in half if not torch.allclose(half[name], opened[name])]
+    assert differ == ["lstm.bias_ih_l0"]
+    assert (opened[differ[0]] - half[differ[0]]).tolist() == pytest.approx([0] * 8 + [2] * 8 + [0] * 16, abs=1e-6)
+    assert isinstance(models["plain"].lstm, torch.nn.RNN)
+    assert torch.equal(models["plain"].embed.weight, opened["embed.weight"])
+
+
+def test_a_bigram_is_what_a_count_by_hand_says(recipes):
+    characters = recipes["characters"]
+    characters.load(torch.device("cpu"), 0)
+    (x,), V = characters.train, characters.vocabulary.levels
+    pairs = Counter((b, c) for row in x.tolist() for b, c in zip([None, *row], row, strict=False))
+    singles = Counter(b for row in x.tolist() for b in [None, *row[:-1]])
+    nats = [
+        -math.log((pairs[b, c] + 0.1) / (singles[b] + 0.1 * V))
+        for row in characters.x_test.tolist()
+        for b, c in zip([None, *row], row, strict=False)
+    ]
+    assert characters.bigram() == pytest.approx(sum(nats) / len(nats), rel=1e-5)
 
 
 def test_minutes_are_turned_into_steps_and_a_small_corpus_into_fewer(command, recipes):
@@ -314,11 +345,26 @@ def test_chapter_3s_table_says_what_the_runs_wrote():
     table = re.compile(r"^# \| (\w+) \| \*\*([\d.]+)\*\* \| ([\d.]+) \| ([\d.]+) \| (\d+) \| ([\d,]+) \|$", re.M)
     rows = table.findall(prose("03_pixelrnn_sentences"))
     assert [name for name, *_ in rows] == ["poems", "tang", "names", "shakespeare"]
-    for name, nats, uniform, minutes, levels, weights in rows:
+    for name, nats, bigram, uniform, levels, weights in rows:
         run = stored(name)
         assert float(nats) == round(run["nats_per_character"], 3), name
-        assert (float(uniform), float(minutes)) == (round(run["uniform"], 2), round(run["minutes"], 1)), name
+        assert (float(bigram), float(uniform)) == (round(run["bigram"], 3), round(run["uniform"], 2)), name
         assert (int(levels), int(weights.replace(",", ""))) == (run["levels"], run["parameters"]), name
+
+
+def test_chapter_3_shows_what_the_tang_network_drew():
+    assert all(f'"{poem}"' in prose("03_pixelrnn_sentences") for poem in stored("tang")["drawn"])
+
+
+def test_chapter_3s_cells_are_what_the_runs_wrote():
+    table = re.compile(r"^# \| (plain|half_open|open) \| \*\*([\d.]+)\*\* \| ([\d.]+) \| ([\d.]+) \|$", re.M)
+    rows = table.findall(prose("03_pixelrnn_sentences"))
+    assert [cell for cell, *_ in rows] == ["plain", "half_open", "open"]
+    for cell, nats, *last in rows:
+        run = stored(f"poems_{cell}")
+        assert float(nats) == pytest.approx(run["nats_per_character"], abs=0.0006), cell
+        assert [float(n) for n in last] == pytest.approx(run["nats_of_the_last_two"], abs=0.0051), cell
+        assert (run["steps"], run["seed"]) == (3500, 0)
 
 
 def test_chapter_4s_table_says_what_the_runs_wrote():

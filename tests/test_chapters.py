@@ -4,7 +4,6 @@ import json
 import math
 import re
 from dataclasses import replace
-from functools import partial
 
 import matplotlib.pyplot as plt
 import nbformat
@@ -12,7 +11,7 @@ import pytest
 import torch
 from seeds import CHAPTERS, run_chapter
 
-from course_lib.data import Corpus, PoemGrammar, Vocabulary, load_vowels
+from course_lib.data import load_vowels
 from course_lib.device import make_generator
 from course_lib.show.explore import Exploration, explore
 
@@ -40,34 +39,11 @@ def test_every_position_of_every_slider_is_in_the_stored_page(source):
             assert len(stored) == last + 1
 
 
-def made_up(name, length=None):
-    """A corpus like the real one of that name, which CI has not got: quatrains, words of 3 to 11, or windows."""
-    poems = PoemGrammar().sample(400, generator=make_generator(0))
-    if name == "names":
-        poems = [poem[: 3 + n % 9] for n, poem in enumerate(poems)]
-    if length:
-        text = "\n".join(poems)
-        poems = [text[n : n + length] for n in range(0, len(text) - length + 1, length)]
-    return Corpus(name, "text", tuple(poems[:-100]), tuple(poems[-100:]), Vocabulary([*poems, "\n"]))
-
-
 def move_to_the_ends(shown):
     """Move all sliders of an exploration to one end and to the other; the rest is as on the stored page."""
     if isinstance(shown, Exploration):
         for position in (shown.positions[0], shown.positions[-1]):
             shown.value(**position)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("name", "until"), [("names", None), ("tang", " = fit("), ("shakespeare", " = fit(")])
-def test_chapter_3_runs_on_other_texts_by_one_argument(name, until, monkeypatch):
-    """One of them to the end: after the training it matters only that a text has no lines and no grammar."""
-    monkeypatch.setenv("TQDM_DISABLE", "1")
-    monkeypatch.setattr(f"course_lib.data.load_{name}", partial(made_up, name))
-    source = next(path for path in CHAPTERS if path.stem == "03_pixelrnn_sentences")
-    knobs = [('source = "poems"', f'source = "{name}"'), ("steps = 3500", "steps = 30")]
-    for shown in run_chapter(source, 1, knobs, until):
-        move_to_the_ends(shown)
 
 
 def strangers(split):

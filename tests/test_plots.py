@@ -9,7 +9,7 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from course_lib.show.planes import show_codes, show_decoded, show_density, show_em_step, show_points
-from course_lib.show.plots import as_array, show_curves, show_fields, show_images
+from course_lib.show.plots import as_array, show_columns, show_curves, show_fields, show_images
 from course_lib.show.waves import show_spectrograms, show_waves
 
 X, Y = torch.randn(50, 2, generator=torch.Generator().manual_seed(0)), torch.arange(50) % 10
@@ -75,6 +75,14 @@ def test_fields_tell_the_seen_from_the_unseen_and_from_the_future():
     assert named == ["seen", "before it, and not seen", "the future, seen"]
 
 
+def test_columns_stand_in_order_and_one_has_its_colour():
+    (ax,) = show_columns({"a": 0.5, "b": 0.0, 3: 2.0}, ylabel="share", coloured=["b"], ylim=(0, 3)).axes
+    assert [bar.get_height() for bar in ax.patches] == [0.5, 0.0, 2.0]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["a", "b", "3"]
+    colours = [bar.get_facecolor() for bar in ax.patches]
+    assert colours[0] == colours[2] != colours[1] and ax.get_ylabel() == "share" and ax.get_ylim() == (0, 3)
+
+
 def test_curves_name_their_axes_lines_and_floors():
     curves = {"Z = 2": ([0.1, 1, 10], [0, 0.2, 0.4])}
     figure = show_curves(curves, xlabel="strides", ylabel="share", floors={"real": 0.05}, xscale="log", ylim=(0, 1))
@@ -102,6 +110,9 @@ def test_curves_name_their_axes_lines_and_floors():
             lambda: show_fields({"a": -PIXELS[0]}, at=(0, 0)),
             r"fields\['a'\]: expected strengths ≥ 0, got -15; .abs\(\)",
         ),
+        (lambda: show_columns({}, ylabel="y"), "columns: expected one height ≥ 0 or more"),
+        (lambda: show_columns({"a": -1}, ylabel="y"), "columns: expected one height ≥ 0 or more"),
+        (lambda: show_columns({"a": 1}, ylabel="y", coloured=["b"]), "coloured: expected labels of columns, got 'b'"),
         (lambda: show_curves({}, xlabel="x", ylabel="y"), r"curves: expected {title: \(xs, ys\)} of one or more"),
         (lambda: show_curves({"a": TONE}, xlabel="x", ylabel="y"), r"curves\['a'\]: expected \(xs, ys\), got no such"),
         (

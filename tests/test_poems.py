@@ -355,7 +355,7 @@ def test_what_cannot_be_drawn_is_told():
         GRAMMAR.sample(1, generator=0)
 
 
-@pytest.mark.parametrize("name", ["log_prob", "next_character", "is_valid", "mistakes", "gloss"])
+@pytest.mark.parametrize("name", ["log_prob", "next_character", "is_valid", "mistakes", "gloss", "places"])
 def test_a_text_is_a_string(name):
     with pytest.raises(TypeError, match=r"text: expected a string, got list$"):
         getattr(GRAMMAR, name)(["a", "b"])
@@ -407,3 +407,38 @@ def test_a_source_that_cannot_be_read_is_told_at_once(change, says):
     with pytest.raises(ValueError, match=says):
         PoemGrammar(4, source=source)
     PoemGrammar(4, source=SMALL)
+
+
+# --- where a text could stand, and its words ---------------------------------------------------------------------
+
+
+def test_places_are_all_where_some_poem_has_the_text(small):
+    grammar, texts, _ = small
+    chance = random.Random(1)
+    every = sorted(texts)
+    for poem in chance.sample(every, 20):
+        at, length = chance.randrange(15), chance.randrange(1, 6)
+        piece = poem[at : at + length]
+        expected = sorted({n for text in every for n in range(21 - length) if text.startswith(piece, n)})
+        assert grammar.places(piece) == expected and at in expected
+    assert grammar.places("x") == [] and grammar.places("") == list(range(21))
+    assert grammar.places(every[0] + every[0]) == []
+
+
+def test_any_text_is_split_into_words_as_completely_as_can_be(drawn):
+    lexicon = GRAMMAR.lexicon
+    for poem in drawn[:200]:
+        assert [word for word, _ in lexicon.split(poem)] == [word for word, _ in GRAMMAR.gloss(poem)]
+    assert lexicon.split("") == []
+    assert lexicon.split("?明月?照") == [("?", ""), ("明月", "bright moon"), ("?", ""), ("照", "lights")]
+    for poem in drawn[:50]:  # displaced by a wrong character, the words are still found
+        found = lexicon.split("?" + poem[:-1])
+        assert "".join(word for word, _ in found) == "?" + poem[:-1]
+        assert sum(not gloss for _, gloss in found) <= 2
+
+
+def test_the_lexicon_tells_tones_and_rhymes():
+    lexicon = GRAMMAR.lexicon
+    assert lexicon.tones["月"] == "oblique" and lexicon.tones["风"] == "level"
+    assert lexicon.rhymes["山"] == "an" and "月" not in lexicon.rhymes
+    assert set(lexicon.rhymes.values()) == {"ang", "an", "eng", "ou"}

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from course_lib.data import Vocabulary, load_names, load_shakespeare, load_tang, store, windows
-from course_lib.measure.attested import Attested
 
 ABC = Vocabulary("cab\n")
 
@@ -259,28 +258,3 @@ def test_the_real_corpora(need_real, name):
     assert tuple(text.rstrip("\n") for text in corpus.vocabulary.decode(x)) == tuple(
         t.rstrip("\n") for t in corpus.train
     )
-
-
-# --- what has been seen to follow what ----------------------------------------------------------------------
-
-
-def test_attested_pairs_are_counted_from_the_first_character_on():
-    language = Attested(["abab", "ac"])
-    assert language.next_character("") == {"a": 1.0}
-    assert language.next_character("zza") == {"b": 2 / 3, "c": 1 / 3}, "only the last character counts"
-    assert list(language.next_character("a")) == ["b", "c"], "likeliest first"
-    assert language.next_character("c") == {} == language.next_character("z")
-
-
-@pytest.mark.parametrize(
-    ("text", "wrong"),
-    [("abab", []), ("ac", []), ("ba", [0]), ("acab", [2]), ("azb", [1, 2]), ("", []), ("abcc", [2, 3])],
-)
-def test_a_text_breaks_where_two_meet_that_never_met(text, wrong):
-    assert Attested(["abab", "ac"]).mistakes(text) == wrong
-
-
-@pytest.mark.parametrize("texts", [[], [""], ["ab", ""]])
-def test_nothing_is_attested_by_no_text(texts):
-    with pytest.raises(ValueError, match="expected at least one text and none of them empty"):
-        Attested(texts)

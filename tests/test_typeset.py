@@ -6,8 +6,27 @@ from html.parser import HTMLParser
 import pytest
 from IPython.display import HTML
 
-from course_lib.show.typeset import COLOURS, MARKS, show_bars, show_gloss, show_table, show_texts, side_by_side
+from course_lib.data.lexicon import Lexicon
+from course_lib.show.typeset import (
+    COLOURS,
+    MARKS,
+    RHYMES,
+    TONES,
+    show_bars,
+    show_poems,
+    show_table,
+    show_texts,
+    side_by_side,
+)
 
+LEXICON = Lexicon(
+    {
+        "tones": {"level": "风", "oblique": "月"},
+        "words": {"sky": "明月 bright moon, 照 <b>lights</b>, 小院 the small court, 清风 clear breezes, 绕 circle"},
+        "rhymed": {"place": {"an": "空山 the empty hills, 花间 among flowers", "ang": "寒塘 the cold pond"}},
+    }
+)
+POEM = "明月照小院清风绕空山"
 NASTY = "<script>alert('&amp;')</script>&\"\n<b>"
 
 
@@ -53,9 +72,11 @@ def labels(piece):
 EVERY = {
     "bars": lambda text: show_bars({text: {text: 0.5}, "b": {"x": 1.0}}, chosen=text),
     "texts": lambda text: show_texts([text, text], wrong=[range(len(text)), [1]], given=3),
-    "gloss": lambda text: show_gloss([[(text, text)], [(text, "x")]]),
+    "poems": lambda text: show_poems(
+        [text, text], LEXICON, wrong=[range(len(text)), [1]], given=3, line=99, gloss=True
+    ),
     "table": lambda text: show_table([text, "b"], [[text, 1], [2, text]], marks={(0, 0): "own"}),
-    "beside": lambda text: side_by_side({text: show_texts([text]), "b": show_gloss([])}),
+    "beside": lambda text: side_by_side({text: show_texts([text]), "b": show_poems([], LEXICON)}),
 }
 
 
@@ -64,7 +85,19 @@ def test_everything_is_escaped_and_every_element_is_closed(show):
     piece = show(NASTY)
     assert isinstance(piece, HTML)
     tree = Tree(piece)
-    assert {e["tag"] for e in tree.elements} <= {"div", "span", "b", "br", "table", "thead", "tbody", "tr", "th", "td"}
+    assert {e["tag"] for e in tree.elements} <= {
+        "div",
+        "span",
+        "b",
+        "br",
+        "sup",
+        "table",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+    }
     shown = "".join(e["text"] for e in tree.elements).replace("⏎", "").replace("\n", "")
     assert NASTY.replace("\n", "") in shown
     assert {e["tag"]: 0 for e in tree.elements}.keys() == {e["tag"]: 0 for e in Tree(show("ab")).elements}.keys()
@@ -165,11 +198,35 @@ def test_every_text_needs_its_marks(wrong):
         show_texts(["ab", "cd"], wrong=wrong)
 
 
-def test_a_meaning_is_below_its_word():
-    tree = Tree(show_gloss([[("明月", "bright moon"), ("照", "lights")], [("院", "court")]]))
-    assert tree.texts(style="text-align: center") == ["明月bright moon", "照lights", "院court"]
-    assert tree.texts(tag="div") == ["明月bright moon照lights", "院court"]
-    assert tree.texts(tag="br") == [""] * 3
+def test_words_of_a_poem_stand_apart_with_their_meanings_below():
+    words = Tree(show_poems([POEM], LEXICON)).texts(style="text-align: center")
+    assert words == ["明月●", "照", "小院", "清风○", "绕", "空山"]
+    glossed = Tree(show_poems([POEM], LEXICON, gloss=True))
+    assert glossed.texts(style="0.5em")[:2] == ["bright moon", "<b>lights</b>"], "nothing in a meaning is markup"
+    assert glossed.texts(style="display: flex; gap: 0 0.35em")[1].startswith("清风○clear breezes绕circle空山")
+
+
+def test_a_tone_is_at_the_second_character_and_a_rhyme_at_the_end_of_the_second_line():
+    tree = Tree(show_poems([POEM, POEM[:9] + "塘"], LEXICON))
+    assert tree.texts(tag="sup") == [TONES["oblique"], TONES["level"]] * 2
+    assert [tree.texts(style=f"color: {colour}") for colour in RHYMES[:2]] == [["山"], ["塘"]]
+    moved = Tree(show_poems(["山" + POEM[:9]], LEXICON))
+    assert moved.texts(style="font-weight: bold") == [] and moved.texts(tag="sup") == [], "each has its place"
+
+
+def test_a_word_that_crosses_the_end_of_a_line_is_broken_and_glossed_once():
+    tree = Tree(show_poems(["绕绕绕绕明月"], LEXICON, gloss=True))
+    lines = tree.texts(style="display: flex; gap: 0 0.35em")
+    assert lines == ["绕circle" * 4 + "明bright moon", "月"]
+
+
+def test_marks_of_a_poem_are_on_their_characters():
+    tree = Tree(show_poems([POEM], LEXICON, wrong=[[1, 9]], given=3))
+    assert tree.texts(style=MARKS["wrong"]) == ["月", "山"] and tree.texts(style=MARKS["given"]) == ["明", "照"]
+    with pytest.raises(TypeError, match="got a single one"):
+        show_poems(POEM, LEXICON)
+    with pytest.raises(ValueError, match="wrong: expected a list for each of the 1 texts, got 2"):
+        show_poems([POEM], LEXICON, wrong=[[], []])
 
 
 def test_a_table_marks_its_cells():
@@ -220,6 +277,8 @@ def test_marked_characters_can_be_read():
     assert {name for name, pair in pairs.items() if pair} == {"wrong", "own"}
     for name, pair in pairs.items():
         assert pair is None or contrast(*pair.groups()) >= 4.5, name
+    for colour in RHYMES:  # bold and 20 pixels high: WCAG asks 3:1
+        assert min(contrast(colour, "#fff"), contrast(colour, "#121212")) >= 3, colour
     for colour in COLOURS:  # a bar is a shape, for which WCAG asks 3:1; its number stands beside it
         assert contrast(colour, "#121212") >= 3, f"{colour} on the book's dark page"
 
@@ -241,7 +300,8 @@ def test_nothing_overflows_and_axe_finds_nothing_serious(open_offline, tmp_path,
         "prose": show_texts(
             ["to be or not to be, " * 9 + "x" * 90, "\n and so on"], line=None, wrong=[[3], [0]], given=9
         ),
-        "gloss": show_gloss([[("明月", "bright moon"), ("照", "lights"), ("小院", "the small court")]] * 2),
+        "poems": show_poems([POEM * 2] * 5, LEXICON, wrong=[[1, 2]] * 5, given=1),
+        "glossed": show_poems([POEM * 2] * 3, LEXICON, gloss=True),
         "table": show_table(
             ["", "nats"], [["grammar", 0.9147], ["LSTM", 0.93]], marks={(0, 1): "own", (1, 1): "wrong"}
         ),

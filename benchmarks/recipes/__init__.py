@@ -6,10 +6,14 @@ from course_lib.models.pixel.recurrent import DiagonalBiLSTM, GridLSTM, RasterLS
 from .characters import Characters
 from .creatures import Creatures
 from .images import Codes, Images
+from .memory import Memory
 from .voices import Voices
 
 RECIPES = {
     "poems": Characters("poems", 128, batch_size=32, lr=8e-3),
+    "poems_plain": Memory("poems", 128, batch_size=32, lr=8e-3, cell="plain"),
+    "poems_half_open": Memory("poems", 128, batch_size=32, lr=8e-3, cell="half open"),
+    "poems_open": Memory("poems", 128, batch_size=32, lr=8e-3, cell="open"),
     "names": Characters("names", 128, batch_size=64, lr=4e-3),
     "tang": Characters("tang", 128, batch_size=32, lr=2e-3, most_steps=1500),
     "shakespeare": Characters("shakespeare", 256, batch_size=16, lr=4e-3),

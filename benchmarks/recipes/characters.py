@@ -56,6 +56,14 @@ class Characters(Recipe):
         tenth = len(x) // 10
         return vocabulary, x[tenth:], x[:tenth], x_test, sum(len(text) + ends for text in corpus.test)
 
+    def bigram(self):
+        """Chapter 3's table of pairs, nats per character: a tenth of a count everywhere, and a row for the start."""
+        (x,), V = self.train, self.vocabulary.levels
+        counts = torch.full((V + 1, V), 0.1)
+        counts.index_put_((before(x, V).flatten(), x.flatten()), torch.ones(x.numel()), accumulate=True)
+        log_p = (counts / counts.sum(1, keepdim=True)).log()
+        return -log_p[before(self.x_test, V), self.x_test].sum().item() / self.characters
+
     def begin(self, generator):
         return CharRNN(CharRNNConfig(self.vocabulary.levels, features=self.features), generator=generator)
 
@@ -66,14 +74,22 @@ class Characters(Recipe):
     def measure(self, model, *, seed, samples, progress):
         device = next(model.parameters()).device
         nats = sum(-model.log_prob(batch.to(device)).sum().item() for batch in self.x_test.split(500))
-        length = 400 if self.corpus == "shakespeare" else 20
+        length = 120 if self.corpus == "shakespeare" else 20
         x = model.sample(5, length=length, generator=make_generator(seed, device))
-        print("\n---\n".join(text.rstrip("\n") for text in self.vocabulary.decode(x)))
+        drawn = [text.rstrip("\n") for text in self.vocabulary.decode(x)]
+        print("\n---\n".join(drawn))
         return {
             "nats_per_character": round(nats / self.characters, 4),
+            "bigram": round(self.bigram(), 4),
             "uniform": round(math.log(self.vocabulary.levels), 4),
+            "drawn": drawn,
             "levels": self.vocabulary.levels,
         }
 
     def headline(self, row):
         return f"{row['nats_per_character']:.3f} nats per character (uniform: {row['uniform']:.2f})"
+
+
+def before(x, start):
+    """What stands before each character of x (N, T): `start` before the first."""
+    return torch.cat([torch.full_like(x[:, :1], start), x[:, :-1]], 1)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 
 from ..expect import expect_count, expect_generator
+from .lexicon import Lexicon
 from .shipped import shipped
 
 WIDTH = 5  # characters in a line
@@ -33,20 +34,14 @@ class _Place(NamedTuple):
     rhyme: str = ""
 
 
-class _Word(NamedTuple):
-    text: str
-    gloss: str
-    p: float
-    rhyme: str
-
-
 class PoemGrammar:
     """A distribution over poems of `lines` lines of five characters, without punctuation; `lines` is even, ≥ 2.
 
     A poem has one theme, drawn first: moonlight, river or mountain. Two lines are a couplet of one shape: a scene
     first, then feelings, and a slot is filled with words of one kind. Two rules of Tang regulated verse hold: the
     second characters of a couplet's lines have opposite tones (平仄), and all even lines end in one rhyme. Words are
-    as frequent as natural ones: the r-th of a list has weight 1/r (Zipf). `poems.toml` holds words, rules and glosses.
+    as frequent as natural ones: the r-th of a list has weight 1/r (Zipf). `poems.toml` holds words, rules and glosses;
+    the words are in `lexicon`.
 
     What may follow depends on a state that the characters before determine, so the grammar is a deterministic
     automaton, and probabilities, entropy and validity are exact. `source` is another grammar, a dict like the one in
@@ -59,10 +54,7 @@ class PoemGrammar:
         self.lines, self.length = lines, lines * WIDTH
         if source is None:
             source = tomllib.loads(shipped("poems.toml").read_text("utf-8"))
-        self._couplets, self._tone = source["couplets"], {c: t for t, cs in source["tones"].items() for c in cs}
-        self._words = {category: _read(words) for category, words in source["words"].items()}
-        for category, rhymes in source["rhymed"].items():
-            self._words[category] = [word for rhyme, words in rhymes.items() for word in _read(words, rhyme)]
+        self._couplets, self.lexicon = source["couplets"], Lexicon(source)
         self._words_of, self._edges_of = {}, {}
         self.start = (self._couplet_after(0, range(len(self._couplets))), "")
         self._states = [{self.start}]  # that some poem is in before each of its characters, and at its end
@@ -74,7 +66,7 @@ class PoemGrammar:
     @property
     def characters(self) -> str:
         """All characters of its words, sorted: poems of another length have no others."""
-        return "".join(sorted({c for words in self._words.values() for word in words for c in word.text}))
+        return "".join(sorted({c for words in self.lexicon.lists.values() for word in words for c in word.text}))
 
     def sample(self, n: int, *, generator: torch.Generator) -> list[str]:
         """`n` poems, each a string of `length` characters. Raises as `expect_count` and `expect_generator` do."""
@@ -134,6 +126,21 @@ class PoemGrammar:
                 states = self._reached(before) | self._reached(self._states[position], character)
         return found
 
+    def places(self, text: str) -> list[int]:
+        """All positions at which some poem has `text`, whatever stands before it; empty where it fits nowhere.
+
+        Raises TypeError for what is no string.
+        """
+        _expect_text(text)
+        found = []
+        for position in range(self.length - len(text) + 1):
+            states = self._states[position]
+            for character in text:
+                states = self._reached(states, character)
+            if states:
+                found.append(position)
+        return found
+
     def gloss(self, text: str) -> list[tuple[str, str]]:
         """The words of a poem, or of its beginning, in English: [("明月", "bright moon"), ("照", "lights"), …].
 
@@ -177,7 +184,7 @@ class PoemGrammar:
 
     def _allowed(self, category, place, last):
         """The words of `category` that obey the rules of tone and rhyme at `place`."""
-        allowed, second = self._words[category], place.line % 2
+        allowed, second = self.lexicon.lists[category], place.line % 2
         if second and place.slot == 0:
             allowed = [word for word in allowed if self._tone_of(word) != place.tone]
             if not allowed:
@@ -189,9 +196,9 @@ class PoemGrammar:
         return allowed
 
     def _tone_of(self, word):
-        if word.text[1:2] not in self._tone:
+        if word.text[1:2] not in self.lexicon.tones:
             raise ValueError(f"{word.text!r} begins a line, so the list of a tone must have its second character")
-        return self._tone[word.text[1]]
+        return self.lexicon.tones[word.text[1]]
 
     def _after(self, place, word, couplets, last):
         tone = self._tone_of(word) if place.slot == 0 else place.tone
@@ -231,15 +238,6 @@ class PoemGrammar:
     def _reached(self, states, character=None):
         """All states after `character` out of `states`; after any character without it."""
         return {after for s in states for c, (_, after) in self._edges(s).items() if character in (None, c)}
-
-
-def _read(words, rhyme=""):
-    """The words of a list "明月 bright moon, 星河 river of stars, …": the r-th has weight 1/r, all together 1."""
-    pairs = [pair.strip().partition(" ") for pair in words.split(",")]
-    if bare := [text for text, _, gloss in pairs if not (text and gloss)]:
-        raise ValueError(f"words: expected each with its meaning, got {bare[0]!r} in {words!r}")
-    total = sum(1 / rank for rank in range(1, len(pairs) + 1))
-    return [_Word(text, gloss, 1 / rank / total, rhyme) for rank, (text, _, gloss) in enumerate(pairs, 1)]
 
 
 def _expect_text(text):

@@ -151,6 +151,25 @@ def show_curves(curves: dict, *, xlabel: str, ylabel: str, floors: dict | None =
     return shown_once(figure)
 
 
+def show_columns(columns: dict, *, ylabel: str, coloured=(), **settings) -> Figure:
+    """Columns {label: height ≥ 0} beside each other, those of the labels `coloured` in a colour of their own.
+
+    `settings` go to the axes. Raises ValueError for no columns, a negative height and a label that has no column.
+    """
+    heights = as_array("columns", list(columns.values()))
+    if heights.ndim != 1 or not heights.size or heights.min() < 0:
+        raise ValueError(f"columns: expected one height ≥ 0 or more, got {columns}")
+    if strange := [label for label in coloured if label not in columns]:
+        raise ValueError(f"coloured: expected labels of columns, got {', '.join(map(repr, strange))}")
+    figure, ax = plt.subplots(figsize=(6.4, 2.8), layout="constrained")
+    colours = ["#228833" if label in coloured else "#4477aa" for label in columns]
+    ax.bar([str(label) for label in columns], heights, color=colours)
+    ax.set(ylabel=ylabel, **settings)
+    ax.tick_params(axis="x", labelsize=8)
+    ax.spines[["top", "right"]].set_visible(False)
+    return shown_once(figure)
+
+
 def shown_once(figure):
     """Take the figure out of pyplot's hands, which would draw it a second time at the end of the cell."""
     plt.close(figure)

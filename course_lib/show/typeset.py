@@ -19,6 +19,9 @@ MARKS = {
     "own": "color: #fff; background: #4477aa; border-radius: 0.15em;",
     "here": "outline: 2px solid #cc3311; border-radius: 0.15em;",
 }
+RHYMES = ["#228833", "#bb4499", "#bb6600", "#3377cc"]
+TONES = {"level": "○", "oblique": "●"}
+WORDS = "display: flex; gap: 0 0.35em;"
 WIDE = "display: flex; flex-wrap: wrap; gap: 0.6rem 2rem; align-items: flex-start;"
 
 
@@ -66,13 +69,8 @@ def show_texts(
     The first `given` characters of each stand back; the positions `wrong` (one list a text) are marked.
     Raises TypeError for a text instead of a list, ValueError if `wrong` has not one list for each text.
     """
-    if isinstance(texts, str):
-        raise TypeError("texts: expected a list of texts, got a single one; write [text]")
-    if wrong is not None and len(wrong) != len(texts):
-        raise ValueError(f"wrong: expected a list for each of the {len(texts)} texts, got {len(wrong)}")
     blocks = []
-    for n, text in enumerate(texts):
-        marks = dict.fromkeys(range(given), "given") | dict.fromkeys(wrong[n] if wrong is not None else (), "wrong")
+    for text, marks in zip(texts, _marks(texts, wrong, given), strict=True):
         pieces = []
         for position, character in enumerate(text):
             if line and position and position % line == 0:
@@ -87,14 +85,43 @@ def show_texts(
     return HTML(f'<div style="{WIDE}">{"".join(blocks)}</div>')
 
 
-def show_gloss(lines: Sequence[Sequence[tuple[str, str]]]) -> HTML:
-    """Lines of (word, meaning), each meaning below its word."""
-    word = '<span style="text-align: center"><span style="font-size: 1.35em">{}</span><br>{}</span>'
-    rows = []
-    for line in lines:
-        pairs = (word.format(_visible(w), f'<span style="font-size: 0.7em">{html.escape(m)}</span>') for w, m in line)
-        rows.append(f'<div style="{WIDE} gap: 0 1.2em; line-height: 1.25; margin-bottom: 0.4em">{"".join(pairs)}</div>')
-    return HTML("".join(rows))
+def show_poems(
+    poems: Sequence[str],
+    lexicon,
+    *,
+    wrong: Sequence[Sequence[int]] | None = None,
+    given: int = 0,
+    gloss: bool = False,
+    line: int = 5,
+) -> HTML:
+    """Poems for a reader without Chinese: words stand apart, and what the rules ask of a sound can be seen.
+
+    `lexicon` is that of the `PoemGrammar`. The second character of a line carries its tone, ○ level or ● oblique; the
+    last one of every second line has the colour of its rhyme, if it is a rhyme. With `gloss`, each word's meaning
+    stands below it. `wrong` and `given` are those of `show_texts`. Raises TypeError and ValueError as it does.
+    """
+    marks = _marks(poems, wrong, given)
+    colours = dict(zip(dict.fromkeys(lexicon.rhymes.values()), RHYMES, strict=False))
+    blocks = []
+    for poem, marked in zip(poems, marks, strict=True):
+        lines, position = [[] for _ in range(-(-len(poem) // line))], 0
+        for word, meaning in lexicon.split(poem):
+            for n, character in enumerate(word):
+                row, column = divmod(position, line)
+                style = MARKS.get(marked.get(position), "")
+                if row % 2 and column == line - 1 and character in lexicon.rhymes and not style:
+                    style = f"font-weight: bold; color: {colours[lexicon.rhymes[character]]};"
+                sign = TONES.get(lexicon.tones.get(character)) if column == 1 else None
+                sign = f'<sup style="font-size: 0.45em">{sign}</sup>' if sign else ""
+                shown = f'<span style="{style}">{_visible(character)}</span>{sign}'
+                if n == 0 or column == 0:  # a word that goes on in the next line begins there anew
+                    lines[row].append(["", meaning if n == 0 else ""])
+                lines[row][-1][0] += shown
+                position += 1
+        rows = ("".join(_glossed(*piece, gloss) for piece in pieces) for pieces in lines)
+        blocks.append("".join(f'<div style="{WORDS}">{row}</div>' for row in rows))
+    blocks = (f'<div style="font-size: 1.25em; line-height: 1.35">{block}</div>' for block in blocks)
+    return HTML(f'<div style="{WIDE}">{"".join(blocks)}</div>')
 
 
 def show_table(header: Sequence[str], rows: Sequence[Sequence], *, marks: Mapping[tuple[int, int], str] | None = None):
@@ -121,6 +148,23 @@ def side_by_side(parts: Mapping[str, HTML]) -> HTML:
     """Pieces of HTML {title: piece} beside each other, or below each other where the page is narrow."""
     box = '<div style="flex: 1 1 16rem; min-width: 0"><b>{}</b>{}</div>'
     return HTML(f'<div style="{WIDE}">{"".join(box.format(html.escape(t), p.data) for t, p in parts.items())}</div>')
+
+
+def _marks(texts, wrong, given):
+    """One dict a text: which positions are given, and which are wrong."""
+    if isinstance(texts, str):
+        raise TypeError("texts: expected a list of texts, got a single one; write [text]")
+    if wrong is None:
+        wrong = [()] * len(texts)
+    if len(wrong) != len(texts):
+        raise ValueError(f"wrong: expected a list for each of the {len(texts)} texts, got {len(wrong)}")
+    return [dict.fromkeys(range(given), "given") | dict.fromkeys(each, "wrong") for each in wrong]
+
+
+def _glossed(word, meaning, gloss):
+    """A word that is typeset already, and below it its meaning, if that is wanted."""
+    below = f'<br><span style="font-size: 0.5em">{html.escape(meaning)}</span>' if gloss else ""
+    return f'<span style="text-align: center">{word}{below}</span>'
 
 
 def _bar(share, colour):
