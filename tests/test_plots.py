@@ -52,6 +52,18 @@ def test_images_stand_in_order_with_titles_and_crosses():
     assert {ax.images[0].get_clim() for ax in filled} == {(0, 16)}, "ink means the same in every picture"
 
 
+def test_rows_of_images_have_words_beside_them_and_room_for_them():
+    images = torch.zeros(4, 1, 8, 8)
+    figure = show_images(images, columns=2, rows=["above", "two\nlines"])
+    figure.draw_without_rendering()
+    words = {text.get_text(): text for ax in figure.axes for text in ax.texts}
+    assert list(words) == ["above", "two\nlines"]
+    first, second = (words[name].get_window_extent() for name in words)
+    assert first.y0 > second.y1 and min(first.x0, second.x0) >= 0, "each beside its row, and nothing is cut off"
+    with pytest.raises(ValueError, match="rows: expected words for each of the 2 rows, got 1"):
+        show_images(images, columns=2, rows=["above"])
+
+
 def test_images_in_colour_are_shown_as_they_are():
     colours = torch.rand(2, 4, 5, 3, generator=torch.Generator().manual_seed(0))
     shown = [ax.images[0].get_array() for ax in show_images(colours).figure.axes]
