@@ -1042,7 +1042,7 @@ assert 0.15 < 1 - len(lost) / n < 0.35
 
 # %% [markdown]
 # Between 19 and 29 % of the poems make no further mistake, depending on the seed. Most of the others have lost count:
-# 59 to 69 % of all poems go on with something that would be right at another place. The commonest case, 30 to 42 %, is
+# 59 to 69 % of all poems go on with something that would be right at another place. The commonest case, 29 to 42 %, is
 # one place late: the network takes the wrong character for an extra one. But it can also be early, or late by two. Some
 # 8 to 11 % fit nowhere, and 3 to 5 % are at the right place and make other mistakes.
 
@@ -1105,7 +1105,7 @@ show_table(["first mistake before place 19", "its own", "imposed, same places"],
 # anything can follow.
 #
 # Third, the control: of its own first mistakes before that, 24 to 30 % stay alone, and of what follows 61 to 70 % is
-# wrong. For slips imposed at the same places these are 19 to 22 % and 66 to 70 %. So its own wrong steps do about as
+# wrong. For slips imposed at the same places these are 19 to 23 % and 66 to 70 %. So its own wrong steps do about as
 # much harm as ours. *One wrong step, all wrong* is too strong a saying: about one in four recovers at once. Where it
 # does not, most of the rest is wrong. The slider opens at place 9, which is near the average:
 
