@@ -795,9 +795,7 @@ with torch.no_grad():
     for name, way in ways.items():
         moved = model.decoder(z[a] + 0.375 * stride * way).softmax(-1)
         change = (moved - origin).abs().sum(-1).mean() / 2
-        print(
-            f"a step of 0.375 strides {name}: {change:.0%} of a pixel's probability moves"
-        )
+        print(f"0.375 strides {name}: {change:.0%} of the probability moves")
 towards_it, any_at_all, away = (lines[name][1] for name in ways)
 assert any_at_all[0] < 0.04 < 0.08 < any_at_all[-1], "farther is worse"
 assert towards_it[2] > 1.5 * max(away[2], any_at_all[2]), "and not alone"
@@ -808,7 +806,7 @@ assert towards_it[2] > 1.5 * max(away[2], any_at_all[2]), "and not alone"
 # step in the opposite direction (1.5 to 6 % against 1 to 2 %, over five seeds), and a draw from one Gaussian more often
 # still (3 to 12 %). **How far you go from the codes matters, and so does the direction.** Part of the reason is simple:
 # codes differ most along the directions that change the picture most, and a step that way goes further in pixels than a
-# step of the same length any other way, as the last lines show.
+# step of the same length any other way, as the last lines show (a share of each pixel's 17 probabilities).
 
 # %% [markdown]
 # ## Half-way between two digits
