@@ -180,13 +180,21 @@ def test_a_bigram_is_what_a_count_by_hand_says(recipes):
     characters.load(torch.device("cpu"), 0)
     (x,), V = characters.train, characters.vocabulary.levels
     pairs = Counter((b, c) for row in x.tolist() for b, c in zip([None, *row], row, strict=False))
-    singles = Counter(b for row in x.tolist() for b in [None, *row[:-1]])
-    nats = [
-        -math.log((pairs[b, c] + 0.1) / (singles[b] + 0.1 * V))
-        for row in characters.x_test.tolist()
-        for b, c in zip([None, *row], row, strict=False)
-    ]
-    assert characters.bigram() == pytest.approx(sum(nats) / len(nats), rel=1e-5)
+    befores = Counter(b for row in x.tolist() for b in [None, *row[:-1]])
+    singles = Counter(x.flatten().tolist())
+
+    def nats(rows, weight):
+        cost = 0
+        for row in rows.tolist():
+            for b, c in zip([None, *row], row, strict=False):
+                alone = (singles[c] + 0.5) / (x.numel() + 0.5 * V)
+                cost -= math.log((pairs[b, c] + weight * alone) / (befores[b] + weight))
+        return cost / rows.numel()
+
+    by_weight = {weight: nats(characters.watched[0], weight) for weight in (1, 3, 10, 30, 100, 300, 1000)}
+    best = min(by_weight, key=by_weight.get)
+    assert 1 < best < 1000, "of fifty poems neither the pairs alone are best nor the single characters"
+    assert characters.bigram() == pytest.approx(nats(characters.x_test, best), rel=1e-5)
 
 
 def test_minutes_are_turned_into_steps_and_a_small_corpus_into_fewer(command, recipes):

@@ -12,6 +12,7 @@ from course_lib.models.char_rnn import CharRNN, CharRNNConfig
 from .recipe import Recipe
 
 LOAD = {"names": load_names, "tang": load_tang, "shakespeare": load_shakespeare}
+WEIGHTS = (1, 3, 10, 30, 100, 300, 1000)  # the bigram's, to choose from
 
 
 @dataclass
@@ -57,12 +58,22 @@ class Characters(Recipe):
         return vocabulary, x[tenth:], x[:tenth], x_test, sum(len(text) + ends for text in corpus.test)
 
     def bigram(self):
-        """Chapter 3's table of pairs, nats per character: a tenth of a count everywhere, and a row for the start."""
-        (x,), V = self.train, self.vocabulary.levels
-        counts = torch.full((V + 1, V), 0.1)
+        """A table of pairs, nats per character on the test text.
+
+        Where a character was seldom seen, its row leans on the single characters: (n(a, b) + w p(b)) / (n(a) + w). The
+        weight w is the best of a few on the validation text.
+        """
+        V, (x,) = self.vocabulary.levels, self.train
+        counts = torch.zeros(V + 1, V)
         counts.index_put_((before(x, V).flatten(), x.flatten()), torch.ones(x.numel()), accumulate=True)
-        log_p = (counts / counts.sum(1, keepdim=True)).log()
-        return -log_p[before(self.x_test, V), self.x_test].sum().item() / self.characters
+        singles = counts.sum(0) + 0.5
+
+        def nats(x, weight):
+            p = (counts + weight * singles / singles.sum()) / (counts.sum(1, keepdim=True) + weight)
+            return -p[before(x, V), x].log().sum().item()
+
+        weight = min(WEIGHTS, key=lambda weight: nats(self.watched[0], weight))
+        return nats(self.x_test, weight) / self.characters
 
     def begin(self, generator):
         return CharRNN(CharRNNConfig(self.vocabulary.levels, features=self.features), generator=generator)

@@ -36,7 +36,8 @@ if find_spec("course_lib") is None:  # the library behind the chapters is not he
 # ## What you will get
 #
 # Here are two poems that nobody wrote. The network of this chapter made them in an earlier run, one character after
-# another. Each line has five characters, and the meaning of each word stands below it.
+# another. We chose two that we liked. All four couplets stand in the training set, but neither of the two poems does.
+# Each line has five characters, and the meaning of each word stands below it.
 
 # %% tags=["drawing"]
 from course_lib.data import PoemGrammar
@@ -144,7 +145,7 @@ assert new(test, 5) < 0.001 < 0.2 < new(test, 10) < 0.3 < 0.98 < new(test, 20)
 # %% [markdown]
 # ## The idea
 #
-# Nobody can draw a poem from a table of all poems, because there are $331^{20}$ strings of that length. But it is easy
+# We cannot keep a table of all poems and draw from it: there are $331^{20}$ strings of that length. But it is easy
 # to draw *one character*. So draw one, look at it, draw the next one given the first, the third given the first two,
 # and so on. The lecture's example is a line that every child in China knows, 床前明月光 (*before my bed, the bright
 # moonlight*):
@@ -196,7 +197,7 @@ bigram = (counts + 0.1) / (counts + 0.1).sum(1, keepdim=True)  # rows sum to 1
 # %% tags=["checking"]
 seen = (counts > 0).float().mean().item()
 print(f"{seen:.1%} of all pairs occur")
-assert seen < 0.05
+assert seen < 0.03
 
 # %% [markdown]
 # Of all pairs of characters, fewer than 3 in 100 ever occur. If you know one character, you can rule out nearly all the
@@ -221,7 +222,7 @@ def valid_share(poems):  # how many have no mistake at all?
 tables = read(write_by_table(1000))
 
 # %% [markdown]
-# These are a thousand poems by the table. Every single step was reasonable, and yet they go astray. The grammar can
+# The table has written a thousand poems. Every single step was reasonable, and yet the poems go wrong. The grammar can
 # tell us where:
 
 # %% tags=["drawing"]
@@ -232,7 +233,7 @@ print(f"{valid_share(tables):.1%} of the table's poems are valid")
 assert valid_share(tables) < 0.02
 
 # %% [markdown]
-# Red marks a character that no poem of the grammar can have there. Nearly every pair of neighbours in these poems does
+# Red marks a character that cannot follow what stands before it. Nearly every pair of neighbours in these poems does
 # occur, but a memory of one character forgets the line, the couplet and the poem. (A poem is **valid** if not one
 # character is red. Fewer than one in fifty of the table's poems are.)
 
@@ -256,10 +257,10 @@ class PlainCell(nn.Module):
 
 
 # %% [markdown]
-# The whole state is rewritten at every step. In the **LSTM**
-# ([Hochreiter and Schmidhuber, 1997](references.md#hochreiter1997)) there is a second list of numbers, the **cell**,
-# which is not rewritten but edited. Three **gates**, numbers between 0 and 1, say how much of the cell to keep, how
-# much to write into it, and how much of it to show:
+# The whole state is rewritten at every step. In the **LSTM** ([Hochreiter and Schmidhuber,
+# 1997](references.md#hochreiter1997)) there is a second list of numbers, the **cell**, which is not rewritten but
+# edited. Three **gates**, numbers between 0 and 1, say how much of the cell to keep, how much to write into it, and how
+# much of it to show:
 
 
 # %%
@@ -346,7 +347,7 @@ assert_causal(by_hand(model), x)
 assert_close(by_hand(model)(x), model(x), name="the library's CharRNN")
 
 # %% [markdown]
-# `assert_causal` changes each character in turn and looks which logits change: none depends on its own character or on
+# `assert_causal` changes each character in turn and checks which logits change: none depends on its own character or on
 # a later one. And with the same weights, our cell and PyTorch's give the same logits.
 #
 # The library adds one thing: it starts with 2 added to every `keep`, so that its gates are open at first
@@ -480,20 +481,20 @@ at_rhyme = sum(place >= 18 for place in starts) / len(starts)
 print(
     f"after 1,000 steps, first mistake at place 19 or 20: {at_rhyme:.0%} of the wrong"
 )
-assert at_rhyme > 0.25
+assert at_rhyme > 0.33
 assert at_50 < 0.03 < at_200 < 0.25 < 0.5 < at_1000 < 0.85 < 0.9 < at_the_end
 
 # %% [markdown]
 # These are the first two poems that it wrote each time. After 50 steps it has words, but no order. After 200 steps most
-# couplets have their shape, and about one poem in seven is valid. After 1,000 steps the themes hold together, and 59 to
-# 82 % are valid, depending on the seed. Of the others, a third or more make their first mistake at the last word: the
-# rhyme is learnt late. At the end 92 to 96 % are valid.
+# couplets have their shape, and about one poem in seven is valid. After 1,000 steps 66 to 77 % are valid, depending on
+# the seed. Of the others, 41 to 66 % make their first mistake at the last word: the rhyme is learnt late. At the end 93
+# to 96 % are valid.
 
 # %% [markdown]
 # ## Measure: the loss beside the floor
 #
-# Nats per character are easier to picture as **perplexity**, $e^{\text{nats}}$. It answers the question: between how
-# many equally likely characters is the model undecided, on average?
+# Nats per character are easier to picture as **perplexity**, $e^{\text{nats}}$. It answers the question: how many
+# equally likely characters is the model choosing between, on average?
 
 # %%
 with torch.no_grad():
@@ -537,8 +538,9 @@ assert 2 * error < 0.0012, "known to about a thousandth"
 own = read(model.sample(4000, length=T, generator=generator))
 
 # %% tags=["checking"]
+good = [poem for poem in own if not language.mistakes(poem)]
 rows = [
-    [name, f"{new(own, n):.1%}", f"{new(test, n):.1%}"]
+    [name, f"{new(good, n):.1%}", f"{new(test, n):.1%}"]
     for n, name in ((5, "lines"), (10, "couplets"), (20, "poems"))
 ]
 learnt = torch.tensor([sum(c in known[10] for c in cut(poem, 10)) for poem in test])
@@ -548,21 +550,23 @@ print("nats/char above the grammar, test poems with")
 for n, nats in zip(("no", "one", "two"), by_known, strict=True):
     print(f"{n:>5} couplet from the training set: {nats:.4f}")
 assert valid_share(own) > 0.9, "nine in ten keep every rule"
-assert abs(new(own, 10) - new(test, 10)) < 0.05 and new(own, 20) > 0.98
+print(f"new lines in all of its poems: {new(own, 5):.1%}")
+assert abs(new(good, 10) - new(test, 10)) < 0.03 and new(good, 20) > 0.98
 assert 0.01 < new(own, 5) < 0.04, "a new line is a wrong line"
 assert max(by_known) < 0.025 * floor, "what is new costs hardly more"
-show_table(["not in the training set", "network's", "grammar's own"], rows)
+show_table(["not in the training set", "its valid poems", "grammar's own"], rows)
 
 # %% [markdown]
-# More than nine in ten of its poems keep every rule: words, tones, theme and rhyme. Does it recite? The table compares
-# the novelty of its poems with that of the grammar's own. Its couplets are new about as often as the grammar's (27 %
-# against 26 %), and so are its poems. Lines are another matter. The training set has practically all of them, so a new
-# line is a wrong line, and 2 % of the network's are.
+# More than nine in ten of its poems keep every rule: words, tones, theme and rhyme. Is it reciting? The table compares
+# the novelty of its valid poems with that of the grammar's own. Its couplets are new about as often as the grammar's
+# (both 24 to 26 %, depending on the seed), and so are its poems. Among all its poems 2 % of the lines are new. The
+# training set has practically all right lines, so a new line is a wrong line.
 #
 # A network that knew couplets by heart would be surprised by new ones. This one is surprised a little: for poems made
 # of two new couplets it pays 0.011 to 0.017 nats per character more than the grammar, and for poems made of two known
-# ones 0.005 to 0.007. New couplets are also those with rare words, so part of the difference is not memory. Either way
-# it is small beside the 0.915 nats of the floor. The network has learnt the lines, and the rules by which they combine.
+# ones 0.005 to 0.007. New couplets are also those with rare words, but between couplets of the same probability more
+# than half of the difference remains (measured once). So a part of it is memory. It is small beside the 0.915 nats of
+# the floor. The network has learnt the lines, and the rules by which they combine.
 #
 # Follow one of its poems as it is written. Before each step, the bars show what the network expects, what the table of
 # pairs would expect, and the truth. The marked character was drawn.
@@ -612,8 +616,8 @@ explore(
 # steps this way. Reading everything again for each character would take 1 + 2 + … + 20 = 210.
 #
 # What is in this summary? First look at it from outside: change character 10 and see what happens to the distribution
-# of character 20. Take poems whose couplets both end in a word of one character, so that another character 10 is just
-# as valid, and nothing but the last character has to rhyme.
+# of character 20. Take poems whose couplets both end in a word of one character, so that character 10 can be exchanged,
+# and only the last character has to follow it.
 
 
 # %%
@@ -745,7 +749,7 @@ assert first < first_untrained - 0.1 < 0.8, "let go, because it is not"
 # Both characters are in the state right after they were read: the probe names them without a mistake. Training changes
 # what happens then. The trained network keeps the rhyme: after 18 characters, the probe still names all of them, where
 # the untrained network has lost a third. The first character, which is of no further use once its line is written, is
-# dropped *faster* than by the untrained network: 42 to 54 % can still be named, against 71 to 74 %. (A probe that
+# dropped *faster* than by the untrained network: 41 to 54 % can still be named, against 71 to 74 %. (A probe that
 # always guesses the commonest gets 26 % and 8 %.)
 #
 # So the state is not "everything so far". It is a **lossy summary of fixed size**: 256 numbers, whether 5 characters
@@ -756,7 +760,7 @@ assert first < first_untrained - 0.1 < 0.8, "let go, because it is not"
 #
 # ### Why the gates
 #
-# To learn the rhyme, the loss at the last character must change the weights by way of a character ten places back.
+# To learn the rhyme, the loss at the last character must change the weights through a character ten places back.
 # Measure how strongly this loss depends on each input before it: in a plain network, in an LSTM without the 2 added to
 # `keep`, in ours before the training, and in ours after it.
 
@@ -794,8 +798,8 @@ show_curves(
 for name, norms in reached.items():
     print(f"{name:22s}ten places back: {norms[9]:.4f}, eleven: {norms[10]:.4f}")
 at_ten = [norms[9].item() for norms in reached.values()]
-assert at_ten[0] < 0.003 and at_ten[1] < 0.02, "before the training, both vanish"
-assert at_ten[2] > 0.25, "with open gates it does not"
+assert at_ten[0] < 0.0015 and at_ten[1] < 0.01, "before the training, both vanish"
+assert at_ten[2] > 0.3, "with open gates it does not"
 trained = reached["LSTM, trained"]
 assert trained[8:10].max() > trained[6], "after it, the rhyme stands out"
 assert trained[9] > 2 * trained[10]
@@ -809,20 +813,53 @@ assert trained[9] > 2 * trained[10]
 # likely from the start. In the trained network most of the gradient is gone after five places, but at nine and ten,
 # where the rhyme is, it rises again; one place further back it falls to less than half.
 #
-# Does this decide what can be learnt? Here are three networks that differ in their cells alone, trained with the knobs
-# of this chapter (`python benchmarks/train.py poems_plain --steps 3500`, and likewise `poems_half_open` and
-# `poems_open`). The last two characters are those that rhyme:
+# Is such a gradient what it takes? Here are three networks that differ in their cells alone, trained with the knobs of
+# this chapter (`python benchmarks/train.py poems_plain --steps 3500`, and likewise `poems_half_open` and `poems_open`;
+# one seed each). The last two characters are those that rhyme. Two rows say what the same test poems cost a reader who
+# knows the grammar: *the grammar itself* has read everything, and for *rhyme hidden* the last word of the second line
+# was covered:
 #
 # | cell | nats/char | character 19 | character 20 |
 # |---|---|---|---|
 # | plain | **0.994** | 1.15 | 1.24 |
 # | half_open | **0.929** | 0.59 | 0.51 |
 # | open | **0.925** | 0.52 | 0.51 |
-# | the grammar itself | 0.915 | 0.52 | 0.48 |
+# | the grammar itself | 0.917 | 0.50 | 0.50 |
+# | rhyme hidden | | 1.15 | 1.24 |
+
+
+# %%
+def rhyme_hidden(poem):  # nats at 19 and 20 if line 2's last word is unknown
+    begun = 10 - len(language.gloss(poem[:10])[-1][0])
+    ends, nats = {poem[:begun]: 1.0}, []  # what may stand there: its probability
+    for _ in range(begun, 10):
+        steps = [(e, c, p) for e in ends for c, p in language.next_character(e).items()]
+        ends = {e + c: ends[e] * p for e, c, p in steps}
+    for t in range(10, T):
+        chance = {e: language.next_character(e + poem[10:t]) for e in ends}
+        now = {e: p * chance[e].get(poem[t], 0) for e, p in ends.items()}
+        nats.append(math.log(sum(ends.values()) / sum(now.values())))
+        ends = now  # each end's share, given what was read after it
+    return nats[-2:]
+
+
+# %% tags=["checking"]
+hidden = torch.tensor([rhyme_hidden(poem) for poem in test[:500]])
+for place, nats in zip((19, 20), hidden.T, strict=True):
+    error = nats.std().item() / len(nats) ** 0.5
+    print(f"character {place}, rhyme hidden: {nats.mean():.2f} ± {error:.2f} nats")
+assert abs(hidden.mean() - 1.2) < 0.1, "what the plain network pays"
+
+# %% [markdown]
+# The plain network pays for characters 19 and 20 what a reader pays who knows everything *but* the rhyme. Five times as
+# many steps do not change that (1.15 and 1.24 nats); with a quarter of the learning rate as well, it begins to learn it
+# (0.93 and 1.06; each was tried once). The LSTM learns the rhyme with half-open gates too, though less than a hundredth
+# of the gradient arrives at first; with open gates it is a little ahead all the way.
 #
-# The plain network has not learnt to rhyme. Five times as many steps do not change that (1.15 and 1.24 nats); with a
-# quarter of the learning rate as well, it begins to (0.93 and 1.06; each was tried once). The LSTM learns the rhyme
-# with half open gates too, but more slowly.
+# A gradient that reaches back at the start is not enough: a plain network whose matrix starts as the identity has it,
+# and learns no rhyme in 3,500 steps. (Tried once: with a learning rate of 0.002 it pays 1.16 and 1.24 nats. Before the
+# training, 0.43 of its gradient arrives ten places back. With half that learning rate, which does no better, it is
+# 0.28, 0.05 and 0.02 after 100, 500 and 1,500 steps.) The gates let the cell *keep* it.
 
 # %% [markdown]
 # ## Play: how to draw
@@ -856,10 +893,10 @@ assert torch.equal(keep_top_k(row, 5), decode.keep_top_k(row, 5))
 assert torch.equal(keep_nucleus(row, 0.9), decode.keep_top_p(row, 0.9))
 
 # %% [markdown]
-# The characters that are kept share the probability of those that are cut. Which way is best? Two numbers are at stake.
-# *Validity* is the share of poems without a mistake. *Variety* we count as the number of different **valid** lines in a
-# thousand poems. It must be valid lines: nonsense is always varied. At temperature 2 nearly every line is new, and
-# few of them are Chinese. (A line is valid if it stands in the training set, which has practically all there are.)
+# The characters that are kept share the probability of those that are cut. Which way is best? We judge each way by two
+# numbers. *Validity* is the share of poems without a mistake. *Variety* we count as the number of different **valid**
+# lines in a thousand poems. It must be valid lines: nonsense is always varied. At temperature 2 only about one line in
+# six is one of the grammar's. (A line is valid if it stands in the training set, which has practically all there are.)
 
 
 # %%
@@ -877,7 +914,7 @@ temperatures = [0, 0.5, 0.8, 0.9, 1, 1.25, 1.5, 2]
 by_temperature = {t: poems_by(temperature=t) for t in temperatures}
 worths = {
     "temperature": {t: worth(poems) for t, poems in by_temperature.items()},
-    "top-k": {k: worth(poems_by(top_k=k)) for k in (2, 5, 10, 40)},
+    "top-k": {k: worth(poems_by(top_k=k)) for k in (2, 5, 10, 20, 40)},
     "nucleus": {p: worth(poems_by(top_p=p)) for p in (0.8, 0.9, 0.95, 0.98)},
 }
 
@@ -894,7 +931,7 @@ show_curves(
 
 # %% tags=["checking"]
 shown = [("temperature", t) for t in (1, 0.9, 0.8)]
-shown += [("top-k", k) for k in (40, 10, 5)] + [
+shown += [("top-k", k) for k in (40, 20, 10, 5)] + [
     ("nucleus", p) for p in (0.98, 0.95, 0.9)
 ]
 rows = [
@@ -904,26 +941,54 @@ of_grammar, cooler = worth(test[:1000])[1], worths["temperature"][0.8]
 few, most = worths["top-k"][10], worths["nucleus"][0.95]
 rows.append(["the grammar's own", "100.0%", f"{of_grammar:,}"])
 assert few[0] < cooler[0] < most[0] and few[1] < cooler[1] < most[1]
-assert most[1] > 0.92 * of_grammar
+assert most[1] > 0.92 * of_grammar and most[0] > 0.99
+copied = worth(train[:1000])
+assert copied[0] == 1 and copied[1] > most[1], "copying beats it"
 with torch.no_grad():
     left = decode.keep_top_p(model(x_many).flatten(0, 1), 0.95)
 forbidden = left.gather(1, x_many.flatten()[:, None]).isinf().float().mean().item()
-assert 0.002 < forbidden < 0.015
+assert 0.003 < forbidden < 0.008
 print(f"true characters that the nucleus of 0.95 forbids: {forbidden:.1%}")
 show_table(["", "valid", "different valid lines"], rows)
 
 # %% [markdown]
+# One more row, for a control: a k that knows the grammar, and at each place is the number of right characters.
+
+
+# %%
+@torch.no_grad()
+def poems_by_right_k(n=1000):
+    poems, state, previous = [""] * n, model.begin(n), None
+    chance = make_generator(seed, device)
+    for _ in range(T):
+        logits, state = model.step(previous, state)
+        k = [len(language.next_character(poem)) or V for poem in poems]
+        kept = [keep_top_k(row, n) for row, n in zip(logits, k, strict=True)]
+        previous = decode.draw(torch.stack(kept), generator=chance)
+        poems = [a + b for a, b in zip(poems, read(previous[:, None]), strict=True)]
+    return poems
+
+
+# %% tags=["checking"]
+right_k = worth(poems_by_right_k())
+print(f"k = how many are right: {right_k[0]:.1%} valid, {right_k[1]:,} lines")
+assert right_k[0] > 0.98 and right_k[1] > cooler[1] + 50
+
+# %% [markdown]
 # The best place is the upper right corner, where the dot of the grammar's own poems is. Each curve comes from the upper
 # left, where nothing is cut or cooled, and ends at the lower right, where there is little variety left. At the same
-# validity the nucleus is more varied than cooling, and cooling is more varied than top-k. With p = 0.95, 99 to 100 % of
-# the poems are valid, and there are nearly as many different lines as in the grammar's own poems. Temperature 0.8 gives
-# 98 to 99 %, with about 150 lines fewer, and k = 10 gives 96 to 97 %, with fewer still. The reason is in the bars that
-# you have seen above: how many characters are right changes from place to place. The nucleus adapts to that, and a
-# fixed k cannot.
+# validity the nucleus is more varied than the other two. Above about 95 % validity cooling beats top-k; with k from 20
+# to 40 hardly anything is cut, and the two are nearly alike. With p = 0.95, 99 to 100 % of the poems are valid, and
+# there are nearly as many different lines as in the grammar's own poems. Temperature 0.8 gives 98 to 99 %, with about
+# 160 lines fewer, and k = 10 gives 96 to 97 %, with fewer still. The reason is in the bars that you have seen above:
+# how many characters are right changes from place to place. The nucleus adapts to that, and a fixed k cannot. The
+# control agrees: a k that is right at every place does as well as the nucleus, with nearly 100 % valid poems and about
+# 1,900 lines.
 #
-# Two warnings. The nucleus forbids some true characters, the rare ones: 0.6 % of those in test poems. And this order is
-# a finding about *this* language. Its lists of words are short, so few right characters are rare. In a real language it
-# is harder to tell what is rare from what is wrong.
+# Three warnings. The nucleus forbids some true characters, the rare ones: 0.5 to 0.7 % of those in test poems. The two
+# numbers do not see copying: a thousand poems copied from the training set would score 100 % and nearly 2,000 lines,
+# above everything here. And this order is a finding about *this* language. Its lists of words are short, so few right
+# characters are rare. In a real language it is harder to tell what is rare from what is wrong.
 
 
 # %% tags=["drawing"]
@@ -1044,7 +1109,8 @@ assert 0.15 < 1 - len(lost) / n < 0.35
 # Between 19 and 29 % of the poems make no further mistake, depending on the seed. Most of the others have lost count:
 # 59 to 69 % of all poems go on with something that would be right at another place. The commonest case, 29 to 42 %, is
 # one place late: the network takes the wrong character for an extra one. But it can also be early, or late by two. Some
-# 8 to 11 % fit nowhere, and 3 to 5 % are at the right place and make other mistakes.
+# 9 to 11 % fit nowhere (or at two places), and 3 to 5 % are at the right place and make other mistakes. (The columns
+# leave out what is more than three places off.)
 
 # %% [markdown]
 # ### Any place, and its own mistakes
@@ -1092,22 +1158,29 @@ rows = [
 print(f"{len(faulty) / len(own):.1%} of its poems have a mistake,")
 print(f"{sum(len(p) == 1 for p in faulty) / len(faulty):.0%} of these no second one;")
 print(f"{1 - len(early) / len(faulty):.0%} of these make the first at place 19 or 20")
-assert 0.45 < wrong_own < 0.8 and 0.55 < wrong_imposed < 0.8
-assert none_own < 0.45 and none_imposed < 0.35
+print(f"wrong after a slip at place 3 {rest[2]:.0%}", end=", ")
+print(
+    f"10 {rest[9]:.0%}, 11 {rest[10]:.0%}; no further mistake after 3 {imposed[2]:.0%}"
+)
+assert 0.55 < wrong_imposed < 0.8 and abs(wrong_own - wrong_imposed) < 0.1
+assert none_imposed < none_own < 0.35
+assert min(rest.values()) == rest[9] and rest[10] > 0.8, "places 10 and 11"
 show_table(["first mistake before place 19", "its own", "imposed, same places"], rows)
 
 # %% [markdown]
-# Three things. First, it depends on the place. A slip at the first place of a line (6, 11, 16) does most harm, because
-# the network takes it for an extra character of the line before. At the end of a couplet (10) it does least.
+# Three things. First, it depends on the place. Over five seeds, a slip at place 11, where the second couplet begins,
+# does most harm: 82 to 89 % of what follows is wrong. At place 10, the end of the first couplet, it does least, with 18
+# to 27 %.
 #
-# Second, the network's own mistakes *look* harmless: only 6 to 8 % of its poems have one, and about half of those have
-# no second one. But a quarter to almost a half of these first mistakes are at place 19 or 20, the rhyme, where hardly
+# Second, the network's own mistakes *look* harmless: only 6 to 7 % of its poems have one, and about half of those have
+# no second one. But about a third of these first mistakes (29 to 37 %) are at place 19 or 20, the rhyme, where hardly
 # anything can follow.
 #
-# Third, the control: of its own first mistakes before that, 24 to 30 % stay alone, and of what follows 61 to 70 % is
-# wrong. For slips imposed at the same places these are 19 to 23 % and 66 to 70 %. So its own wrong steps do about as
-# much harm as ours. *One wrong step, all wrong* is too strong a saying: about one in four recovers at once. Where it
-# does not, most of the rest is wrong. The slider opens at place 9, which is near the average:
+# Third, the control: of its own first mistakes before that, 24 to 30 % are the only mistake in their poem, and of what
+# follows 61 to 69 % is wrong. For slips imposed at the same places these are 19 to 23 % and 67 to 70 %. So its own
+# wrong steps do nearly as much harm as ours. *One wrong step, all wrong* is too strong: about one in four recovers at
+# once. Where it does not, most of the rest is wrong. The slider opens at place 3, which is near the average of all
+# places in both numbers:
 
 
 # %% tags=["drawing"]
@@ -1121,12 +1194,13 @@ def show_slip(place):
 explore(
     show_slip,
     place=range(1, 17),
+    start={"place": 3},
     labels={"place": "wrong character at place"},
     alt="four poems after one wrong character, mistakes marked",
 )
 
 # %% [markdown]
-# The characters before the slip stand back. At places 6, 11 and 16, look how whole words move across the ends of the
+# The characters before the slip are faded. At places 6, 11 and 16, look how whole words move across the ends of the
 # lines.
 #
 # ### Is it reading itself that does it?
@@ -1156,7 +1230,7 @@ def wrong_when_free(poems, judge):  # the same for what it wrote by itself
 
 # %% [markdown]
 # (What it writes by itself has no true poem to be compared with. There, a character counts as wrong if `mistakes` marks
-# it, which is the milder judge: it lets a wrong character pass as the beginning of something else.)
+# it, which is more lenient: it lets a wrong character pass as the beginning of something else.)
 
 # %%
 slipped = [begun + poem[3:] for begun, poem in zip(slips, test[:500], strict=True)]
@@ -1180,21 +1254,21 @@ for how, at in after.items():
     print(f"{how:27s}{at[3:].sum():5.1f} of {T - 3} wrong")
 free, forced, none = (at[3:] for at in after.values())
 assert 0.55 < free.mean() < 0.8 and free[-1] > 0.45, "wrong to the end"
-assert forced[2:].max() < 0.1, "with true inputs two characters later it is right"
+assert forced[2:].max() < 0.05, "with true inputs two characters later it is right"
 assert none.mean() < 0.06, "and by itself it seldom errs"
 
 # %% [markdown]
-# Right after the slip the network is equally lost with both kinds of input: three quarters of its next characters are
-# wrong. With true inputs, this is over after one or two characters, and of 17 characters one is wrong. With its own
-# inputs two thirds to three quarters of the 17 are wrong, and at the last place still more than half. The network is
-# the same, and so is the slip. What differs is what it reads. This has a name, **exposure bias** ([Ranzato et al.,
-# 2016](references.md#ranzato2016)): training exposes the network to the truth only, and leaves it unpractised in
-# reading its own mistakes.
+# Right after the slip the two have read the same, and about three quarters of the next characters are wrong. With true
+# inputs, this is over after one or two characters, and of 17 characters one is wrong. With its own inputs two thirds to
+# three quarters of the 17 are wrong, and at the last place still more than half. The network is the same, and so is the
+# slip. What differs is what it reads. This has a name, **exposure bias** ([Ranzato et al.,
+# 2016](references.md#ranzato2016)): training exposes the network to the truth only, and gives it no practice in reading
+# its own mistakes.
 
 # %% [markdown]
-# ## Longer than it was trained for
+# ## Past the end of the poem
 #
-# Nobody needs to impose a slip if the text is long. Let the network, which has never seen more than 20 characters,
+# If the text is long enough, no slip is needed. Let the network, which has never seen more than 20 characters,
 # write 50. A longer poem of the grammar keeps its theme, adds couplets of feelings, and every second line has the same
 # rhyme. The control is again the same network with true inputs.
 
@@ -1224,27 +1298,68 @@ free, forced = by_place.values()
 print(f"first mistake exactly at place 21: {at_21:.0%} of 200 poems")
 print(f"wrong at place 21 with true inputs: {forced[20]:.0%}")
 print(f"wrong at places 27 to 29 with true inputs {forced[26:29].mean():.0%},", end=" ")
-print(f"with its own {free[26:29].mean():.0%}")
+print(f"with its own {free[26:29].mean():.0%}; from 31 on {free[30:].mean():.0%}")
 print(f"neighbours beyond place 20 that are a pair of the table: {attested:.0%}")
 assert attested > 0.7, "words survive"
-assert at_21 > 0.6 and forced[20] > 0.7, "the length is the trigger"
-assert forced[26:29].mean() < 0.2 and free[26:29].mean() > 0.6, (
-    "reading itself keeps it lost"
-)
+assert at_21 > 0.65 and forced[20] > 0.7, "lost at once"
+assert forced[26:29].mean() < 0.1 and free[26:29].mean() > 0.65, "reading itself"
+assert free[30:].mean() > free[26:29].mean(), "and it gets worse"
 assert forced[30] > 0.6 and forced[40] > 0.6
 
 # %% [markdown]
-# Nearly three quarters of the poems make their first mistake at place 21 *exactly*. Nothing can have built up by then:
-# with true inputs too, four in five are wrong at this place. So the trigger is the length. The network has never seen
-# what comes after a finished poem. The same happens at 31 and 41, where a couplet ends and the network again believes
-# that the poem is over.
+# About three quarters of the poems make their first mistake at place 21 *exactly*. Nothing can have built up by then:
+# with true inputs too, 73 to 87 % are wrong at this place. Is it because the text has become too long? For a control,
+# keep the length and change what was read. The first couplet of a poem describes a scene, and the grammar goes on in
+# the same way after several scenes of the same theme and rhyme. How much probability does the network give to the
+# characters that may stand next?
+
+
+# %%
+def follows(scene):  # what may come next, and the rhyme
+    return frozenset(language.next_character(scene)), language.lexicon.rhymes[scene[9]]
+
+
+def hope(beginnings, right):  # probability of a right next character, on average
+    x = vocabulary.encode_all([begun + begun[0] for begun in beginnings])
+    with torch.no_grad():
+        p = model(x.to(device))[:, -1].softmax(-1).cpu()
+    chosen = [vocabulary.encode("".join(characters)) for characters in right]
+    return sum(row[i].sum().item() for row, i in zip(p, chosen, strict=True)) / len(p)
+
+
+# %% tags=["checking"]
+alike = {}
+for scene in {poem[:10]: None for poem in train[:6000]}:
+    alike.setdefault(follows(scene), []).append(scene)
+one = [poem[:10] for poem in test[:300]]
+one = [scene for scene in one if set(alike.get(follows(scene), [])) - {scene}]
+two = [s + next(a for a in alike[follows(s)] if a != s) for s in one]
+right = [follows(scene)[0] for scene in one]
+after = [longer.next_character(poem[:20]) for poem in poems]
+hopes = {
+    "one scene, then place 11": hope(one, right),
+    "two scenes, then place 21": hope(two, right),
+    "three scenes, then place 31": hope([t + t[:10] for t in two], right),
+    "a whole poem, then place 21": hope([poem[:20] for poem in poems], after),
+    "its closing couplet alone, then place 11": hope([p[10:20] for p in poems], after),
+}
+scene, twice, thrice, whole, closing = hopes.values()
+assert min(scene, twice, thrice) > 0.8, "no length is too long"
+assert max(whole, closing) < 0.4, "past the couplet that ends a poem, it is lost"
+show_table(["read", "right next"], [[what, f"{p:.0%}"] for what, p in hopes.items()])
+
+# %% [markdown]
+# The length is not the trigger. Give it two opening couplets, also 20 characters, and at place 21 it expects a right
+# character with 91 to 99 %. After three, at place 31, it is 88 to 97 %. After a whole poem it is only 10 to 29 %. Give
+# it a closing couplet alone, and it is lost at place 11 already, with 15 to 29 %. What it has never seen is anything
+# after the couplet that ends a poem. The same happens at 31 and 41, where another closing couplet ends.
 #
 # What follows is the work of reading itself. With true inputs the network finds its way back within a few characters
-# after each peak: at places 27 to 29, 2 to 5 % are wrong. With its own inputs, about three in four are, and it stays
-# so. The length pushes it off the path, and its own text keeps it there. (Our judge is strict about places. 80 to 90 %
-# of the neighbours in what it writes do occur side by side in the training set: as with the slips, words survive and
-# places do not.) Chapter 9 measures these numbers again, after a training in which the network practises reading its
-# own writing.
+# after each peak: at places 27 to 29, 2 to 6 % are wrong. With its own inputs, 72 to 81 % are, and it gets worse: from
+# place 31 on it is 86 to 89 % on average. The end of the poem pushes it off the path, and its own text keeps it there.
+# (Our judge is strict about places. 75 to 86 % of the neighbours in what it writes do occur side by side in the
+# training set: as with the slips, words survive and places do not.) Chapter 9 measures these numbers again, after a
+# training in which the network practises reading its own writing.
 
 # %% [markdown]
 # ## Break it
@@ -1297,22 +1412,24 @@ except AssertionError as message:
 # %% [markdown]
 # ## The same on real text
 #
-# Nothing here needs the grammar but the measurements. `python benchmarks/train.py tang` trains the same network on Tang
-# poems, and `names` and `shakespeare` on first names and on Shakespeare (each is downloaded once; at most three minutes
-# on two quiet cores). Of real text nobody knows the floor, so what stands beside the number is the table of pairs. All
-# numbers are for a tenth of the text that was held out:
+# Only the measurements need the grammar. `python benchmarks/train.py tang --steps 1500` trains the same network on Tang
+# poems. With `names --steps 6418` it learns first names, and with `shakespeare --minutes 3` Shakespeare (each text is
+# downloaded once; on one or two cores the three runs below took 7 minutes, 41 seconds and 2.7 minutes). Nobody knows
+# the floor for real text, so we compare with a table of pairs. For small texts it must be a better one than ours: after
+# a character that was seen only a few times, it relies on how often each single character occurs. How much it does so
+# is chosen on validation text. All numbers are for text that was held out, a tenth of each real text:
 #
 # | text | nats/char | table of pairs | uniform | V | weights |
 # |---|---|---|---|---|---|
-# | poems | **0.924** | 1.702 | 5.80 | 331 | 217,291 |
-# | tang | **6.742** | 7.278 | 8.23 | 3758 | 1,098,030 |
-# | names | **1.984** | 2.464 | 3.30 | 27 | 139,163 |
-# | shakespeare | **1.505** | 2.485 | 4.17 | 65 | 559,937 |
+# | poems | **0.924** | 1.694 | 5.80 | 331 | 217,291 |
+# | tang | **6.742** | 6.627 | 8.23 | 3758 | 1,098,030 |
+# | names | **1.984** | 2.465 | 3.30 | 27 | 139,163 |
+# | shakespeare | **1.505** | 2.488 | 4.17 | 65 | 559,937 |
 #
 # Published numbers for the last two: in [makemore](https://github.com/karpathy/makemore) a table of pairs reaches 2.45
 # on the names, and a Transformer with 10.7 million weights reaches 1.47 on Shakespeare
-# ([nanoGPT](https://github.com/karpathy/nanoGPT)). Both divide the text into training and test in their own way, so
-# compare the first decimal only. This is what the Tang network writes, the first five of its poems:
+# ([nanoGPT](https://github.com/karpathy/nanoGPT)). Each splits the text in its own way, so compare the first decimal
+# only. This is what the Tang network writes, the first five of its poems:
 
 # %% tags=["drawing"]
 from course_lib.show.typeset import show_texts
@@ -1327,21 +1444,26 @@ tang = [
 show_texts(tang)
 
 # %% [markdown]
-# It has learnt pairs such as 長安 (*Chang'an*), 今日 (*today*) and 春風 (*spring wind*), and little more. The training set
-# has 3,213 poems and the vocabulary 3,758 characters, a quarter of which occur only once. The grammar gave us 60,000
-# poems in 331 characters.
+# It has learnt pairs such as 長安 (*Chang'an*), 今日 (*today*) and 春風 (*spring wind*), and little more. On so little text
+# the network is behind the table of pairs. It learns from 2,892 poems (321 more are for validation), and the vocabulary
+# has 3,758 characters. The grammar gave us 60,000 poems in 331 characters. Of names and of Shakespeare there is more
+# text for each character, and there the network is far ahead of the table.
 
 # %% [markdown]
 # ## What we saw
 #
 # - The probability of a sentence is a product of conditional probabilities, exactly. Its logarithm is a sum with a unit,
 #   and where the entropy of the source is known, we know the best that any model can do.
-# - A table of pairs knows words. A recurrent state can carry a rhyme over ten characters, if the gradient can reach back
-#   that far when it is trained. It is a lossy summary: what is not needed is dropped.
+# - A table of pairs knows words. A recurrent state can carry a rhyme over ten characters. A gradient that reaches back
+#   at the start is neither enough to learn this nor necessary. What helped were gates, which let the cell keep what it
+#   has read. The state is a lossy summary: what is not needed is dropped.
 # - Training reads the truth, generation reads itself. After one wrong character at place 3, two thirds to three quarters
 #   of what follows is wrong, most often because it is displaced by a place or two. With true inputs, it is forgotten two
 #   characters later.
-# - In this language cutting the tail with a nucleus is better than cooling, and cooling is better than top-k.
+# - Beyond the training the network is lost after what it has never seen, the end of a poem, and not after a number of
+#   characters.
+# - In this language cutting the tail with a nucleus is better than cooling, and above about 95 % validity cooling is
+#   better than top-k.
 # - A loss below the floor is a mistake, not a success.
 #
 # **Terms fixed here** ([glossary](glossary.md)): start token, bigram, LSTM, gate, vanishing gradient, teacher forcing,
@@ -1364,10 +1486,10 @@ show_texts(tang)
 #    smaller state keep, and what does it drop first?
 #
 # Then the graded assignment: `coursework/03_pixelrnn_sentences`. In it you count with a longer memory, build an LSTM
-# cell with one gate less and train it, write one loop that is both teacher forcing and generation, cut the tail in a way that this chapter
-# has not shown, and let a model that only writes forwards fill a hole in the middle.
+# cell with one gate less and train it, write one loop that is both teacher forcing and generation, cut the tail in a
+# way that this chapter has not shown, and let a model that only writes forwards fill a hole in the middle.
 #
-# Further reading: [Graves (2013)](references.md#graves2013) showed how networks learn to write;
-# [Holtzman et al. (2020)](references.md#holtzman2020) explains why the likeliest text is not the best;
-# [Ranzato et al. (2016)](references.md#ranzato2016) names exposure bias;
-# [Bengio et al. (2015)](references.md#bengio2015) is the first remedy that chapter 9 tries.
+# Further reading: [Graves (2013)](references.md#graves2013) showed how networks learn to write; [Holtzman et al.
+# (2020)](references.md#holtzman2020) explains why the likeliest text is not the best; [Ranzato et al.
+# (2016)](references.md#ranzato2016) names exposure bias; [Bengio et al. (2015)](references.md#bengio2015) is the first
+# remedy that chapter 9 tries.
