@@ -612,7 +612,9 @@ for source in invalid[16]:
     print(f"{source:17s}{row}")
 print(f"real digits{reality:13.1%}")
 late = shares(overtrained, draw_codes(overtrained, sizes=(1, 10)))
-print("16 numbers, step 2,500:", "  ".join(f"{k} {v:.1%}" for k, v in late.items()))
+print("16 numbers, step 2,500")
+for source, share in late.items():
+    print(f"  {source:15s}{share:7.1%}")
 for at in (invalid[8], invalid[16], late):
     assert at["box"] > at["one Gaussian"] > at["mixture of 10"], "care pays"
     assert at["box"] > 0.08 and at["box"] > 4 * at["mixture of 10"]
@@ -738,7 +740,7 @@ assert 0.8 < careful / strict["real digits"] < 3, "no better than real digits"
 assert careless > careful + 0.01, "careless draws are refused more often"
 
 # %% [markdown]
-# To the second judge, the advantage is gone. Over five seeds it refuses 3 to 5 % of the mixture's draws, about 3 % of
+# To the second judge, the advantage is gone. Over five seeds it refuses 3 to 6 % of the mixture's draws, about 3 % of
 # real digits, and 7 to 13 % of the careless draws. So the fair sentence is: *with care, nearly as good as real digits,
 # to this judge.*
 
@@ -787,26 +789,33 @@ show_curves(
 )
 
 # %% tags=["checking"]
-print("0.3 to 0.45 strides from the nearest training code: no digit")
-for source, (_, line) in lines.items():
-    print(f"  {source:22s} {line[2]:5.1%}")
+mean_of_bins = {name: sum(line[2:5]) / 3 for name, (_, line) in lines.items()}
+print("no digit, mean over the bins from 0.3 to 0.8 strides")
+for name in ways:
+    print(f"  {name:22s} {mean_of_bins[name]:5.1%}")
+print("no digit, from 0.3 to 0.45 strides")
+for name in ("any way", "one Gaussian"):
+    print(f"  {name:22s} {lines[name][1][2]:5.1%}")
 with torch.no_grad():
     origin = model.decoder(z[a]).softmax(-1)
     for name, way in ways.items():
         moved = model.decoder(z[a] + 0.375 * stride * way).softmax(-1)
         change = (moved - origin).abs().sum(-1).mean() / 2
         print(f"0.375 strides {name}: {change:.0%} of the probability moves")
-towards_it, any_at_all, away = (lines[name][1] for name in ways)
-assert any_at_all[0] < 0.04 < 0.08 < any_at_all[-1], "farther is worse"
-assert towards_it[2] > 1.5 * max(away[2], any_at_all[2]), "and not alone"
+far = lines["any way"][1]
+assert far[0] < 0.04 < 0.08 < far[-1], "farther is worse"
+towards_it, _, away_from_it = (mean_of_bins[name] for name in ways)
+assert towards_it > 1.1 * away_from_it, "the direction matters too"
+assert lines["one Gaussian"][1][2] > 2 * far[2], "and so does the start"
 
 # %% [markdown]
-# Every line climbs, so distance matters. But the lines differ, so something else matters too. At the same 0.3 to 0.45
-# strides from the nearest training code, a step towards another class is refused two to four times as often as the same
-# step in the opposite direction (1.5 to 6 % against 1 to 2 %, over five seeds), and a draw from one Gaussian more often
-# still (3 to 12 %). **How far you go from the codes matters, and so does the direction.** Part of the reason is simple:
-# codes differ most along the directions that change the picture most, and a step that way goes further in pixels than a
-# step of the same length any other way, as the last lines show (a share of each pixel's 17 probabilities).
+# Every line climbs, so distance matters. But the lines differ, so it cannot be the whole story. At the same 0.3 to 0.45
+# strides from the nearest training code, a draw from one Gaussian is refused three to five times as often as a step
+# that began at a training code (3 to 12 % against 1 to 3 %, over five seeds). The direction plays a part as well,
+# though a smaller one: between 0.3 and 0.8 strides, a step towards another class is refused 1.2 to 2.7 times as often
+# as the same step in the opposite direction. **How near the nearest code is does not decide by itself.** Some
+# directions simply change the picture more than others, as the last lines show (a share of each pixel's 17
+# probabilities).
 
 # %% [markdown]
 # ## Half-way between two digits
@@ -1075,9 +1084,9 @@ assert max(eights for _, eights in found.values()) < 75, "hardly any eights"
 #
 # - Is a decoder a generator? Yes, if you can tell it where the codes are. From a careless box, 10 to 32 % of what it draws
 #   is no digit. From a mixture of ten Gaussians that was fitted to the codes, it is at most 3 %; and to a judge that shares
-#   no image with the autoencoder, 3 to 5 %, against 2 to 3 % of real digits.
+#   no image with the autoencoder, 3 to 6 %, against about 3 % of real digits.
 # - So the lecture's claim needs a correction. Being unseen does not spoil a vector; coming from the wrong place does. The
-#   distance from the codes matters, and so does the direction.
+#   distance from the nearest code matters, but does not decide alone.
 # - Half-way between two codes you get neither digit in a third of the cases, usually a third one instead.
 # - Good reconstruction promises nothing: whatever improves the copies, more steps or more numbers, spoils the draws. Stop
 #   by validation.
