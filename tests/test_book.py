@@ -311,11 +311,11 @@ def test_the_switch_over_a_page_with_code(width, small, open_page):
     assert in_view() == [False, True, *[False] * 4]
     group.get_by_role("radio", name="ideas").focus()
     page.keyboard.press("ArrowRight")
-    assert in_view() == [True] * 7
+    assert in_view() == [True] * 6
     page.reload()
-    assert group.get_by_role("radio", name="all").is_checked() and in_view() == [True] * 7
+    assert group.get_by_role("radio", name="all").is_checked() and in_view() == [True] * 6
     group.get_by_text("none").click()
-    assert in_view() == [False] * 7 and not page.locator(".code-fold > summary").first.is_visible()
+    assert in_view() == [False] * 6 and not page.locator(".code-fold > summary").first.is_visible()
     assert all(output.is_visible() for output in outputs.all())
     box = group.bounding_box()
     assert box["x"] >= 0 and box["x"] + box["width"] <= width
