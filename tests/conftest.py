@@ -122,6 +122,17 @@ def offline_page(open_offline):
 
 
 @pytest.fixture
+def put(tmp_path):
+    """put(content): a file clip.wav that holds these bytes, and its path."""
+
+    def put(content):
+        (tmp_path / "clip.wav").write_bytes(content)
+        return tmp_path / "clip.wav"
+
+    return put
+
+
+@pytest.fixture
 def put_files(tmp_path, monkeypatch):
     """put_files({name: bytes}): they lie in a store of their own, and are all that it knows."""
     from course_lib.data import store

@@ -150,15 +150,6 @@ def wav(data, width=2, channels=1, rate=RATE):
     return file.getvalue()
 
 
-@pytest.fixture
-def put(tmp_path):
-    def put(content):
-        (tmp_path / "clip.wav").write_bytes(content)
-        return tmp_path / "clip.wav"
-
-    return put
-
-
 @pytest.mark.parametrize("width", [1, 2, 3, 4])
 def test_read_wav_reads_every_width(put, width):
     half = 2 ** (8 * width - 1)

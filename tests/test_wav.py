@@ -155,15 +155,6 @@ REFUSED = {
 }
 
 
-@pytest.fixture
-def put(tmp_path):
-    def put(content):
-        (tmp_path / "clip.wav").write_bytes(content)
-        return tmp_path / "clip.wav"
-
-    return put
-
-
 @pytest.mark.parametrize(("content", "expected"), READ.values(), ids=READ)
 def test_an_odd_file_is_read_right(put, content, expected):
     x = read_wav(put(content))
