@@ -701,8 +701,8 @@ assert code_nats[ten] < code_nats[one] - 0.5 < code_nats[thirty] - 1.5
 # First column: what the mixture of 10 draws is farther from the nearest training digit than a new real digit is, and
 # clearly farther than the training digits' own reconstructions. So these are no copies. Second: all ten digits appear,
 # the rarest in about one draw of fifteen. Third: the judge *is* generous. Another classifier gives the same name to
-# nine real digits in ten, and to nearly as many of the mixture's draws, but only to six in ten of the box's. So many
-# images that the judge accepts are digits to nobody else; the order of the sources stays.
+# nine real digits in ten, and to nearly as many of the mixture's draws, but only to five to seven in ten of the box's. On
+# many images that the judge accepts, the two do not agree; the order of the sources stays.
 #
 # Fourth: `picture` flatters too. When each pixel is really drawn, the pixels make independent mistakes, and every
 # source suffers: 10 to 17 % of the mixture's images are refused, and 23 to 40 % of one Gaussian's. Fifth: how well does
@@ -1056,9 +1056,9 @@ assert max(eights for _, eights in found.values()) < 75, "hardly any eights"
 
 # %% [markdown]
 # After ten trips, noise has become digits, to this judge: at most 2 % are refused, where the plain autoencoder still
-# fails with 7 to 17 %. No code was drawn here, so no density had to be fitted. But look at the counts. A thousand
+# fails with 6 to 17 %. No code was drawn here, so no density had to be fitted. But look at the counts. A thousand
 # different starts end in only 600 to 780 different images, and the eights are almost gone. If the pixels are drawn at
-# each trip instead, all thousand images differ and up to 5 % are refused, and still there are only 28 to 42 eights
+# each trip instead, all thousand images differ and up to 5 % are refused, and still there are only 28 to 50 eights
 # where 100 would be fair. The judge cannot notice, because it sees one image at a time. With a little chance in every
 # trip, a chain like this is a generator of its own, which chapter 1 calls a generative stochastic network. Chapter 7
 # goes another way and puts the noise on the code itself.
