@@ -275,6 +275,41 @@ assert seen_before < 0.03 and new > 0.1, "learning by heart makes too sure as we
 # any direction.)
 
 
+# %% [markdown]
+# These are the blocks. Below them is the way to see what a network sees. If all weights are positive, no contribution
+# cancels another and no ReLU is shut, so the gradient of an output is positive exactly at the pixels that it depends on.
+
+# %% nbgrader={"grade": false, "grade_id": "exercise2_blocks", "locked": true, "schema_version": 3, "solution": false, "task": false}
+from course_lib.layers import initialised_by
+
+
+def make_blocks(channels, features, kernels, generator):
+    """A block for each (r, c, k) of `kernels`, with first weights drawn from `generator`."""
+    blocks = nn.ModuleList()
+    with initialised_by(generator):
+        for r, c, k in kernels:
+            down = nn.Conv2d(channels, features, (r, c))
+            along = nn.Conv2d(channels, features, (1, k))
+            across = nn.Conv2d(features, features, 1, bias=False)
+            blocks.append(nn.ModuleList([down, along, across]))
+            channels = features
+    return blocks
+
+
+def positive(network):
+    """The same network with the absolute values of its weights, as float64."""
+    for weight in network.parameters():
+        weight.data = weight.data.abs().double()
+    return network
+
+
+def seen_from(network, i, j, channels=1, height=16, width=16):
+    """(height, width) bool: on which pixels of x does a network's output at (i, j) depend?"""
+    x = torch.ones(1, channels, height, width).double().requires_grad_()
+    (slope,) = torch.autograd.grad(network(x)[0, :, i, j].sum(), x)
+    return slope[0].abs().sum(0) > 0
+
+
 # %% nbgrader={"grade": false, "grade_id": "exercise2_solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def two_stacks(x, blocks):
     """What the horizontal stack knows at each pixel: everything about the pixels before it, and nothing else.
@@ -309,25 +344,10 @@ def two_stacks(x, blocks):
 
 
 # %% [markdown]
-# First the example. Then five blocks with positive weights, where no contribution can cancel another and no ReLU
-# shuts: there the gradient of $h$ at a pixel is positive exactly at the pixels that it sees.
+# First the check asks each pixel of five blocks what it sees. Then come the numbers of the example.
 
 # %% nbgrader={"grade": true, "grade_id": "exercise2_visible", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 from course_lib.check import assert_close, assert_shape
-from course_lib.layers import initialised_by
-
-
-def make_blocks(channels, features, kernels, generator):
-    """A block for each (r, c, k) of `kernels`, with first weights drawn from `generator`."""
-    blocks = nn.ModuleList()
-    with initialised_by(generator):
-        for r, c, k in kernels:
-            down = nn.Conv2d(channels, features, (r, c))
-            along = nn.Conv2d(channels, features, (1, k))
-            across = nn.Conv2d(features, features, 1, bias=False)
-            blocks.append(nn.ModuleList([down, along, across]))
-            channels = features
-    return blocks
 
 
 def ask(x, blocks):
@@ -337,74 +357,52 @@ def ask(x, blocks):
     except NotImplementedError:
         raise
     except RuntimeError as error:
-        kernels = [
-            (*down.kernel_size, along.kernel_size[1]) for down, along, _ in blocks
-        ]
-        hint = "a kernel (r, c) without padding takes r − 1 rows and c − 1 columns away, so add as many zeros before"
-        order = "F.pad counts (left, right, top, bottom)"
-        said = (
-            f"kernels (r, c, k) {kernels}, x {tuple(x.shape)}: PyTorch says '{error}'"
-        )
-        raise AssertionError(f"{said}. Hint: {hint}; {order}.") from None
+        size = [(*down.kernel_size, along.kernel_size[1]) for down, along, _ in blocks]
+        raise AssertionError(
+            f"kernels (r, c, k) {size}, x {tuple(x.shape)}: PyTorch says '{error}'. "
+            "Hint: a kernel (r, c) without padding takes r − 1 rows and c − 1 columns away, so add as many zeros "
+            "before; F.pad counts (left, right, top, bottom); and across reads the new v."
+        ) from None
 
 
-def seen_from(network, i, j, channels=1, height=16, width=16):
-    """(height, width) bool: which pixels of its input does a network's output at (i, j) depend on?"""
-    image = torch.ones(1, channels, height, width).double().requires_grad_()
-    (slope,) = torch.autograd.grad(network(image)[0, :, i, j].sum(), image)
-    return slope[0].abs().sum(0) > 0
-
-
-def positive(network):
-    """The same network with the absolute values of its weights, as float64."""
-    for weight in network.parameters():
-        weight.data = weight.data.abs().double()
-    return network
-
-
-row_of_three = make_blocks(1, 1, [(1, 3, 1)], make_generator(0))
-for weight in row_of_three.parameters():
+ones = make_blocks(1, 1, [(1, 3, 1)], make_generator(0))
+for weight in ones.parameters():
     weight.data.fill_(0.0 if weight.ndim == 1 else 1.0)
 x = torch.tensor([[[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]]])
-h = ask(x, row_of_three)
-assert_shape(h, (1, 1, 2, 3), name="h in the example")
-wanted = torch.tensor([[[[0.0, 1.0, 2.0], [3.0, 10.0, 10.0]]]])
-assert_close(
-    h.detach(), wanted, name="h in the example (row 0: only what is left of each)"
-)
-for weight in row_of_three.parameters():
-    weight.data.fill_(1.0)
-wanted = torch.tensor([[[[1.0, 2.0, 3.0], [5.0, 12.0, 12.0]]]])
-name = (
-    "h in the example with biases 1 (above row 0 there is no v: across gives 0 there)"
-)
-assert_close(ask(x, row_of_three).detach(), wanted, name=name)
-five_blocks = positive(make_blocks(1, 3, [(2, 3, 2)] * 5, make_generator(1)))
+assert_shape(ask(x, ones), (1, 1, 2, 3), name="h in the example")
+five = positive(make_blocks(1, 3, [(3, 3, 2)] * 5, make_generator(1)))
 for i, j in torch.cartesian_prod(torch.arange(4), torch.arange(6)).tolist():
-    seen = seen_from(lambda image: ask(image, five_blocks), i, j, 1, 4, 6)
+    seen = seen_from(lambda image: ask(image, five), i, j, height=4, width=6)
     must = torch.arange(24).view(4, 6) < 6 * i + j
-    me = f"five blocks with kernels (2, 3) and (1, 2), a 4×6 image: h at ({i}, {j})"
-    wrong, missing = (
-        (seen & ~must).nonzero().tolist(),
-        (must & ~seen).nonzero().tolist(),
+    wrong = (seen & ~must).nonzero().tolist()
+    missing = (must & ~seen).nonzero().tolist()
+    me = f"five blocks, kernels (3, 3) and (1, 2), 4×6 pixels: h at ({i}, {j})"
+    sees = f"{me} sees x at {tuple(wrong[-1])}" if wrong else ""
+    hint = (
+        "in a row below. Hint: `down` needs zeros on top only, and h hears from above"
     )
-    assert not any(a > i for a, _ in wrong), (
-        f"{me} sees {wrong[-1]}, in a row below. Hint: add rows of zeros to `down` on top only, and shift down, not up."
-    )
-    assert not any(b > j for _, b in wrong), (
-        f"{me} sees {wrong[-1]}, to its right. Hint: v knows all of its own row; which row of v may h hear about?"
-    )
-    assert not wrong, (
-        f"{me} sees itself, which it has to predict. Hint: in which block does `along` read the image itself?"
-    )
-    hint = "is the new v carried on to the next block, and does h hear from it in every block?"
+    assert not any(a > i for a, _ in wrong), f"{sees}, {hint}."
+    hint = "to its right. Hint: v knows all of its own row; which row of v may h hear?"
+    assert not any(b > j for _, b in wrong), f"{sees}, {hint}"
+    hint = "what it has to predict. Hint: in which block does `along` read x itself?"
+    assert not wrong, f"{sees}, {hint}"
+    hint = "is v carried on, and does h hear of the row just above, in every block?"
     if any(a == i for a, _ in missing):
-        hint = "in later blocks h at a pixel knows nothing of that pixel; does `along` still need a shift there?"
-    elif any(b > j for _, b in missing):
-        hint = "a wedge at the upper right; `down` should reach as far to the right as to the left, in every block."
-    assert not missing, (
-        f"{me} does not see {missing[0]}, which comes before it. Hint: {hint}"
-    )
+        hint = (
+            "after the first block, h knows nothing of its own pixel; why shift again?"
+        )
+    elif all(b > j for _, b in missing):
+        hint = "a wedge at the right; `down` should reach as far right as left."
+    gone = f"{me} does not see {tuple(missing[0])}" if missing else ""
+    assert not missing, f"{gone}, which comes before it. Hint: {hint}"
+name = "h in the example (row 0 hears of no row above; row 1 hears v's row 0)"
+wanted = torch.tensor([[[[0.0, 1.0, 2.0], [3.0, 10.0, 10.0]]]])
+assert_close(ask(x, ones).detach(), wanted, name=name)
+for weight in ones.parameters():
+    weight.data.fill_(1.0)
+name = "h in the example with biases 1 (above row 0 there is no v, so across adds 0)"
+wanted = torch.tensor([[[[1.0, 2.0, 3.0], [5.0, 12.0, 12.0]]]])
+assert_close(ask(x, ones).detach(), wanted, name=name)
 
 # %% [markdown]
 # Graded later, worth 2 points: other kernels, also different ones in different blocks, several channels and images,
@@ -560,8 +558,9 @@ assert stacks_price < rule + 2, "it sees it, and knows nearly all there is to kn
 # coin, and no depth and no training can save any of it. Yours pays what the rule itself pays: one bit for each of the
 # 28 pixels that are thrown, and about 0.47 for each of the other 72.
 #
-# Pictures made to hurt prove that a blind spot can hurt, and not that it does. Is the gap as large on digits? Copy the
-# cell and train both painters on `digits.float()`.
+# These pictures were made to hurt. On digits the same two painters cost the same within a bit: the pixels that a masked
+# network sees say nearly all that the blind ones would have said. Copy the cell and try it with `digits.float()` and
+# `digits_test.float()`.
 
 # %% [markdown]
 # ## 3 Hand it the palette
