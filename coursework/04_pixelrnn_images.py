@@ -270,14 +270,14 @@ assert seen_before < 0.03 and new > 0.1, "learning by heart makes too sure as we
 # One thing differs from the chapter. There, $v$ is shifted down by a row before the first block. Here $v$ is never
 # shifted: at pixel $(i, j)$ it knows about *all* of row $i$, the pixel itself and its right-hand neighbours too. That
 # does no harm as long as nothing is predicted from $v$. The prediction is made from $h$, and $h$ must not learn what
-# $v$ knows about row $i$. Two small shifts make sure of that. Finding out what to shift, and in which blocks, is the
-# exercise. (No masks are needed. A kernel that does not pad, and zeros put where you want them by `F.pad`, can look in
-# any direction.)
+# $v$ knows about row $i$. Two small shifts make sure of that: `along` can end one pixel earlier, and `across` can read one
+# row higher. In which blocks each of them is needed is for you to find out. (No masks are needed. Put zeros around the
+# image with `F.pad`, and a kernel that does not pad looks wherever you want.)
 
 
 # %% [markdown]
-# These are the blocks. Below them is the way to see what a network sees. If all weights are positive, no contribution
-# cancels another and no ReLU is shut, so the gradient of an output is positive exactly at the pixels that it depends on.
+# This cell makes blocks, and finds out what a network sees. If all weights are positive, no contribution cancels another
+# and no ReLU is shut. Then the gradient of an output is positive exactly at the pixels that the output depends on.
 
 # %% nbgrader={"grade": false, "grade_id": "exercise2_blocks", "locked": true, "schema_version": 3, "solution": false, "task": false}
 from course_lib.layers import initialised_by
@@ -547,7 +547,7 @@ rule = 28 - 72 * (copies * math.log2(0.1) + (1 - copies) * math.log2(0.9))
 weights = [sum(w.numel() for w in model.parameters()) for model in rivals.values()]
 for (name, paid_now), count in zip(price.items(), weights, strict=True):
     print(f"{name}: {paid_now:5.1f} bits an image with {count:,} weights")
-print(f"who knows the rule pays {rule:.1f}, who only throws coins 100.0")
+print(f"knowing the rule: {rule:.1f} bits; throwing coins: 100.0 bits")
 masked_price, stacks_price = price.values()
 assert abs(masked_price - 100) < 1, "it cannot see where the rain comes from"
 assert stacks_price < rule + 2, "it sees it, and knows nearly all there is to know"
@@ -558,9 +558,9 @@ assert stacks_price < rule + 2, "it sees it, and knows nearly all there is to kn
 # coin, and no depth and no training can save any of it. Yours pays what the rule itself pays: one bit for each of the
 # 28 pixels that are thrown, and about 0.47 for each of the other 72.
 #
-# These pictures were made to hurt. On digits the same two painters cost the same within a bit: the pixels that a masked
-# network sees say nearly all that the blind ones would have said. Copy the cell and try it with `digits.float()` and
-# `digits_test.float()`.
+# These pictures were made to hurt. On digits the same two painters come out within a bit or so of each other: what the
+# blind pixels say is little there, and twice the weights make up for it. Copy the cell and try it with `digits.float()`
+# and `digits_test.float()`.
 
 # %% [markdown]
 # ## 3 Hand it the palette

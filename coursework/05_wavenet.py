@@ -517,12 +517,12 @@ assert after > before + 0.2, "it notices"
 show_sounds({"Bruno, then Dora": mixed})
 
 # %% [markdown]
-# The prices are the same, whatever the pieces. Look at the operations: PyTorch starts nearly as many for a piece of 80
-# samples as for a piece of one. On a network this small, starting an operation takes longer than its arithmetic, so with
-# larger pieces a sample costs less time. (How much less depends on your computer. To follow a microphone, stay below
-# 125 µs.) The meter jumps in the very piece where the voice changes. The first 20 ms are expensive as well: they are
-# silence, which was in no lesson. Remember this meter in exercise 4. If it can be surprised that someone is *not*
-# Bruno, what else can it tell?
+# The prices are the same, whatever the pieces. Now look at the operations: PyTorch starts the same hundred or so for a
+# piece of one sample as for a piece of 3200. In a network this small, starting an operation takes longer than its
+# arithmetic, so a sample costs less time in a larger piece. (How much less depends on your computer. To follow a
+# microphone, stay below 125 µs.) The meter jumps where the voice changes, at 200 ms. The first 20 ms are expensive as
+# well: they are silence, which was in no lesson. Remember this meter in exercise 4. If it can be surprised that someone
+# is *not* Bruno, what else can it tell?
 
 # %% [markdown]
 # ## 3 What does an hour cost?
