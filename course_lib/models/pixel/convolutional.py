@@ -8,17 +8,12 @@ from ...layers import MaskedConv2d, gate
 from .model import FIRST, MARGIN, PixelModel, at_pixel, at_point
 
 
-def narrowed(features: int) -> int:
-    """The features that are left where a block is narrow."""
-    return max(1, features // 2)
-
-
 class Block(nn.Module):
     """A residual block: narrow, look back, widen; van den Oord et al. (2016), figure 5 (left)."""
 
     def __init__(self, features):
         super().__init__()
-        narrow = narrowed(features)
+        narrow = max(1, features // 2)
         self.narrow = nn.Conv2d(features, narrow, 1)
         self.look = MaskedConv2d(narrow, narrow, 3, "B")
         self.widen = nn.Conv2d(narrow, features, 1)
@@ -48,7 +43,8 @@ class PixelCNN(PixelModel):
 
     def memory(self, features, height, width):
         """The `narrow` features of the row above, of this row so far, and of the blank one below, in a margin of 1."""
-        return [(narrowed(features), 3, width + 2)]
+        narrow = self.blocks[0].look.in_channels if self.blocks else 1  # without blocks, none is kept
+        return [(narrow, 3, width + 2)]
 
     def context_at(self, i, j, words, narrow):
         """Only what is new at the pixel is computed, all else stays as it is."""
