@@ -8,12 +8,17 @@ from ...layers import MaskedConv2d, gate
 from .model import FIRST, MARGIN, PixelModel, at_pixel, at_point
 
 
+def narrowed(features: int) -> int:
+    """The features that are left where a block is narrow."""
+    return max(1, features // 2)
+
+
 class Block(nn.Module):
     """A residual block: narrow, look back, widen; van den Oord et al. (2016), figure 5 (left)."""
 
     def __init__(self, features):
         super().__init__()
-        narrow = max(1, features // 2)
+        narrow = narrowed(features)
         self.narrow = nn.Conv2d(features, narrow, 1)
         self.look = MaskedConv2d(narrow, narrow, 3, "B")
         self.widen = nn.Conv2d(narrow, features, 1)
@@ -25,8 +30,11 @@ class Block(nn.Module):
 class PixelCNN(PixelModel):
     """Masked convolutions: the first with mask A, all others with mask B; van den Oord et al. (2016), section 3.4.
 
-    However deep, it never sees a wedge of pixels to the upper right: the blind spot (chapter 4).
+    However deep, it never sees a wedge of pixels to the upper right: the blind spot (chapter 4). With depth 0 it is the
+    first filter, a ReLU and the head, and nothing else.
     """
+
+    least_depth = 0
 
     def build(self, words, features, depth):
         self.first = MaskedConv2d(words, features, FIRST, "A")
@@ -40,7 +48,7 @@ class PixelCNN(PixelModel):
 
     def memory(self, features, height, width):
         """The `narrow` features of the row above, of this row so far, and of the blank one below, in a margin of 1."""
-        return [(self.blocks[0].look.in_channels, 3, width + 2)]
+        return [(narrowed(features), 3, width + 2)]
 
     def context_at(self, i, j, words, narrow):
         """Only what is new at the pixel is computed, all else stays as it is."""
