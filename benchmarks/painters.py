@@ -120,13 +120,15 @@ def stored(path):
     return json.loads(path.read_text("utf-8")) if path.exists() else {}
 
 
-def write(path, found):
-    """Store what was found: a line a row, and never half a file."""
-    rows = [json.dumps(row) for row in found["rows"]]
+def write(path, news, *rows, fresh=False):
+    """Add what was found to what is stored, which others may have added to: a line a row, and never half a file."""
+    about = {"command": "python benchmarks/painters.py", "settings": SETTINGS, "torch": torch.__version__}
+    before = {"milliseconds_a_step": {}, "timed_on": "", "rows": []} | ({} if fresh else stored(path))
+    found = before | about | news | {"rows": [*before["rows"], *rows]}
     head = json.dumps({key: value for key, value in found.items() if key != "rows"}, indent=1)
-    text = head[:-2] + ',\n "rows": [\n  ' + ",\n  ".join(rows) + "\n ]\n}\n"
+    lines = ",\n  ".join(json.dumps(row) for row in found["rows"])
     half = path.with_suffix(".half")
-    half.write_text(text, "utf-8")
+    half.write_text(f'{head[:-2]},\n "rows": [\n  {lines}\n ]\n}}\n', "utf-8")
     os.replace(half, path)
 
 
@@ -135,25 +137,23 @@ def main(argv=None, path=RESULTS, steps=STEPS, seeds=SEEDS):
     parser.add_argument("--time", action="store_true", help="measure a step of every painter, and train nothing")
     parser.add_argument("--fresh", action="store_true", help="forget the rows that are stored")
     asked = parser.parse_args(argv)
-    found = {} if asked.fresh else stored(path)
-    if found.get("settings", SETTINGS) != SETTINGS:
+    found = stored(path)
+    if found.get("settings", SETTINGS) != SETTINGS and not asked.fresh:
         raise ValueError(f"{path} has rows of other settings, {found['settings']}: --fresh replaces them")
-    about = {"command": "python benchmarks/painters.py", "settings": SETTINGS, "torch": torch.__version__}
-    found = {"milliseconds_a_step": {}, "timed_on": "", "rows": []} | found | about
+    if asked.fresh or not found:
+        write(path, {}, fresh=True)
     if asked.time:
-        found["milliseconds_a_step"] = timed()
-        found["timed_on"] = f"{torch.get_num_threads()} threads, {pick_device().type}"
-        return write(path, found)
+        on = {"timed_on": f"{torch.get_num_threads()} threads, {pick_device().type}"}
+        return write(path, {"milliseconds_a_step": timed()} | on)
     key = ("data", "painter", "steps", "seed")
-    done = {tuple(row[part] for part in key) for row in found["rows"]}
+    done = {tuple(row[part] for part in key) for row in stored(path)["rows"]}
     data, of = None, None
     for at in tqdm([row for row in wanted(steps, seeds) if row not in done], desc="trainings"):
         if of != (at[0], at[3]):
             data, of = Data(at[0], at[3]), (at[0], at[3])
         row = dict(zip(key, at, strict=True)) | trained(data, *at[1:], progress=False)
-        found["rows"].append(row)
-        write(path, found)
-        said = f"{at[0]:14s}{at[1]:26s}{at[2]:5d} steps, seed {at[3]}: {row['bits']:.3f} bits/pixel"
+        write(path, {}, row)
+        said = f"{at[0]:16s}{at[1]:22s}{at[2]:5d} steps, seed {at[3]}: {row['bits']:.3f} bits/pixel"
         tqdm.write(said, file=sys.stdout)
         sys.stdout.flush()
     return None

@@ -378,7 +378,7 @@ def test_chapter_3s_cells_are_what_the_runs_wrote():
 
 def test_chapter_4s_table_says_what_the_runs_wrote():
     table = re.compile(r"^# \| (\w+) \| ([\d,]+) \| (\d+) \| \*\*([\d.]+)\*\* \| ([\d.]+) \|$", re.M)
-    rows = table.findall(prose("04_pixelrnn_images"))
+    rows = table.findall(prose("04_six_painters"))
     assert [model for model, *_ in rows] == ["DiagonalBiLSTM", "PixelCNN"]
     for (model, weights, minutes, nats, published), run in zip(
         rows, ("diagonal_bilstm_1x32", "pixel_cnn"), strict=True
