@@ -482,15 +482,17 @@ assert (
 early, late = watched("raster LSTM", "left"), watched("raster LSTM", "above")
 gaps = {n: b - a for n, a, b in zip(early[0], early[1], late[1], strict=True)}
 assert gaps[200] > 0.3 and gaps[3000] < 0.1, "it finds the plane, late"
-assert costs["gates open"][0] > costs["raster LSTM"][0] - 0.1, "open gates: no help"
+assert costs["gates open"][1] > costs["raster LSTM"][1], "and from the left, more"
+assert costs["gates open"][2] > costs["raster LSTM"][2] - 0.2, "little help"
 assert costs["gates open"][2] > costs["told above"][2] + 0.3
 assert costs["told above"][0] < costs["raster LSTM"][0] - 0.12
 assert costs["told above"][2] < costs["raster LSTM"][2] - 0.4
 
 # %% [markdown]
-# It is not the vanishing gradient. With half-open gates the left neighbour counts more than a thousand times as much as
-# the upper one before the training, with open gates three to five times as much. It hardly helps: after the training,
-# what goes on from above still costs 1.25 bits and more, and what goes on from the left costs more than before.
+# It is hardly the vanishing gradient. With half-open gates the left neighbour counts more than a thousand times as much
+# as the upper one before the training, with open gates three to five times as much. After the training, what goes on
+# from above still costs 1.1 to 1.5 bits, over five seeds at best 0.14 less than before, and what goes on from the left
+# costs more.
 #
 # It is the carrying. Told the pixel above, the same LSTM (with 704 weights more) pays 0.7 to 0.8 bits for what goes on
 # from above, half a bit less. A filter is told, too: each of its 24 pixels has weights of its own. That explains its
@@ -587,7 +589,7 @@ show_table(["bits a copied pixel", "source 2 to the right", "3 to the right"], r
 
 # %% [markdown]
 # In the texture the PixelCNN learns nothing: four bits a pixel is what a fair die of 16 sides costs. The Gated
-# PixelCNN, as large and trained as long, pays 1.0 to 1.3. The table repeats this with the three that differ in one
+# PixelCNN, as large and trained as long, pays 1.0 to 1.4. The table repeats this with the three that differ in one
 # thing. Where the source lies two columns to the right, all three see it, and pay 0.84 to 0.93 bits. One column
 # further, the two with the wedge are back at four, however they are built, and the two stacks pay what they paid
 # before.
@@ -636,7 +638,7 @@ def show_completions(creature, covered):
 
 explore(
     show_completions,
-    creature=range(6),
+    creature=range(4),
     covered=[25, 50, 75, 100],
     labels={"covered": "covered, per cent"},
     alt="a creature, what is given of it, four completions by the Diagonal BiLSTM",
@@ -778,7 +780,7 @@ mine = in_palette.sample(100, generator=generator).cpu()
 shares = [speckles(x) for x in (x_test, mine, made)]
 for words, share in zip(("real", "palette", "RGB"), shares, strict=True):
     print(f"speckles, {words:8s}{share:.1%}")
-assert shares[0] < shares[1] - 0.01 and shares[1] < shares[2] - 0.01
+assert shares[0] < min(shares[1:]) - 0.01
 
 # %% tags=["drawing"]
 shown = to_rgb(made[:6])
@@ -789,8 +791,8 @@ show_images(torch.cat([shown, only, to_rgb(mine[:6])]), columns=6, rows=rows)
 # %% [markdown]
 # First row: painted in red, green and blue. Second: only the invented colours, three to five pixels in a hundred.
 # Third: the same network after as many steps on the palette. *Speckles* are pixels that are like neither their left nor
-# their upper neighbour. A fifth of a real creature's pixels are such; the network on the palette paints more of them,
-# and in red, green and blue it paints the most.
+# their upper neighbour. A fifth of a real creature's pixels are such. Both networks paint more of them, a quarter to a
+# third, and neither clearly more than the other: after so short a training, the bodies of both are broken.
 #
 # There is more to decide, too: a sprite in RGB takes 768 predictions one after the other, a photograph of 32×32 pixels
 # 3,072, and one second of the next chapter's sound 16,000.
