@@ -552,8 +552,7 @@ def table_bits(clips, test):  # a table with a row for each level before
     pairs = x[:, :-1].flatten(), x[:, 1:].flatten()
     counts.index_put_(pairs, torch.ones(len(pairs[0])), accumulate=True)
     p = counts / counts.sum(1, keepdim=True)
-    cost = -p[y[:, :-1], y[:, 1:]].log2()
-    return cost[said[:, 1:]].mean().item()
+    return -p[y[:, :-1], y[:, 1:]][said[:, 1:]].log2().mean().item()
 
 
 @torch.no_grad()
