@@ -61,7 +61,7 @@ def test_chapter_5_runs_on_real_voices_by_one_argument(monkeypatch):
     monkeypatch.setattr("course_lib.data.load_spoken_digits", strangers)
     source = next(path for path in CHAPTERS if path.stem == "05_wavenet")
     monkeypatch.chdir(source.parents[1])
-    knobs = [('source = "voices"', 'source = "spoken digits"'), ("steps = 1250", "steps = 30")]
+    knobs = [('source = "voices"', 'source = "spoken digits"'), ("steps = 1000", "steps = 30")]
     for shown in run_chapter(source, 1, knobs):
         move_to_the_ends(shown)
 

@@ -5,6 +5,7 @@ The general contract, with shapes, gradients, disk and bad input, is in test_mod
 
 import _thread
 import copy
+import itertools
 import os
 import shutil
 import signal
@@ -178,10 +179,18 @@ def test_the_receptive_field_is_what_the_gradient_reaches(name):
         assert len(seen) == field, "and all between"
 
 
-def test_threefold_growth_with_two_taps_leaves_gaps():
-    model = build(CONFIGS["growth 3"]).double()
-    offsets = {a + b + c + d for a in (0, 1) for b in (0, 3) for c in (0, 9) for d in (0, 27)}
-    assert seen_by(model, 50, {}) == sorted(49 - offset for offset in offsets)
+@pytest.mark.parametrize(("growth", "layers", "kernel_size"), [(3, 4, 2), (4, 3, 2), (4, 2, 3), (3, 2, 3)])
+def test_growth_beyond_the_kernel_leaves_gaps(growth, layers, kernel_size):
+    config = WaveNetConfig(layers=layers, stacks=1, growth=growth, kernel_size=kernel_size, **NARROW)
+    model = build(config).double()
+    taps = [[i * growth**layer for i in range(kernel_size)] for layer in range(layers)]
+    offsets = {sum(one) for one in itertools.product(*taps)}
+    seen = seen_by(model, 50, {})
+    assert seen == sorted(49 - offset for offset in offsets)
+    assert 50 - seen[0] == model.receptive_field, "the oldest"
+    assert (len(seen) == model.receptive_field) == (growth <= kernel_size), "and all between, or not"
+    if (growth, layers) == (4, 3):
+        assert (model.receptive_field, len(seen)) == (22, 8), "as its docstring says"
 
 
 def test_flipping_the_farthest_sample_moves_the_logits_and_the_one_before_it_does_not():

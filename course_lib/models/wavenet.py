@@ -75,7 +75,11 @@ class WaveNet(nn.Module):
 
     @property
     def receptive_field(self) -> int:
-        """How many samples a distribution can depend on: 1 + (kernel_size − 1) Σ dilation, those just before."""
+        """How many samples back the oldest lies that a distribution depends on: 1 + (kernel_size − 1) Σ dilation.
+
+        All between are seen too where `growth` ≤ `kernel_size`. A larger `growth` skips some: of 22 samples by three
+        layers with two taps, 1, 4 and 16 apart, 8 are seen.
+        """
         return 1 + (self.config.kernel_size - 1) * sum(self.config.dilations)
 
     def forward(
