@@ -312,7 +312,7 @@ for name in ("PixelCNN", "Row LSTM"):
     assert alone - 0.05 < spread(name, 3000)[1] < alone, "last, and by little"
 for name in ("raster LSTM", "filter + raster LSTM", "Diagonal BiLSTM", "Grid LSTM"):
     assert most(name, 3000) < alone - 0.08
-    assert most("Diagonal, no filter", 3000) < least(name, 3000) - 0.02
+    assert spread("Diagonal, no filter", 3000)[1] < spread(name, 3000)[1]
 gated = spread("Gated PixelCNN", 3000)[1]
 assert most("Diagonal, no filter", 3000) < gated < alone - 0.05
 
@@ -320,17 +320,18 @@ assert most("Diagonal, no filter", 3000) < gated < alone - 0.05
 # **After 3,000 steps it is what stands behind the filter.** Read down the column. The filter alone is last, with 0.69
 # bits. The PixelCNN adds four blocks of filters to it, and the Row LSTM a memory that walks straight down. Neither
 # gains more than a few hundredths. A memory that walks along the rows, or along the diagonals, gains more than a tenth
-# of a bit: behind the filter, along the raster, 0.58. Without any memory, only the gated filters keep up, at 0.60. And
+# of a bit: behind the filter, along the raster, 0.59. Without any memory, only the gated filters keep up, at 0.60. And
 # the raster LSTM of the first page, the worst by far after 300 steps, is at 0.59 now. It had to learn for itself what
 # the filter gave to the others at the start, and then did not need it.
 #
-# The best of all is a control: the Diagonal BiLSTM *without* the filter, at 0.52. As long as the training is short, the
-# filter helps it by 0.06 bits; in a long one it costs as much, since half of its 30,000 weights went into the filter
-# and its mask. So equal weights are not equal chances either.
+# The best of all is a control: the Diagonal BiLSTM *without* the filter, at 0.52. Next comes the Grid LSTM, whose first
+# filter is only 3×3. As long as the training is short, the filter helps it by 0.06 bits; in a long one it costs as
+# much, since half of its 30,000 weights went into the filter and its mask. So equal weights are not equal chances
+# either.
 #
 # On the right, the same by seconds. A step of the two diagonal models takes about twice as long as one of the raster
 # LSTM. In a short time the filter wins, being the fastest as well. In the time of the raster LSTM's 3,000 steps, the
-# Diagonal BiLSTM and the Grid LSTM take about 1,700, and are behind it.
+# Diagonal BiLSTM and the Grid LSTM take about 1,700, and are not ahead of it.
 #
 # Is any of this learning by heart? Compare what training creatures cost with what others cost that decide nothing
 # (**validation**):
@@ -685,7 +686,7 @@ show_table(
 
 # %% tags=["checking"]
 first = [kind.quantile(0.1).item() for kind in kinds.values()]
-assert first[0] > 0.8 * first[1], "no nearer than creatures it has never met"
+assert first[0] > first[1] + 10, "further than creatures it has never met"
 assert kinds["copies, a quarter new"].median() < 0.5 * first[0], "a copy would show"
 
 # %% tags=["drawing"]
