@@ -15,8 +15,8 @@ from course_lib.layers import initialised_by
 
 NONE = -1  # the answer where no digit is heard
 QUIET = 0.02  # a word that never gets so loud (full scale is 1) is silence, and not looked at
-SPAN = 50  # dB below the loudest, from where on all is silence
-STEPS, BATCH, LR = 400, 64, 4e-3  # of the network's training; a quarter of each batch is spoiled
+SPAN = 40  # dB below the loudest, from where on all is silence
+STEPS, BATCH, LR = 1000, 64, 4e-3  # of the network's training; a quarter of each batch is spoiled
 
 
 def log_spectrum(x, rate, frames=40, bands=24):
@@ -53,16 +53,16 @@ def apart(words, real, rate):
 
 
 def hiss(x, *, generator):
-    """Noise as long and as loud as a word x (T,), at each moment and at each frequency, with no speech in it.
+    """Noise in the place of a word x (T,): as long, with no speech in it, and more or less with its sound.
 
-    The loudness is smoothed over 50 ms, the spectrum is the mean over the word.
+    Its spectrum is anything from flat to the word's mean, its loudness from steady to the word's, smoothed over 50 ms.
     """
+    coloured, shaped = torch.rand(2, generator=generator).tolist()
     noise = torch.fft.rfft(torch.randn(len(x), generator=generator))
-    colour = F.avg_pool1d(torch.fft.rfft(x).abs()[None], 31, 1, 15)[0]
-    noise = torch.fft.irfft(noise * colour, len(x))
-    loudness = F.avg_pool1d(x.abs()[None], 401, 1, 200)[0]
-    noise = noise * loudness
-    return noise * (x.square().sum() / noise.square().sum().clamp(min=1e-12)).sqrt()
+    colour = F.avg_pool1d(torch.fft.rfft(x).abs()[None], 31, 1, 15)[0].clamp(min=1e-6)
+    loudness = F.avg_pool1d(x.abs()[None], 401, 1, 200)[0].clamp(min=1e-6)
+    noise = torch.fft.irfft(noise * colour**coloured, len(x)) * loudness**shaped
+    return 0.7 * noise / noise.abs().max()
 
 
 class Recogniser:
@@ -116,11 +116,14 @@ def strangers(words, digits, voices, rate, *, generator, steps=STEPS):
 
 
 def _network(frames, bands):
-    def block(a, b):
-        return nn.Conv2d(a, b, 3, padding=1), nn.BatchNorm2d(b), nn.ReLU(), nn.MaxPool2d(2)
+    def block(a, b, stride):
+        return nn.Conv2d(a, b, 3, stride, padding=1), nn.BatchNorm2d(b), nn.ReLU()
 
-    last = nn.Linear(64 * (frames // 8) * (bands // 8), 11)
-    return nn.Sequential(*block(1, 16), *block(16, 32), *block(32, 64), nn.Flatten(), nn.Dropout(0.3), last)
+    def half(length):
+        return -(-length // 2)
+
+    last = nn.Linear(64 * half(half(half(frames))) * half(half(half(bands))), 11)
+    return nn.Sequential(*block(1, 16, 2), *block(16, 32, 2), *block(32, 64, 2), nn.Flatten(), nn.Dropout(0.3), last)
 
 
 def _bent(x, generator):
