@@ -26,7 +26,7 @@ from course_lib.models.wavenet import WaveNet, WaveNetConfig
 from course_lib.show.sounds import sound
 
 from .recipe import Recipe
-from .recogniser import STEPS, Recogniser, apart, strangers
+from .recogniser import NONE, STEPS, Recogniser, apart, hiss, strangers
 
 PEAK = 0.7  # of every recording, before it is quantised
 ALPHA = 0.1  # what the bigram adds to each count
@@ -47,7 +47,7 @@ class Voices(Recipe):
     held_out: int = 20  # the first clips of the train split, one of each digit and speaker, are not trained on
     lr: float = 5e-3
     batch_size: int = 1  # many small updates learn more than few large ones
-    minutes: float = 60.0
+    minutes: float = 20.0
     temperature: float = 1.0
     judge_steps: int = STEPS
     about = "WaveNet on spoken digits; writes data/samples/spoken_digits.wav"
@@ -87,6 +87,7 @@ class Voices(Recipe):
         real = [self.test.wave(n) for n in range(len(said))]
         digit, voice, everything = self.test.digit, self.test.voice, torch.arange(len(said))
         judge, of_strangers = self.judges(generator)
+        hissed = [hiss(x, generator=generator) for x in real]
         accepted = judge(said) == digit
         chosen = choose(accepted, digit, voice)
         near, near_real = apart(said, real, rate), apart(real, real, rate).fill_diagonal_(math.inf)
@@ -106,6 +107,8 @@ class Voices(Recipe):
             "accepted_by_the_recogniser": int(accepted.sum()),
             "accepted_of_each_digit": [int(accepted[digit == d].sum()) for d in digit.unique()],
             "accepted_of_the_real_ones": int((judge(real) == digit).sum()),
+            "refused_of_the_real_ones_backwards": int((judge([x.flip(0) for x in real]) == NONE).sum()),
+            "refused_of_hiss_in_their_place": int((judge(hissed) == NONE).sum()),
             "recogniser_right_about_strangers": of_strangers,
             "nearest_real_word_is_of_the_same": same(near, digit, voice),
             "nearest_real_word_to_real_ones_is_of_the_same": same(near_real, digit, voice),
@@ -204,15 +207,16 @@ def speak(model, words, temperature, generator, progress):
 
 
 def choose(accepted, digit, voice):
-    """For each digit, the first of its draws that is accepted, or the first if none is; indices.
+    """For each digit, the first of its draws that is accepted, or the first of all if none is; indices.
 
-    Another speaker's draws come first from digit to digit, so that all are heard where all are understood.
+    The voices take turns, draw by draw, and from digit to digit another one begins.
     """
     voices, chosen = voice.unique().tolist(), []
     for d in digit.unique().tolist():
-        first = voices[d % len(voices)]
-        draws = torch.where(digit == d)[0].tolist()
-        chosen.append(min(draws, key=lambda n: (not accepted[n], voice[n] != first, n)))
+        by_voice = [torch.where((digit == d) & (voice == v))[0].tolist() for v in voices]
+        first = d % len(voices)
+        turns = [n for draws in zip(*by_voice[first:], *by_voice[:first], strict=True) for n in draws]
+        chosen.append(next((n for n in turns if accepted[n]), turns[0]))
     return chosen
 
 
