@@ -414,9 +414,28 @@ def test_chapter_4s_table_says_what_the_runs_wrote():
 
 def test_chapter_5_says_what_the_run_wrote():
     row, text = stored("spoken_digits"), " ".join(prose("05_wavenet").replace("\n#", " ").split())
-    said = f"{row['test_bits_per_sample']:.2f} bits a sample, the bigram {row['bigram_test_bits_per_sample']:.2f}"
-    assert f"trained for {row['minutes']:.0f} minutes" in text and said in text
-    assert f"{row['nearest_real_word_is_of_the_same']['digit']} of {row['drawn_words']}" in text
+    draws, judged, near = row["drawn_words"], row["accepted_by_the_recogniser"], "nearest_real_word"
+    strange = [100 * share for share in row["recogniser_right_about_strangers"].values()]
+    said = [
+        f"trained for {row['minutes']:.0f} minutes",
+        f"`{row['command']}`",
+        f"{row['clips']['train']} recordings of two people",
+        f"{row['test_bits_per_sample']:.2f} bits a sample, the bigram {row['bigram_test_bits_per_sample']:.2f}",
+        f"{sum(strange) / 6:.0f} % of the words ({min(strange):.0f} to {max(strange):.0f} %, by person)",
+        f"{row['accepted_of_the_real_ones']} of {draws} real ones",
+        f"refuses {row['refused_of_the_real_ones_backwards']} of these played backwards",
+        f"{row['refused_of_hiss_in_their_place']} of {draws} hisses",
+        f"accepts {judged} of all {draws}",
+        f"accepts {judged} of the {draws} draws",
+        f"for {row[f'{near}_is_of_the_same']['digit']} of the {draws} draws",
+        f"real words: {row[f'{near}_to_real_ones_is_of_the_same']['digit']}",
+        f"for {row[f'chosen_whose_{near}_is_of_the_same_digit']} of the ten chosen",
+        f"the right person for {row[f'{near}_is_of_the_same']['speaker']}",
+    ]
+    assert [sentence for sentence in said if sentence not in text] == []
+    turns = ("jackson, draw 1", "nicolas, draw 2")  # whose turn is first, and which of the digit's draws that is
+    assert [digit for digit, chosen in enumerate(row["chosen"]) if chosen != turns[digit % 2]] == [3]
+    assert "for nine of the ten digits that was the first draw" in text
     words = read_wav(ROOT / "data" / "samples" / "spoken_digits.wav")
     assert 4 * 8000 < len(words) < 7 * 8000 and 0.8 < words.abs().max() < 1
 
