@@ -76,7 +76,9 @@ def recipes(bench, tmp_path, monkeypatch):
         "characters": kinds.Characters("poems", 8, batch_size=4, poems=50),
         "memory": kinds.Memory("poems", 8, batch_size=4, poems=50, cell="plain"),
         "creatures": kinds.Creatures(features=4, depth=1, held_out=20, drawn=60),
-        "voices": kinds.Voices(config=TINY, load_clips=made_up, window=10, held_out=6),
+        "voices": kinds.Voices(
+            config=TINY, load_clips=made_up, speakers=("george", "jackson"), held_out=6, judge_steps=3
+        ),
         "images": kinds.Images(PixelCNN, **small, published=1.0),
         "codes": kinds.Codes(**codes),
         "codes_3": kinds.Codes(**codes, samples=3),
@@ -107,8 +109,9 @@ def test_each_kind_of_recipe_writes_its_row_and_what_it_drew(command, tmp_path, 
         "images": (" --source larochelle", "test_nats", 784 * math.log(2)),
         "codes": (" --source larochelle --bound-samples 7", "test_nats", 784 * math.log(2)),
     }
+    rows = {}
     for recipe, (options, number, uniform) in asked.items():
-        row = command(f"{recipe} --steps 6 --seed 3{options}")
+        row = rows[recipe] = command(f"{recipe} --steps 6 --seed 3{options}")
         name = f"{recipe}_larochelle" if "larochelle" in options else recipe
         stored = json.loads((tmp_path / "results" / f"{name}.json").read_text("utf-8"))
         assert stored == json.loads(json.dumps(row))
@@ -120,9 +123,21 @@ def test_each_kind_of_recipe_writes_its_row_and_what_it_drew(command, tmp_path, 
         assert "0 of 6 steps done" in printed and "step      6 of 6" in printed and f"-> {name}.json" in printed
     with Image.open(tmp_path / "samples" / "painted_creatures.png") as picture:
         assert picture.size == (12 * 16, 16)
-    said = read_wav(tmp_path / "samples" / "spoken_digits.wav")
-    lengths = (made_up("test").label[[0, 3, 4]] > 0).sum(1) * FRAME  # digit 0, 1, 2 by voice 0, 1, 0
-    assert len(said) == lengths.sum() + 2 * round(0.15 * 8000) and said.abs().max() == pytest.approx(0.9, abs=1e-3)
+    said, row, test = read_wav(tmp_path / "samples" / "spoken_digits.wav"), rows["voices"], made_up("test")
+    assert row["drawn_words"] == len(test) == 12 and len(row["accepted_of_each_digit"]) == len(row["chosen"]) == 3
+    assert row["accepted_by_the_recogniser"] == sum(row["accepted_of_each_digit"])
+    lengths = (test.label > 0).sum(1) * FRAME
+    draws = [int(chosen.split()[-1]) - 1 for chosen in row["chosen"]]
+    lengths = [int(lengths[test.label[:, 0] == digit + 1][draw]) for digit, draw in enumerate(draws)]
+    pause = round(0.15 * 8000)
+    assert len(said) == sum(lengths) + 2 * pause and said.abs().max() == pytest.approx(0.9, abs=1e-3)
+    words, at = [], 0
+    for length in lengths:
+        words.append(said[at : at + length])
+        assert (said[at + length : at + length + pause] == 0).all()
+        at += length + pause
+    levels = [10 * x.square().mean().log10().item() for x in words]
+    assert levels == pytest.approx(row["chosen_at_decibels"], abs=0.06) and max(levels) - min(levels) < 0.01
 
 
 def press_ctrl_c_at(recipe, step):
@@ -288,25 +303,32 @@ def words(recipes):
     return recipes["voices"].words
 
 
-def test_every_frame_is_the_middle_of_a_window_inside_its_word(words):
-    clip, first = words.windows([0, 1, 7])
-    assert words.frames[[0, 1, 7]].tolist() == [20, 9, 9] and clip.tolist() == [0] * 20 + [1] * 9 + [7] * 9
-    assert first[:20].tolist() == [0] * 6 + list(range(1, 10)) + [10] * 5
-    assert (first[20:] == 0).all(), "a word shorter than a window is trained on whole"
-
-
-def test_a_words_bits_are_those_of_its_own_samples(words):
-    model, nats, samples = WaveNet(TINY, generator=make_generator(0)), 0, 0
+def test_a_words_loss_is_of_its_own_samples_told_what_the_whole_clip_is_told(words):
+    model, n = WaveNet(TINY, generator=make_generator(0)), torch.tensor([0, 1, 7])
+    assert words.frames[n].tolist() == [20, 9, 9]
     with torch.no_grad():
-        for n in range(3):
-            x, frames = words.heard(n)[None], int(words.frames[n])
-            nats -= model.log_prob(x, words.speaker[n : n + 1], words.local_condition[n : n + 1, :frames]).item()
-            samples += frames * FRAME
-        short = words.nats(model, torch.tensor([1]), torch.tensor([0]))
-        frames = int(words.frames[1])
-        alone = -model.log_prob(words.heard(1)[None], words.speaker[1:2], words.local_condition[1:2, :frames])
-    assert words.bits(model, range(3)) == pytest.approx(nats / samples / math.log(2), rel=1e-5)
-    assert short.item() == pytest.approx(alone.item() / len(words.heard(1)), rel=1e-3), "the zeros behind do not count"
+        logits = model(words.levels[n], words.speaker[n], words.local_condition[n])
+        each = torch.nn.functional.cross_entropy(logits.transpose(1, 2), words.levels[n], reduction="none")
+        together = words.nats(model, n)
+        for i, frames in enumerate(words.frames[n].tolist()):
+            alone = words.nats(model, n[i : i + 1])[0]
+            assert alone[: frames * FRAME].numpy() == pytest.approx(each[i, : frames * FRAME].numpy(), abs=1e-4)
+            assert together[i].sum().item() == pytest.approx(alone.sum().item(), rel=1e-5), "whoever is beside it"
+            assert (alone[frames * FRAME :] == 0).all(), "the zeros behind do not count"
+        assert [len(words.nats(model, n[i : i + 1])[0]) // FRAME for i in range(3)] == [20, 10, 10]
+        nats = sum(each[i, : frames * FRAME].sum().item() for i, frames in enumerate(words.frames[n].tolist()))
+    bits = nats / math.log(2) / (FRAME * int(words.frames[n].sum()))
+    assert words.bits(model, n) == pytest.approx(bits, rel=1e-5)
+
+
+def test_of_each_digit_the_first_accepted_draw_is_chosen_by_another_speaker_in_turn(recipes):
+    choose = import_module("recipes.voices").choose
+    digit, voice = torch.tensor([0, 0, 1, 1, 2, 2] * 2), torch.tensor([0, 1] * 6)
+    assert choose(torch.ones(12).bool(), digit, voice) == [0, 3, 4]
+    accepted = torch.ones(12).bool()
+    accepted[[0, 3, 2, 9, 4]] = False
+    assert choose(accepted, digit, voice) == [1, 8, 5], "the other speaker's first comes before one's own second"
+    assert choose(torch.zeros(12).bool(), digit, voice) == [0, 3, 4], "none is a word: the first, and the row says so"
 
 
 def test_the_bigram_counts_and_smooths(words):
@@ -339,7 +361,9 @@ def test_a_stored_row_says_a_command_that_makes_such_a_row(path, bench):
         assert (row["published_test_nats"], row["published_in"]) == recipe.published_on(row["source"])
         assert row["images"] == {"train": 50_000, "valid": 10_000, "test": 10_000}
     if row["recipe"] == "spoken_digits":
-        assert row["config"] == vars(recipe.config) and row["clips"] == {"train": 2640, "valid": 60, "test": 300}
+        assert row["config"] == vars(recipe.config) and row["clips"] == {"train": 880, "valid": 20, "test": 100}
+        assert row["accepted_of_each_digit"] and row["chosen_that_the_recogniser_accepts"] == 10
+        assert len(row["recogniser_right_about_strangers"]) == 6 and len(set(row["chosen_at_decibels"])) == 1
 
 
 def stored(name):
@@ -391,9 +415,28 @@ def test_chapter_4s_table_says_what_the_runs_wrote():
 
 def test_chapter_5_says_what_the_run_wrote():
     row, text = stored("spoken_digits"), " ".join(prose("05_wavenet").replace("\n#", " ").split())
-    said = f"{row['test_bits_per_sample']:.2f} bits a sample, the bigram {row['bigram_test_bits_per_sample']:.2f}"
-    assert f"trained for {row['minutes']:.0f} minutes" in text and said in text
-    assert f"{row['nearest_real_word_is_of_the_same']['digit']} of {row['drawn_words']}" in text
+    draws, judged, near = row["drawn_words"], row["accepted_by_the_recogniser"], "nearest_real_word"
+    strange = [100 * share for share in row["recogniser_right_about_strangers"].values()]
+    said = [
+        f"trained for {row['minutes']:.0f} minutes",
+        f"`{row['command']}`",
+        f"{row['clips']['train']} recordings of two people",
+        f"{row['test_bits_per_sample']:.2f} bits a sample, the bigram {row['bigram_test_bits_per_sample']:.2f}",
+        f"{sum(strange) / 6:.0f} % of the words ({min(strange):.0f} to {max(strange):.0f} %, by person)",
+        f"{row['accepted_of_the_real_ones']} of {draws} real ones",
+        f"refuses {row['refused_of_the_real_ones_backwards']} of these played backwards",
+        f"{row['refused_of_hiss_in_their_place']} of {draws} hisses",
+        f"accepts {judged} of all {draws}",
+        f"accepts {judged} of the {draws} draws",
+        f"for {row[f'{near}_is_of_the_same']['digit']} of the {draws} draws",
+        f"real words: {row[f'{near}_to_real_ones_is_of_the_same']['digit']}",
+        f"for {row[f'chosen_whose_{near}_is_of_the_same_digit']} of the ten chosen",
+        f"the right person for {row[f'{near}_is_of_the_same']['speaker']}",
+    ]
+    assert [sentence for sentence in said if sentence not in text] == []
+    turns = ("jackson, draw 1", "nicolas, draw 2")  # whose turn is first, and which of the digit's draws that is
+    assert [digit for digit, chosen in enumerate(row["chosen"]) if chosen != turns[digit % 2]] == [3]
+    assert "for nine of the ten digits that was the first draw" in text
     words = read_wav(ROOT / "data" / "samples" / "spoken_digits.wav")
     assert 4 * 8000 < len(words) < 7 * 8000 and 0.8 < words.abs().max() < 1
 

@@ -2,6 +2,11 @@
 
 The algorithm is that of `queues.step` (Paine et al., 2016, Fast WaveNet); arrays in, arrays out. It runs on
 the CPU, wherever the model is: a step is too little work for a GPU's thousand cores.
+
+What it costs, and why a batch gains no more: 20 layers of 32 and 64 features are 0.33 million operations a sample. On
+one core of ours a sample takes 11.8 µs alone and 5.2 of 32 sounds: products 9.4 and 3.0, gates 0.4, the draw 0.5, the
+queues' memory 0.2, all copies and sums 1.1. The products of 32 sounds go at 108 billion operations a second, as fast as
+large matrices go there (35 alone), so they cannot become faster: a batch gains 2.3-fold on a core, 4.5-fold on two.
 """
 
 import numba
