@@ -379,9 +379,10 @@ print("right", *(f"{right[pixels].mean():.2f}" for pixels in tenths))
 assert max(abs((said - right)[pixels].mean()) for pixels in tenths) < 0.1
 
 # %% [markdown]
-# Its favourite is right at nearly three pixels of four. The two lines below sort the pixels by the height of the
-# favourite's bar. Where that bar is 0.55 high, the favourite comes in about 55 per cent of all cases, and so on along
-# the line. So the network is about as sure as it should be.
+# Its favourite is right at nearly three pixels of four. The other two lines sort the pixels by the height of the
+# favourite's bar. Where that bar is 0.55 high, the favourite comes in 56 per cent of all cases, and so on along the
+# line. Where the network is least sure, it is right a little more often than it says. Otherwise it is as sure as it
+# should be.
 #
 # **Temperature** divides the logits before the softmax. (`partial(show_pixel, unsure)` is `show_pixel` with its first
 # argument fixed.) Here is the pixel of this creature where the network is least sure:
@@ -543,8 +544,9 @@ for kind in "AB":
 # deal with three colour channels, which page 2 needs.)
 #
 # Now the smallest painter that looks up: one filter of 7×7 with mask A, a ReLU, and the head that the raster LSTM has,
-# too. It has no memory, and after the filter only layers that look at the pixel itself. So it sees 24 pixels. It is a
-# **control**: it will tell us what looking up is worth by itself.
+# too. It has no memory, and after the filter only layers that look at the pixel itself. So it sees 24 pixels. (Of its
+# 28,200 weights, the mask leaves 17,800 to act.) It is a **control**: it will tell us what seeing the neighbours is
+# worth without any memory.
 
 # %%
 from course_lib.models.pixel.convolutional import GatedPixelCNN, PixelCNN
@@ -1162,9 +1164,9 @@ else:
 # 4. Give the control a smaller filter, as in *Break it* but with mask A: `MaskedConv2d(V, 26, 3, "A")`, then 5 instead
 #    of 3. Which of them sees just what the table of four neighbours sees, and how near does it come?
 # 5. Turn all sprites by 90 degrees (`x.transpose(2, 3)`) and train the raster LSTM and the control once more. Which of
-#    the two gets worse? Hint: `(x_test == x_test.flip(3)).float().mean()` is the share of pixels that equal their
-#    mirror image, left against right. Compare it with `flip(2)`, top against bottom. (The table of two neighbours pays
-#    the same as before.)
+#    the two gets worse, and why? Hint: `(x_test == x_test.flip(3)).float().mean()` is the share of pixels that equal
+#    their mirror image, left against right. Compare it with `flip(2)`, top against bottom. (The table of two neighbours
+#    pays the same as before.)
 #
 # Page 2 is [Six painters](04_six_painters.ipynb). After it comes the graded assignment,
 # `coursework/04_pixelrnn_images`. There you write the two stacks without a leak, and test whether a model's
