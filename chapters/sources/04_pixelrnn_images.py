@@ -422,9 +422,9 @@ print("another's {:.2f}, only row 7 true {:.2f}, row 7 moved {:.2f} more".format
 assert more[0] > 0.15 > 0.08 > more[1]
 
 # %% [markdown]
-# Under another creature's rows, row 8 pays 0.38 bits a pixel more. With only row 7 its own again, it pays no more than
-# before. So each row knows roughly what the row above was, and little of the rows before it. *Where* in that row a
-# colour stood, it hardly knows: with row 7 moved two pixels to the right, it pays 0.08 bits more.
+# Under another creature's rows, row 8 pays 0.31 to 0.38 bits a pixel more. With only row 7 its own again, it pays
+# hardly more than before. So each row knows roughly what the row above was, and little of the rows before it. *Where*
+# in that row a colour stood, it hardly knows: with row 7 moved two pixels to the right, it pays about 0.1 bits more.
 #
 # **Completion** shows the same on a task that has a right answer. Cover the lower part of a creature that the network
 # has never met, and let it paint the rest, several times. Where a pixel is known, `sample` puts it in instead of
@@ -592,9 +592,9 @@ show_fields(fields, at=(8, 8), columns=2, size=1.95)
 # %% [markdown]
 # The single filter pays 0.81 to 0.83 bits a pixel. That is less than the table of four neighbours (0.87), and far less
 # than the raster LSTM at this rate (1.06 to 1.15). For the filter, what continues from above is the cheaper kind again.
-# It also knows where in the row above a colour stands: with row 7 moved by two pixels, it pays 1.75 bits more.
+# It also knows where in the row above a colour stands: with row 7 moved by two pixels, it pays 1.7 bits more.
 #
-# Without the rows above, the filter pays 1.21 to 1.24. Without the pixels to the left, it pays 1.10 to 1.12. Neither
+# Without the rows above, the filter pays 1.21 to 1.24. Without the pixels to the left, it pays 1.10 to 1.13. Neither
 # half is enough. **The filter wins because it sees both neighbours at once.** The LSTM is shown one, and has to carry
 # the other along for 16 steps. The Jacobians say the same: the filter uses the pixel above the cross about as much as
 # the left one.
@@ -616,7 +616,7 @@ assert of_best[1] > of_best[0] + 0.15
 
 # %% [markdown]
 # The rate matters. With four times as much, the raster LSTM pays 0.92 to 0.99 bits, less than the table of two. The
-# filter, with twice as much, pays 0.79 to 0.80. The order stays as it was, with the table of four between them. What
+# filter, with twice as much, pays 0.78 to 0.80. The order stays as it was, with the table of four between them. What
 # continues from above still costs the LSTM 0.25 to 0.47 bits more than what continues from the left. **Early on, seeing
 # both neighbours is worth more than a long memory.**
 #
