@@ -301,7 +301,7 @@ assert most("Diagonal BiLSTM", 300) < least("Diagonal, no filter", 300) - 0.03
 # ### Is it the learning rate?
 #
 # All had the same rate. That is fair only if it suits all of them alike. So here are the same 300 steps at two and at
-# four times the rate, on two seeds:
+# four times the rate, on one seed or two:
 
 # %% tags=["checking"]
 RATES = 0.008, 0.016, 0.032
@@ -313,12 +313,17 @@ for name in (name for name in NAMES if runs(name, 300, lr=RATES[2])):
 show_table(["bits/pixel at a rate of", *map(str, RATES), "at its best"], rows)
 assert best["raster LSTM"][2] < least("raster LSTM", 300) - 0.05, "it gains most"
 assert best["filter only"][2] < best["raster LSTM"][0] - 0.09, "and stays behind"
+for name in ("Diagonal, no filter", "filter + raster LSTM", "Diagonal BiLSTM"):
+    assert best[name][1] < best["filter only"][1] - 0.01, "a memory helps at once"
 
 # %% [markdown]
-# It is in part. The raster LSTM had the wrong rate: at four times the rate it pays 0.93 to 0.97 bits instead of 1.08 to
-# 1.15. The filter gains only a few hundredths. The order of the two remains, and the distance is about half as large:
-# **at its best rate the filter is still 0.13 bits or more ahead.** So numbers from short trainings belong to their
-# rate, and only differences that survive the table count here.
+# Much of it was. The raster LSTM had the wrong rate: at four times the rate it pays 0.93 to 0.97 bits instead of 1.08
+# to 1.15. The filter gains only a few hundredths. The order of these two remains, but the distance is about half as
+# large. At its best rate the filter is still about 0.13 bits or more ahead.
+#
+# Another conclusion falls. At its best rate, the diagonal memory *without* a filter pays about 0.75 bits, less than
+# the filter alone. And behind the filter a memory now helps at once: 0.76. **So a filter is one way to see both neighbours
+# early, and a walk along the diagonals is another.** Only the walk along the raster is late.
 #
 # And after 300 steps? Here are all the painters of the first page and the controls, each trained for 300, 1,500 and
 # 3,000 steps, at the first rate again. The spread is half the distance between the best and the worst seed. The weights
@@ -362,9 +367,9 @@ show_table(["3,000 steps, one seed", "rate", "bits/pixel"], rows)
 # far after 300 steps at this rate, is at 0.59 now.
 #
 # The lowest number belongs to a control: the Diagonal BiLSTM *without* the filter, at 0.52. (The Grid LSTM, whose first
-# filter is only 3×3, comes close, and its seeds differ more.) The filter helps the Diagonal BiLSTM in the short
-# training, by 0.04 to 0.08 bits, and costs it as much in the long one. So it matters what the weights are spent on.
-# Half of its 30,000 went into the filter, and half of those lie under the mask.
+# filter is only 3×3, comes close, and its seeds differ more.) At this rate the filter helps the Diagonal BiLSTM in the
+# short training, by 0.04 to 0.08 bits. In the long one it costs as much. The weights may be the reason: half of its
+# 30,000 went into the filter, and half of those lie under the mask. This page does not decide it.
 #
 # On the right, the same by seconds. Painters with slow steps move to the right there, and the order can turn. Where
 # time is short the filter leads, since it also has the fastest step. Read the picture at the time that you have.
@@ -689,8 +694,7 @@ assert most("Gated PixelCNN", 300, "telling", data="copies, 3 right") < 1
 painter = train(begin("Diagonal BiLSTM"), x_train, steps=400)
 
 # %% tags=["checking"]
-painter_bits = bits(painter)
-print(f"{painter_bits:.2f} bits/pixel")
+print(f"{bits(painter):.2f} bits/pixel")
 
 
 # %% tags=["drawing"]
@@ -711,7 +715,7 @@ def show_completions(creature, covered):
     hidden = torch.where(known[..., None], to_rgb(x), torch.tensor(0.75))
     pictures = torch.cat([to_rgb(x), hidden, to_rgb(made)])
     words = f"the true lower part costs {lower:.0f} bits"
-    titles = ["whole", "given", "painted", "", "", ""]
+    titles = ["whole", "given", "painted", *3 * [""]]
     return show_images(pictures, columns=6, titles=titles, caption=words)
 
 
@@ -752,14 +756,13 @@ partly = painter.sample(100, generator=generator, **given).cpu()
 far, which = nearest(drawn)
 
 # %% tags=["checking"]
-kinds = {"drawn": far, "test creatures": nearest(x_test[:200])[0]}
+kinds = {"drawn": far, "test creatures": nearest(x_test[:100])[0]}
 kinds["copies, a quarter new"] = nearest(partly.flip(3).roll((1, 1), (2, 3)))[0]
 rows = []
 for name, pixels in kinds.items():
     tenths = pixels.quantile(torch.tensor([0, 0.1, 0.5])).tolist()
     rows.append([name, *(f"{pixel:.0f}" for pixel in tenths)])
-heads = "least", "one in ten below", "median"
-show_table(["pixels that differ from the nearest", *heads], rows)
+show_table(["pixels that differ", "least", "one in ten below", "median"], rows)
 first = [kind.quantile(0.1).item() for kind in kinds.values()]
 assert first[0] > first[1] + 5, "further than creatures it has never met"
 assert kinds["copies, a quarter new"].median() < 0.6 * first[0], "a copy would show"
@@ -826,11 +829,11 @@ each = (nats.mean((0, 2, 3)) / math.log(2)).tolist()
 of_palette = bits(in_palette)
 print(f"red {each[0]:.2f}, green {each[1]:.2f}, blue {each[2]:.2f} bits/pixel")
 print(f"together {sum(each):.2f}, the palette {of_palette:.2f}")
-assert each[1] < 0.5 * each[0] and each[2] < 0.2 * each[0]
+assert 0.35 * each[0] < each[1] < 0.6 * each[0] and each[2] < 0.2 * each[0]
 assert sum(each) > of_palette + 0.02
 
 # %% [markdown]
-# Red costs most. Once it is known, green costs less than half, and blue next to nothing. Three channels can mix 512
+# Red costs most. Once it is known, green costs about half as much, and blue next to nothing. Three channels can mix 512
 # colours, the creatures have 16 of them, and the model has to find that out. The 16 colours are all different, so
 # knowing the three levels is knowing the word. Both sums are then about the same thing and can be compared: after as
 # many steps the palette is ahead. What does the other model paint that no creature has?
@@ -995,9 +998,9 @@ show_images(some.cpu(), crossed=(judge.label(some) < 0).tolist())
 
 # %% [markdown]
 # ## What we saw
-# - **First the filter, then the memory.** After 300 steps one filter beats all that a raster LSTM has learnt, at the best
-#   rate of each. After 3,000 it is last. Memories along the rows and the diagonals go furthest; of those without a
-#   memory, only gated filters keep up.
+# - **What counts early is to see both neighbours.** At the best rate of each, after 300 steps, one filter beats all that
+#   a raster LSTM has learnt, and a memory along the diagonals beats the filter. After 3,000 steps the filter alone is
+#   last. Of those without a memory, only gated filters keep up.
 # - The raster LSTM does not forget the plane. It finds it late, after several times as many steps, since it has to learn
 #   to carry a pixel over a whole row. The vanishing gradient is hardly what holds it back: at the best rate open gates
 #   do not help, and being told the pixel above does.
