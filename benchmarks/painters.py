@@ -1,10 +1,10 @@
 """Chapter 4's comparison of painters with its controls, for hours instead of seconds: `python benchmarks/painters.py`.
 
-Each row is one training: a painter, its data, a seed (other creatures, other first weights, other batches), and how
-many steps its learning rate takes to fall to 0. It is written to `results/painters.json` as soon as it is done, and
-the same command goes on with the rows that are missing: Ctrl-C loses one training at most. `--fresh` starts anew.
-`--time` trains nothing: it measures a step of every painter, in short turns one after the other, and belongs on a
-quiet machine.
+Each row is one training: a painter, its data, a seed (other creatures, other first weights, other batches), how many
+steps its learning rate takes to fall to 0, and that rate (a row without one had that of the settings). It is written
+to `results/painters.json` as soon as it is done, and the same command continues with the rows that are missing: Ctrl-C
+loses one training at most. `--fresh` starts anew. `--time` trains nothing: it measures a step of every painter, in
+short turns one after the other, and belongs on a quiet machine.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from recipes.painters import ALONG, BLIND, PAINTERS, Copies, begin, creatures, telling
+from recipes.painters import ALONG, BLIND, LARGER, PAINTERS, SUSPECTS, Copies, begin, creatures, telling
 from tqdm.auto import tqdm
 
 from course_lib.device import make_generator, pick_device
@@ -30,19 +30,28 @@ from course_lib.train import Session
 RESULTS = Path(__file__).parent / "results" / "painters.json"
 SETTINGS = {"train": 4000, "test": 500, "valid": 500, "batch_size": 16, "lr": 8e-3, "schedule": "cosine"}
 STEPS, SEEDS = (300, 1500, 3000), (0, 1, 2)
+RATES = (1.6e-2, 3.2e-2)  # two and four times the rate of the settings: what is best at one need not be at another
+LONG = {"raster LSTM": 3.2e-2, "filter only": 1.6e-2, "Diagonal BiLSTM": 1.6e-2, "Diagonal, no filter": 1.6e-2}
 MARKS = (0, 50, 100, 200, 300, 600, 1000, 1500, 2000, 2500, 3000)  # steps after which a training is looked at
 PLACES = list(product(range(3, 14, 3), range(3, 14, 3)))  # pixels whose looks are measured
 
 
 def wanted(steps=STEPS, seeds=SEEDS):
-    """The rows (data, painter, steps, seed): all short ones, then seed after seed."""
-    rows = [("creatures", name, *of) for of in product(steps, seeds) for name in PAINTERS]
-    rows += [(data, name, steps[0], seed) for seed, data, name in product(seeds, Copies.ALL, BLIND)]
-    return sorted(rows, key=lambda row: (row[2] != steps[0], row[0] != "creatures", row[3], row[2]))
+    """The rows (data, painter, steps, seed, rate): all short ones, then seed after seed, then the other rates."""
+    lr = SETTINGS["lr"]
+    rows = [("creatures", name, *of, lr) for of in product(steps, seeds) for name in PAINTERS]
+    rows += [(data, name, steps[0], seed, lr) for seed, data, name in product(seeds, Copies.ALL, BLIND)]
+    rows.sort(key=lambda row: (row[2] != steps[0], row[0] != "creatures", row[3], row[2]))
+    faster = [name for name in PAINTERS if name not in BLIND[:2]]
+    for seed in seeds[:2]:
+        rows += [("creatures", name, steps[0], seed, rate) for name, rate in product(faster, RATES)]
+        rows += [("creatures", name, steps[0], seed, rate) for name, rate in product(SUSPECTS, (lr, *RATES))]
+    longer = {name: rate for name, rate in LONG.items() if name in PAINTERS} | dict.fromkeys(LARGER, lr)
+    return rows + [("creatures", name, steps[-1], seeds[0], rate) for name, rate in longer.items()]
 
 
 def of_pixels(bits, x):
-    """Bits a pixel: of all, where x goes on from the left and not from above, and where from above and not the left."""
+    """Bits a pixel: of all, where x continues from the left and not from above, and where from above only."""
     now, left, above = (F.pad(x, (w, 0, h, 0), value=-1)[:, 0, :16, :16] for h, w in ((0, 0), (0, 1), (1, 0)))
     parts = {"bits": now >= 0, "left": (now == left) & (now != above), "above": (now == above) & (now != left)}
     return {name: round(bits[part].mean().item(), 4) for name, part in parts.items()}
@@ -68,11 +77,11 @@ class Data:
         self.floor = None if self.creatures else round(source.bits(self.test), 4)
 
 
-def trained(data, painter, steps, seed, progress):
+def trained(data, painter, steps, seed, lr, progress):
     """One training: its row."""
     generator = make_generator(seed)
     model = begin(painter, generator).to(pick_device())
-    settings = {"lr": SETTINGS["lr"], "schedule": "cosine", "steps": steps, "generator": generator}
+    settings = {"lr": lr, "schedule": "cosine", "steps": steps, "generator": generator}
     session, watched = Session(model, **settings, progress=progress), []
 
     def watch(step):
@@ -120,6 +129,11 @@ def stored(path):
     return json.loads(path.read_text("utf-8")) if path.exists() else {}
 
 
+def at_its_rate(row):
+    """(data, painter, steps, seed, rate) of a stored row."""
+    return *(row[part] for part in ("data", "painter", "steps", "seed")), row.get("lr", SETTINGS["lr"])
+
+
 def write(path, news, *rows, fresh=False):
     """Add what was found to what is stored, which others may have added to: a line a row, and never half a file."""
     about = {"command": "python benchmarks/painters.py", "settings": SETTINGS, "torch": torch.__version__}
@@ -145,15 +159,15 @@ def main(argv=None, path=RESULTS, steps=STEPS, seeds=SEEDS):
     if asked.time:
         on = {"timed_on": f"{torch.get_num_threads()} threads, {pick_device().type}"}
         return write(path, {"milliseconds_a_step": timed()} | on)
-    key = ("data", "painter", "steps", "seed")
-    done = {tuple(row[part] for part in key) for row in stored(path)["rows"]}
+    key = ("data", "painter", "steps", "seed", "lr")
+    done = {at_its_rate(row) for row in stored(path)["rows"]}
     data, of = None, None
     for at in tqdm([row for row in wanted(steps, seeds) if row not in done], desc="trainings"):
         if of != (at[0], at[3]):
             data, of = Data(at[0], at[3]), (at[0], at[3])
         row = dict(zip(key, at, strict=True)) | trained(data, *at[1:], progress=False)
         write(path, {}, row)
-        said = f"{at[0]:16s}{at[1]:22s}{at[2]:5d} steps, seed {at[3]}: {row['bits']:.3f} bits/pixel"
+        said = f"{at[0]:16s}{at[1]:22s}{at[2]:5d} steps, seed {at[3]}, rate {at[4]}: {row['bits']:.3f} bits/pixel"
         tqdm.write(said, file=sys.stdout)
         sys.stdout.flush()
     return None

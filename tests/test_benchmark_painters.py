@@ -32,7 +32,7 @@ def field(recipes, name, at=(12, 5)):
 
 def test_every_painter_is_causal_and_sees_both_neighbours(recipes):
     before = torch.arange(256).view(16, 16) < 12 * 16 + 5
-    for name in recipes.PAINTERS:
+    for name in recipes.PAINTERS | recipes.SUSPECTS | recipes.LARGER:
         seen = field(recipes, name)
         assert not (seen & ~before).any() and seen[12, 4] and seen[11, 5], name
 
@@ -90,9 +90,9 @@ def test_a_run_stores_row_by_row_and_goes_on_with_what_is_missing(bench, recipes
     monkeypatch.setattr(bench, "trained", before)
     bench.main([], path, steps=(2, 3), seeds=(0,))
     found = json.loads(path.read_text("utf-8"))
-    at = [(row["data"], row["painter"], row["steps"]) for row in found["rows"]]
-    assert at == [row[:3] for row in bench.wanted((2, 3), (0,))] and len(at) == len(set(at)) == 10
-    assert made == [("raster LSTM", 2, 0), ("filter only", 2, 0)], "the first two were not trained again"
+    at = [tuple(row[part] for part in ("data", "painter", "steps", "seed", "lr")) for row in found["rows"]]
+    assert at == bench.wanted((2, 3), (0,)) and len(at) == len(set(at)) == 10 + 4 + 6 + 3
+    assert made == [("raster LSTM", 2, 0, 8e-3), ("filter only", 2, 0, 8e-3)], "the first two were not trained again"
     raster = found["rows"][0]
     assert [seen["step"] for seen in raster["watched"]] == [0, 1, 2] and raster["watched"][0]["looks_left"] > 0
     assert 3 < raster["bits"] < 5 and raster["weights"] == 30_508 and raster["masked"] == 0
@@ -100,6 +100,27 @@ def test_a_run_stores_row_by_row_and_goes_on_with_what_is_missing(bench, recipes
     monkeypatch.setattr(bench, "SETTINGS", bench.SETTINGS | {"lr": 1.0})
     with pytest.raises(ValueError, match=r"rows of other settings.*--fresh replaces them"):
         bench.main([], path, steps=(2, 3), seeds=(0,))
+
+
+def test_a_rate_changes_what_is_learnt_and_old_rows_had_that_of_the_settings(bench, monkeypatch):
+    monkeypatch.setattr(bench, "SETTINGS", bench.SETTINGS | {"train": 40, "test": 16, "valid": 16})
+    monkeypatch.setattr(bench, "telling", lambda x: x[:, 0] > 0)
+    data = bench.Data("creatures", 0)
+    slow, fast = (bench.trained(data, "filter only", 3, 0, lr, progress=False)["bits"] for lr in (8e-3, 3.2e-2))
+    assert slow != fast
+    row = {"data": "creatures", "painter": "filter only", "steps": 300, "seed": 0}
+    assert bench.at_its_rate(row) == ("creatures", "filter only", 300, 0, 8e-3)
+    assert bench.at_its_rate(row | {"lr": 3.2e-2})[-1] == 3.2e-2
+
+
+def test_the_larger_diagonal_has_as_many_acting_weights_as_the_one_without_the_filter(bench, recipes):
+    def acting(name):
+        model = recipes.begin(name, make_generator(0))
+        masks = [m.mask for m in model.modules() if isinstance(m, bench.MaskedConv2d)]
+        return sum(p.numel() for p in model.parameters()) - sum((mask == 0).sum().item() for mask in masks)
+
+    assert acting("Diagonal BiLSTM, larger") == pytest.approx(acting("Diagonal, no filter"), rel=0.01)
+    assert acting("Diagonal BiLSTM") < 0.8 * acting("Diagonal, no filter")
 
 
 def test_the_timing_keeps_the_rows(bench, tmp_path, monkeypatch):
@@ -114,5 +135,5 @@ def test_the_timing_keeps_the_rows(bench, tmp_path, monkeypatch):
 def test_what_is_stored_is_what_the_command_makes(bench):
     found = json.loads(bench.RESULTS.read_text("utf-8"))
     assert found["command"] == "python benchmarks/painters.py" and found["settings"] == bench.SETTINGS
-    rows = [tuple(row[part] for part in ("data", "painter", "steps", "seed")) for row in found["rows"]]
+    rows = [bench.at_its_rate(row) for row in found["rows"]]
     assert len(rows) == len(set(rows)) and set(rows) <= set(bench.wanted())

@@ -37,6 +37,29 @@ class DiagonalAlone(DiagonalBiLSTM):
         self.first = MaskedConv2d(words, features, (1, 3), "A")
 
 
+class GatesOpen(RasterLSTM):
+    """The raster LSTM whose forget gates begin open: 2 is added to what decides them."""
+
+    def build(self, words, features, depth):
+        super().build(words, features, depth)
+        with torch.no_grad():
+            self.lstm.bias_ih_l0[features : 2 * features] += 2
+
+
+class ToldAbove(RasterLSTM):
+    """The raster LSTM that is told the pixel above, beside the one to the left."""
+
+    def build(self, words, features, depth):
+        super().build(words, features, depth)
+        self.up = nn.Conv2d(words, features, 1, bias=False)
+
+    def context(self, words):
+        above = F.pad(words, (0, 0, 1, 0))[:, :, :-1]  # moved down by a row
+        before = F.pad(words.flatten(2), (1, 0))[..., :-1].transpose(1, 2)
+        told = self.embed(before) + (self.up(above) + self.place).flatten(2).mT
+        return self.lstm(told)[0].mT.unflatten(2, words.shape[2:])
+
+
 class OneStack(GatedPixelCNN):
     """Gates and one stack of masked filters, with the first look and the reach of the two stacks: the wedge is shut."""
 
@@ -79,13 +102,15 @@ PAINTERS = {
     "one stack": (OneStack, 23, 3),
     "wedge shut": (WedgeShut, 18, 3),
 }
+SUSPECTS = {"gates open": (GatesOpen, 44, 1), "told above": (ToldAbove, 44, 1)}  # why the raster LSTM learns late
+LARGER = {"Diagonal BiLSTM, larger": (DiagonalBiLSTM, 23, 1)}  # as many weights that act as without the filter
 BLIND = ("one stack", "wedge shut", "Gated PixelCNN")  # one thing at a time: the same reach upwards in all three
 ALONG = ("raster LSTM", "filter + raster LSTM", "Diagonal, no filter", "Diagonal BiLSTM")  # whose looks are watched
 
 
 def begin(painter: str, generator: torch.Generator):
     """The painter of that name, before it learns."""
-    kind, features, depth = PAINTERS[painter]
+    kind, features, depth = (PAINTERS | SUSPECTS | LARGER)[painter]
     return kind(PixelConfig(16, 1, 16, 16, features=features, depth=depth), generator=generator)
 
 
