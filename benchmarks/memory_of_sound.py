@@ -3,28 +3,39 @@
 Each row of `ROWS` is one network, trained with `--seeds` 0 and 1 (default). A step is one whole clip, from silence to
 silence, so every prediction has all the past that it has in drawing, and the conditions are those of the whole clip.
 All rows of one kind see the same clips in the same order, for as many steps. Ctrl-C loses nothing: the same command
-goes on, row by row, from `checkpoints/memory_of_sound/`.
+goes on, row by row, from `checkpoints/memory_of_sound/`. A row's numbers go to `results/memory_of_sound.json`, what it
+draws to `data/samples/`: three sounds of each field, and the weights of the network that learnt Adam's voice alone.
 """
 
 import argparse
-from dataclasses import dataclass
+import json
+import math
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 
+from course_lib.checkpoint import History
 from course_lib.data import load_notes, load_words
-from course_lib.data.clips import Clips
-from course_lib.data.waveforms import mu_law_encode
+from course_lib.data.clips import FRAME, Clips
+from course_lib.data.waveforms import mu_law_decode, mu_law_encode
 from course_lib.device import make_generator
 from course_lib.layers import gate, initialised_by
+from course_lib.measure.harmonics import harmonic_share, in_tune, note_share
+from course_lib.measure.listening import Listener, burst_levels, unlike
 from course_lib.models.wavenet import WaveNet, WaveNetConfig
+from course_lib.show.sounds import sound
 from course_lib.train import fit
 
 HERE = Path(__file__).parent
+RESULTS, SAMPLES = HERE / "results" / "memory_of_sound.json", HERE.parent / "data" / "samples"
+ASKED = 80  # words or notes that each network is asked for
+HEARD = {f"{kind} {ms} ms": f"{kind}_{ms}" for kind in ("words", "notes") for ms in (16, 64, 256)}  # to be listened to
 SILENT = 6  # frames at either end of a word's 60, in which nothing ever sounds
 LR = 1e-2
 ADAM = 1  # in voices.SPEAKERS
+STOCK = 1600, 16  # words, and the seed of all that chapter 5's three machines know: Adam's 408, whatever the row's seed
 SHORT = 250  # steps of a row that leaves a part out
 
 
@@ -48,7 +59,7 @@ ROWS = {
     "notes 64 ms": Row("notes", 16, 2, 800),
     "notes 256 ms": Row("notes", 20, 2, 800),
     "notes 16 ms, 20 layers": Row("notes", 20, 4, 800),
-    "Adam": Row("Adam", 16, 2, 2500),
+    "Adam": Row("Adam", 16, 2, 2000),
     "all parts": Row("words", 12, 2, SHORT),
     "no gate": Row("words", 12, 2, SHORT, "gate"),
     "no residual": Row("words", 12, 2, SHORT, "residual"),
@@ -88,18 +99,13 @@ class Without(WaveNet):
         return self.head(skip).transpose(1, 2)
 
 
-def stock() -> Clips:
-    """Adam's words, some 400: the recordings that chapter 5's three machines share, whatever the seed."""
-    clips = clips_of("words", 1600, 16)
-    return clips[clips.speaker == ADAM]
-
-
 def clips_of(data: str, n: int, seed: int) -> Clips:
-    """`n` words or notes of 48 frames, 0.48 s, silent at both ends."""
+    """`n` words or notes of 48 frames, 0.48 s, silent at both ends; "Adam" are his of `n` words."""
     if data == "notes":
         return load_notes(n, generator=make_generator(seed), frames=48)
     clips, inner = load_words(n, generator=make_generator(seed)), slice(SILENT, -SILENT)
-    samples = slice(80 * SILENT, -80 * SILENT)
+    clips = clips if data == "words" else clips[clips.speaker == ADAM]
+    samples = slice(FRAME * SILENT, -FRAME * SILENT)
     cut = {name: getattr(clips, name)[:, inner] for name in ("label", "local_condition", "pitch")}
     return Clips(x=clips.x[:, samples], speaker=clips.speaker, **cut)
 
@@ -116,7 +122,7 @@ def nats(model, x, who, what):
 
 def train(row: Row, seed: int, checkpoint: Path, progress: bool):
     """The trained model of a row, and its history; what lies at `checkpoint` is gone on with."""
-    clips = stock() if row.data == "Adam" else clips_of(row.data, 3000, seed)
+    clips = clips_of(row.data, *(STOCK if row.data == "Adam" else (3000, seed)))
     generator = make_generator(seed)
     local = clips.local_condition.shape[2]
     sizes = {"layers": row.layers, "stacks": row.stacks, "features": 32, "skip_features": 32}
@@ -128,22 +134,132 @@ def train(row: Row, seed: int, checkpoint: Path, progress: bool):
     return model, fit(model, data, loss=nats, **settings, checkpoint=checkpoint, progress=progress)
 
 
+def draw(model: WaveNet, clips: Clips, seed: int) -> Clips:
+    """The same, as the model draws it: `clips` are what it is asked for."""
+    who, what = conditions(clips)
+    told = {"global_condition": who, "local_condition": what, "generator": make_generator(seed), "progress": False}
+    return replace(clips, x=mu_law_decode(model.sample(len(clips), length=clips.x.shape[1], **told).cpu()))
+
+
+@torch.no_grad()
+def bits(model: WaveNet, clips: Clips) -> float:
+    """What a sample costs, the mean over those of frames with sound."""
+    x, sounds = mu_law_encode(clips.x), (clips.label > 0).repeat_interleave(FRAME, 1)
+    cost = [
+        F.cross_entropy(model(x[part], *conditions(clips[part])).transpose(1, 2), x[part], reduction="none")
+        for part in torch.arange(len(x)).split(10)
+    ]
+    return torch.cat(cost)[sounds].mean().item() / math.log(2)
+
+
+class Words:
+    """Measures drawn words beside real ones."""
+
+    def __init__(self):
+        self.asked, self.listener = clips_of("words", ASKED, 1000), Listener(clips_of("words", 400, 3000))
+        self.real = self.listener.traits(clips_of("words", 400, 2000))
+
+    def measure(self, clips: Clips) -> dict:
+        right, bursts = self.listener.words_right(clips).float(), burst_levels(clips) >= self.listener.weakest_burst
+        traits = self.listener.traits(clips)
+        spread = {name: (traits[name].std() / self.real[name].std()).item() for name in ("F1", "F2")}
+        far = {name: unlike(values, self.real[name]) for name, values in traits.items() if len(values) > 1}
+        return {
+            "words_right": right.mean().item(),
+            "words_right_by_voice": [right[clips.speaker == voice].mean().item() for voice in range(4)],
+            "t_bursts": bursts.float().mean().item(),
+            "harmonics": harmonic_share(clips.x, clips.pitch).nanmean().item(),
+            "in_tune": in_tune(clips.x, clips.pitch).float().mean().item(),
+            **{f"spread_of_{name}": value for name, value in spread.items()},
+            "unlike_real": far,
+        }
+
+
+class Notes:
+    """Measures drawn notes and chords."""
+
+    def __init__(self):
+        self.asked = clips_of("notes", ASKED, 1000)
+
+    def measure(self, clips: Clips) -> dict:
+        share, one = note_share(clips), clips.label[:, 24] <= 7
+        return {
+            "harmonics": share.mean().item(),
+            "harmonics_of_notes": share[one].mean().item(),
+            "harmonics_of_chords": share[~one].mean().item(),
+        }
+
+
+def floors(judge) -> dict:
+    """What the real ones reach, after 256 levels, and what hiss does."""
+    noise = 0.1 * torch.randn(judge.asked.x.shape, generator=make_generator(0)).clamp(-5, 5)
+    levels = mu_law_decode(mu_law_encode(judge.asked.x))
+    return {name: judge.measure(replace(judge.asked, x=x)) for name, x in (("real", levels), ("hiss", noise))}
+
+
+def measure(name: str, seed: int, model: WaveNet, history: History, judge) -> tuple[dict, torch.Tensor]:
+    """A row of the results, and three of the sounds: the first of three voices, or the first three notes."""
+    c, row = model.config, ROWS[name]
+    found = {
+        "row": name,
+        "seed": seed,
+        "without": row.without,
+        "field": model.receptive_field,
+        "layers": c.layers,
+        "stacks": c.stacks,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "steps": row.steps,
+        "seconds": round(history.seconds),
+        "bits": bits(model, judge.asked),
+    }
+    if row.steps == SHORT:
+        return found, torch.zeros(0)
+    drawn = draw(model, judge.asked, seed)
+    firsts = range(3) if row.data == "notes" else [(drawn.speaker == voice).nonzero()[0, 0] for voice in (0, 1, 3)]
+    return found | judge.measure(drawn), torch.cat([drawn.x[n] for n in firsts])
+
+
+def rounded(value):
+    """Four digits are enough to read, and to compare."""
+    if isinstance(value, dict):
+        return {name: rounded(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [rounded(each) for each in value]
+    return round(value, 4) if isinstance(value, float) else value
+
+
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", nargs="*", choices=ROWS, default=list(ROWS))
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1])
-    parser.add_argument("--quiet", action="store_true")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
     wanted = parser.parse_args(argv)
     torch.set_num_threads(1)
-    for seed in wanted.seeds:
-        for name in wanted.rows:
-            file = name.replace(" ", "_").replace(",", "") + f"_{seed}.pt"
-            path = HERE / "checkpoints" / "memory_of_sound" / file
-            model, history = train(ROWS[name], seed, path, not wanted.quiet)
-            print(
-                f"{name}, seed {seed}: {model.receptive_field} samples, {history!r}, {history.seconds:.0f} s",
-                flush=True,
-            )
+    results = {"command": "python benchmarks/memory_of_sound.py", "torch": torch.__version__, "rows": []}
+    if RESULTS.exists():
+        results = json.loads(RESULTS.read_text("utf-8"))
+    judges = {}
+    for seed, name in ((seed, name) for seed in wanted.seeds for name in wanted.rows):
+        file = f"{name.replace(' ', '_').replace(',', '')}_{seed}.pt"
+        model, history = train(ROWS[name], seed, HERE / "checkpoints" / "memory_of_sound" / file, not wanted.quiet)
+        if len(history.loss) < ROWS[name].steps:
+            raise SystemExit("stopped: the same command goes on from here")
+        kind = "notes" if ROWS[name].data == "notes" else "words"
+        if kind not in judges:
+            judges[kind] = Notes() if kind == "notes" else Words()
+            results[f"{kind}_floors"] = rounded(floors(judges[kind]))
+        found, sounds = measure(name, seed, model, history, judges[kind])
+        results["rows"] = [row for row in results["rows"] if (row["row"], row["seed"]) != (name, seed)] + [
+            rounded(found)
+        ]
+        results["rows"].sort(key=lambda row: (list(ROWS).index(row["row"]), row["seed"]))
+        RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        if seed == 0 and name in HEARD:
+            (SAMPLES / f"memory_{HEARD[name]}.wav").write_bytes(sound(sounds).data)
+        if seed == 0 and name == "Adam":
+            halves = {key: value.half() for key, value in model.state_dict().items()}
+            torch.save(halves, SAMPLES / "adam_wavenet.pt")
+        print(f"{name}, seed {seed}: {found['bits']:.3f} bits, {found.get('harmonics', 0):.2f}", flush=True)
 
 
 if __name__ == "__main__":
