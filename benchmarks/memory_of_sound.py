@@ -1,8 +1,9 @@
 """How much past does a sound need? WaveNets of several fields, trained alike: `python benchmarks/memory_of_sound.py`.
 
-Each row of `ROWS` is one network, trained with `--seeds` 0 and 1 (default). A step is one whole clip, from silence to
-silence, so every prediction has all the past that it has in drawing, and the conditions are those of the whole clip.
-All rows of one kind see the same clips in the same order, for as many steps. Ctrl-C loses nothing: the same command
+Each row of `ROWS` is one network, trained with `--seeds` 0 and 1 (default). Every prediction has all the past that it
+has in drawing, and the conditions beside it: of words, a step is one whole clip; of notes, of which one at a time
+teaches little, it is 40 ms of four clips, after as much of their past as the network sees. All rows of one kind predict
+the same samples in the same order, for as many steps. Ctrl-C loses nothing: the same command
 goes on, row by row, from `checkpoints/memory_of_sound/`. A row's numbers go to `results/memory_of_sound.json`, what it
 draws to `data/samples/`: three sounds of each field, and the weights of the network that learnt Adam's voice alone.
 """
@@ -34,6 +35,7 @@ ASKED = 80  # words or notes that each network is asked for
 HEARD = {f"{kind} {ms} ms": f"{kind}_{ms}" for kind in ("words", "notes") for ms in (16, 64, 256)}  # to be listened to
 SILENT = 6  # frames at either end of a word's 60, in which nothing ever sounds
 LR = 1e-2
+PIECE = 4  # frames
 ADAM = 1  # in voices.SPEAKERS
 STOCK = 1600, 16  # words, and the seed of all that chapter 5's three machines know: Adam's 408, whatever the row's seed
 SHORT = 250  # steps of a row that leaves a part out
@@ -54,11 +56,10 @@ ROWS = {
     "words 16 ms": Row("words", 12, 2, 1200),
     "words 64 ms": Row("words", 16, 2, 1200),
     "words 256 ms": Row("words", 20, 2, 1200),
-    "words 16 ms, 20 layers": Row("words", 20, 4, 1200),
-    "notes 16 ms": Row("notes", 12, 2, 800),
-    "notes 64 ms": Row("notes", 16, 2, 800),
-    "notes 256 ms": Row("notes", 20, 2, 800),
-    "notes 16 ms, 20 layers": Row("notes", 20, 4, 800),
+    "notes 16 ms": Row("notes", 12, 2, 400),
+    "notes 64 ms": Row("notes", 16, 2, 400),
+    "notes 256 ms": Row("notes", 20, 2, 400),
+    "notes 16 ms, 20 layers": Row("notes", 20, 4, 400),
     "Adam": Row("Adam", 16, 2, 2000),
     "all parts": Row("words", 12, 2, SHORT),
     "no gate": Row("words", 12, 2, SHORT, "gate"),
@@ -66,7 +67,6 @@ ROWS = {
     "no skips": Row("words", 12, 2, SHORT, "skips"),
     "no smooth start": Row("words", 12, 2, SHORT, "smooth start"),
     "words 16 ms, as long as 256 ms": Row("words", 12, 2, 2000),
-    "notes 16 ms, as long as 256 ms": Row("notes", 12, 2, 1333),
 }
 
 
@@ -115,23 +115,34 @@ def conditions(clips: Clips) -> tuple[torch.Tensor, torch.Tensor]:
     return F.one_hot(clips.speaker, 4).float(), clips.local_condition
 
 
+def train(row: Row, seed: int, checkpoint: Path, progress: bool) -> tuple[WaveNet, History]:
+    """The trained model of a row, and its history; what lies at `checkpoint` is gone on with."""
+    clips = clips_of(row.data, *(STOCK if row.data == "Adam" else (3000, seed)))
+    sizes = {"layers": row.layers, "stacks": row.stacks, "features": 32, "skip_features": 32}
+    config = WaveNetConfig(**sizes, global_channels=4, local_channels=clips.local_condition.shape[2])
+    model = Without(config, row.without, generator=make_generator(seed))
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    settings = {"steps": row.steps, "lr": LR, "schedule": "cosine", "generator": make_generator(seed)}
+    settings |= {"checkpoint": checkpoint, "progress": progress}
+    x, told = mu_law_encode(clips.x), conditions(clips)
+    if row.data != "notes":
+        return model, fit(model, (x, *told), loss=nats, batch_size=1, **settings)
+
+    def piece(model, clip, first):  # at the first one's place, in all of the batch
+        start = max(0, int(first[0]) - model.receptive_field // FRAME - 2)
+        stop = min(int(first[0]) + PIECE + 1, clips.label.shape[1])  # one frame more: conditions look ahead by one
+        samples, frames = slice(start * FRAME, stop * FRAME), slice(start, stop)
+        here = slice((int(first[0]) - start) * FRAME, (int(first[0]) - start + PIECE) * FRAME)
+        logits = model(x[clip, samples], told[0][clip], told[1][clip, frames])[:, here]
+        return F.cross_entropy(logits.transpose(1, 2), x[clip, samples][:, here], reduction="none").mean(1)
+
+    places = torch.cartesian_prod(torch.arange(len(x)), torch.arange(1, clips.label.shape[1] - PIECE))
+    return model, fit(model, tuple(places.T), loss=piece, batch_size=4, **settings)
+
+
 def nats(model, x, who, what):
     """The mean over the samples of each clip: (B,)."""
     return -model.log_prob(x, who, what) / x.shape[1]
-
-
-def train(row: Row, seed: int, checkpoint: Path, progress: bool):
-    """The trained model of a row, and its history; what lies at `checkpoint` is gone on with."""
-    clips = clips_of(row.data, *(STOCK if row.data == "Adam" else (3000, seed)))
-    generator = make_generator(seed)
-    local = clips.local_condition.shape[2]
-    sizes = {"layers": row.layers, "stacks": row.stacks, "features": 32, "skip_features": 32}
-    config = WaveNetConfig(**sizes, global_channels=4, local_channels=local)
-    model = Without(config, row.without, generator=generator)
-    checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    settings = {"steps": row.steps, "batch_size": 1, "lr": LR, "schedule": "cosine", "generator": make_generator(seed)}
-    data = (mu_law_encode(clips.x), *conditions(clips))
-    return model, fit(model, data, loss=nats, **settings, checkpoint=checkpoint, progress=progress)
 
 
 def draw(model: WaveNet, clips: Clips, seed: int) -> Clips:
@@ -156,8 +167,8 @@ class Words:
     """Measures drawn words beside real ones."""
 
     def __init__(self):
-        self.asked, self.listener = clips_of("words", ASKED, 1000), Listener(clips_of("words", 400, 3000))
-        self.real = self.listener.traits(clips_of("words", 400, 2000))
+        self.asked, self.listener = clips_of("words", ASKED, 1000), Listener(clips_of("words", 300, 3000))
+        self.real = self.listener.traits(clips_of("words", 200, 2000))
 
     def measure(self, clips: Clips) -> dict:
         right, bursts = self.listener.words_right(clips).float(), burst_levels(clips) >= self.listener.weakest_burst

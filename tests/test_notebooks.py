@@ -409,6 +409,8 @@ DEPENDS = {  # what changes, and whether the chapter's notebook is then stale
     "data/table.csv": True,
     "data/samples/word.wav": True,
     "data/unused.toml": False,
+    "benchmarks/results/run.json": True,
+    "benchmarks/results/unused.json": False,
 }
 
 
@@ -422,7 +424,9 @@ def test_what_a_notebook_depends_on(changed, stale, course, capsys, monkeypatch)
         "from .imported import x\npage = Path(__file__).with_name('page.html')\nthree = shipped('table.csv')\n"
     )
     source = course / "chapters" / "sources" / "01_small.py"
-    source.write_text(source.read_text() + "\n# %%\nword = shipped('samples/word.wav')\n")
+    source.write_text(
+        source.read_text() + "\n# %%\nword = shipped('samples/word.wav')\nrun = shipped('results/run.json')\n"
+    )
     assert notebooks.main(["--check"], course) == 1
     assert "01_small" in capsys.readouterr().out
     assert notebooks.main([], course) == 0 == notebooks.main(["--check"], course)

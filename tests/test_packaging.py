@@ -18,7 +18,7 @@ import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
-DATA = ROOT / "data"
+DATA, RESULTS = ROOT / "data", ROOT / "benchmarks" / "results"
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
 OFFLINE = ["--no-deps", "--no-index"]  # what the library needs is here, or no test would run
 
@@ -75,6 +75,7 @@ def test_nothing_is_missing_in_the_wheel(wheel):
     packed = set(zipfile.ZipFile(wheel).namelist())
     wanted = {f"course_lib/{name}" for name in files_below(ROOT / "course_lib")}
     wanted |= {f"course_lib/data/files/{name}" for name in files_below(DATA)}
+    wanted |= {f"course_lib/data/files/results/{name}" for name in files_below(RESULTS)}
     missing = sorted(wanted - packed)
     assert not missing, (
         f"not in the wheel: {', '.join(missing)}; [tool.setuptools] in pyproject.toml names folder by folder"
@@ -86,6 +87,7 @@ def test_pyproject_names_every_room():
     listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]["packages"])
     rooms = {path.parent.relative_to(ROOT) for path in (ROOT / "course_lib").rglob("__init__.py")}
     folders = {Path("course_lib/data/files") / path.parent.relative_to(DATA) for path in DATA.rglob("*.*")}
+    folders |= {Path("course_lib/data/files/results")}
     assert listed == {".".join(path.parts) for path in rooms | folders}
 
 
