@@ -128,16 +128,22 @@ def train(row: Row, seed: int, checkpoint: Path, progress: bool) -> tuple[WaveNe
     if row.data != "notes":
         return model, fit(model, (x, *told), loss=nats, batch_size=1, **settings)
 
-    def piece(model, clip, first):  # at the first one's place, in all of the batch
+    places = torch.cartesian_prod(torch.arange(len(x)), torch.arange(1, clips.label.shape[1] - PIECE))
+    return model, fit(model, tuple(places.T), loss=nats_of_pieces(x, *told), batch_size=4, **settings)
+
+
+def nats_of_pieces(x, who, what):
+    """A loss for batches (clip, first frame): of PIECE frames there, at the first one's place in all of the batch."""
+
+    def nats(model, clip, first):
         start = max(0, int(first[0]) - model.receptive_field // FRAME - 2)
-        stop = min(int(first[0]) + PIECE + 1, clips.label.shape[1])  # one frame more: conditions look ahead by one
+        stop = min(int(first[0]) + PIECE + 1, what.shape[1])  # one frame more: conditions look ahead by one
         samples, frames = slice(start * FRAME, stop * FRAME), slice(start, stop)
         here = slice((int(first[0]) - start) * FRAME, (int(first[0]) - start + PIECE) * FRAME)
-        logits = model(x[clip, samples], told[0][clip], told[1][clip, frames])[:, here]
+        logits = model(x[clip, samples], who[clip], what[clip, frames])[:, here]
         return F.cross_entropy(logits.transpose(1, 2), x[clip, samples][:, here], reduction="none").mean(1)
 
-    places = torch.cartesian_prod(torch.arange(len(x)), torch.arange(1, clips.label.shape[1] - PIECE))
-    return model, fit(model, tuple(places.T), loss=piece, batch_size=4, **settings)
+    return nats
 
 
 def nats(model, x, who, what):
