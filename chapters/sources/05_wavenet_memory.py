@@ -263,7 +263,8 @@ def show_rows(kind, columns):
 columns = {"bits": "bits", "words right": "words_right", "t bursts": "t_bursts"}
 show_rows("words", columns | {"harmonics": "harmonics", "in tune": "in_tune"})
 show_rows("words", {"spread of F1": "spread_of_F1", "spread of F2": "spread_of_F2"})
-show_rows("notes", {"bits": "bits", "harmonics": "harmonics"})
+tones = {"of notes": "harmonics_of_notes", "of chords": "harmonics_of_chords"}
+show_rows("notes", {"bits": "bits", "harmonics": "harmonics"} | tones)
 
 # %% [markdown]
 # WORDS_READ
