@@ -19,9 +19,8 @@ from tqdm.auto import tqdm
 from .expect import expect_bools, expect_count, expect_floats, expect_generator, expect_levels
 
 COLDEST = 1e-6  # a temperature below counts as 0
-FAR = (
-    1000  # a quotient beyond has lost digits: there, two neighbouring float32 lie 6e-5 apart, and in the end comes inf
-)
+# A quotient beyond has lost digits: there, two neighbouring float32 lie 6e-5 apart, and in the end comes inf.
+FAR = 1000
 RAREST = 2**-25  # in the place of a random 0, which in float32 is all that lies below 2**-24
 
 

@@ -9,23 +9,25 @@
 # %% [markdown]
 # # Assignment 4: what does a painter see?
 #
-# **You will find out whether a model knows how little it knows, walk out which pixels a PixelCNN never sees, hand a
-# model of red, green and blue the palette that nobody told it about, and make a painter that works from the top listen
-# to what stands at the bottom.**
+# **You will ask a model whether it knows how little it knows, write the two stacks that see everything before a pixel
+# and nothing after it, hand an RGB model the palette that nobody told it about, and let the bottom of an image have its
+# say about the top.**
 #
-# *Laptop: 15 seconds. You need: chapter 4. Four exercises, 3 points each.*
+# *Laptop: 20 seconds. You need: chapter 4. Four exercises, 3 points each.*
 #
-# Each exercise is one function. Its docstring says everything that it must do; replace the line
-# `raise NotImplementedError()` by a few of your own. The cell below it checks your answer and tells you what it
-# found. Some more checks run when your work is graded: they ask for nothing that the docstring does not say. You may
-# add cells anywhere; what stands in the check cells is put back before grading. No exercise needs the answer to
-# another one, so start where you like.
+# Each exercise is one function. Its docstring says everything that the function must do. Replace the line
+# `raise NotImplementedError()` by a few lines of your own. The cell below checks your answer and tells you what it
+# found. A few more checks run when your work is graded; they test nothing that the docstring does not say. You may add
+# cells anywhere. The check cells are restored before grading. No exercise needs the answer to another one, so you can
+# start anywhere.
 
 # %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
 import math
 
 import matplotlib.pyplot as plt
 import torch
+import torch.nn.functional as F
+from torch import nn
 
 from course_lib.data import load_digits
 from course_lib.data.sprites import PALETTE, RGB_LEVELS, load_sprites, to_rgb
@@ -55,8 +57,8 @@ for ax, image in zip(axes, [*unseen[:6], *digits_test[:6]], strict=True):
     show(ax, image)
 
 # %% [markdown]
-# Two models serve the whole assignment. One paints creatures, a pixel's red first, then its green, then its blue; the
-# other paints digits in ink and paper. Both are small, and trained for about two seconds.
+# Two models serve the whole assignment. The `painter` paints creatures; at each pixel it chooses red first, then green,
+# then blue. The `writer` paints digits in ink and paper. Both are small and trained for a few seconds.
 
 
 # %% nbgrader={"grade": false, "grade_id": "training", "locked": true, "schema_version": 3, "solution": false, "task": false}
@@ -81,17 +83,17 @@ with torch.no_grad():
 # %% [markdown]
 # ## 1 Did it expect that?
 #
-# In the chapter every pixel has a price. But is a dear pixel a *mistake* of the model, or did it know that it did not
-# know? Who throws a coin pays one bit a throw and expects to; who is sure of heads expects to pay nothing, and pays
-# dearly for tails. So ask the model for two numbers: what it pays for its pixels, and what it *expected* to pay,
-# before it saw which level came:
+# In the chapter every pixel has a price. Is an expensive pixel a *mistake* of the model, or did the model know that it
+# did not know? If you think that a coin is fair, you expect to pay one bit for each throw, and you do pay one bit. If
+# you are sure of heads, you expect to pay nothing, and tails costs you dearly. So ask the model for two numbers: what
+# it pays for a pixel, and what it *expected* to pay before it saw which level came:
 #
 # $$ \text{paid} = -\log_2 p(x_{c,i,j} \mid \text{before}), \qquad
 #    \text{expected} = -\sum_{v=0}^{V-1} p(v \mid \text{before}) \log_2 p(v \mid \text{before}) $$
 #
-# A pixel's channels add up. The second number is the entropy of what the model believes. If it is right about the
-# world, both are the same *on average*, in every place, however little it knows. If it is too sure of itself, it pays
-# more than it expected. Both are in bits: nats divided by $\ln 2$.
+# A pixel's price is the sum over its channels. The second number is the entropy of what the model believes. If the
+# model's probabilities are right, the two numbers agree *on average*, at every pixel, however little the model knows.
+# If the model is too sure of itself, it pays more than it expected. Both are in bits: nats divided by $\ln 2$.
 
 
 # %% nbgrader={"grade": false, "grade_id": "exercise1_solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -116,8 +118,8 @@ def paid_and_expected(logits, x):
 
 
 # %% [markdown]
-# The example, then a row of three pixels. And a model that has no idea, all eight levels alike: three bits a channel,
-# paid and expected.
+# First the example, then a row of three pixels. Last, a model that has no idea and gives all eight levels the same
+# probability: it pays three bits a channel, and expects to.
 
 # %% nbgrader={"grade": true, "grade_id": "exercise1_visible", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 from course_lib.check import assert_close, assert_shape
@@ -187,7 +189,7 @@ assert_close(
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# A batch may be one image. Where does *this one* cost, and where did the painter expect it to?
+# A batch may hold a single image. Where was *this* image expensive, and where did the painter expect it to be?
 
 # %% nbgrader={"grade": false, "grade_id": "exercise1_use", "locked": true, "schema_version": 3, "solution": false, "task": false}
 with torch.no_grad():
@@ -212,19 +214,19 @@ red, green, blue = by_channel
 print(f"red, green, blue: {red:.2f}, {green:.2f}, {blue:.2f} bits")
 wanted = -painter.log_prob(unseen) / math.log(2)
 assert_close(paid.sum((1, 2)), wanted, name="the map's sum, against log_prob")
-assert paid.mean() < 0.95 * expected.mean(), "it is timid"
-assert red > 1.5 * green and blue < 0.2 * red, "a colour tells about the next"
+assert paid.mean() < 0.95 * expected.mean(), "it expects to pay more than it does"
+assert red > 1.5 * green and blue < 0.2 * red, "a channel tells about the next"
 
 # %% [markdown]
-# Black is free, white costs eight bits or more. The middle row is speckled, the lower one smooth: no single surprise
-# was foreseen, but where surprises come was. And this painter expects to pay more than it does. Two seconds of
-# training are short, and it has not yet dared to be as sure as it could be. (Given one channel at a time, your function
-# also says what the chain rule is worth inside a pixel: red is the surprise, green costs half of it, and blue nearly
-# nothing, because few colours are left that have this red and this green. Remember that for exercise 3.)
+# Black is free, white costs eight bits or more. The middle row is speckled and the lower row is smooth: the painter did
+# not foresee the single surprises, but it did foresee where surprises happen. And it expects to pay more than it does.
+# After so short a training it is not yet as sure as it could be. (Given one channel at a time, your function also
+# shows what the chain rule is worth inside a pixel. Red carries most of the surprise, green costs about half as much,
+# and blue costs nearly nothing, because few colours have this red and this green. Remember that for exercise 3.)
 #
-# The writer had time enough for its digits. Is it honest? Ask it about digits that it wrote itself, about new ones, and
-# about a world that it does not know, in which all digits are mirrored. Then ask one that saw fifty digits only, again
-# and again.
+# The writer was trained on simpler images. Is it honest? Ask it about digits that it wrote itself, about new digits,
+# and about a world that it does not know, in which all digits are mirrored. Then train another one on only fifty
+# digits, again and again, and ask it about those fifty and about new ones.
 
 # %% nbgrader={"grade": false, "grade_id": "exercise1_honest", "locked": true, "schema_version": 3, "solution": false, "task": false}
 few = GatedPixelCNN(writer.config, generator=generator)
@@ -245,215 +247,333 @@ for name, (model, images) in cases.items():
     too_sure[name] = paid_now / expected_now - 1
     print(f"{name:14} paid {paid_now:.1f}, expected {expected_now:.1f}", end=" ")
     print(f"bits an image: {too_sure[name]:+.0%}")
-assert abs(too_sure["its own"]) < 0.05, "in a world of its own, every model is right"
+assert abs(too_sure["its own"]) < 0.05, "about its own images every model is right"
 home, abroad = too_sure["new ones"], too_sure["mirrored"]
-assert abs(home) < 0.1 < abroad, "and in another world, too sure of itself"
+assert abs(home) < 0.1 < abroad, "about unfamiliar ones it is too sure of itself"
 seen_before, new = too_sure["50 by heart"], too_sure["then new ones"]
-assert seen_before < 0.03 and new > 0.1, "who learns by heart is too sure as well"
+assert seen_before < 0.03 and new > 0.1, "learning by heart makes too sure as well"
 
 # %% [markdown]
-# On its own digits a model is always right on average, and that is worth nothing. On new ones this one is
-# off by a few per cent: it knows how little it knows. Mirrored digits cost it much more than it expects, and so do new
-# ones if fifty were learnt by heart. This needs no second model and no floor to compare with.
+# On digits of its own a model is always right on average, so that says nothing. On new digits the writer is off by a few
+# per cent: it knows how little it knows. Mirrored digits cost it much more than it expects, and new digits cost much
+# more than expected when fifty were learnt by heart. You need no second model for this test, and no floor to compare
+# with.
 
 # %% [markdown]
-# ## 2 Walk out the blind spot
+# ## 2 Two stacks, no blind spot
 #
-# In the chapter a gradient showed what a PixelCNN sees. A gradient needs a network, and it says "zero" where a path is
-# merely switched off. The truth is in the masks. A layer's output at pixel $(i, j)$ reads its input wherever the mask
-# has a 1: with a mask of $R \times C$ (both odd), its entry $(a, b)$ stands for the pixel
+# However many masked convolutions you pile up, the pixels in a wedge to the upper right stay unseen. The Gated PixelCNN
+# closes the wedge with two stacks (van den Oord et al., 2016, conditional image generation, section 2.2). The
+# *vertical* stack $v$ looks at the rows above, to both sides. The *horizontal* stack $h$ looks at its own row, to the
+# left, and in each block it also hears from $v$. In this exercise you write both.
 #
-# $$ (i + a - \lfloor R/2 \rfloor, \;\; j + b - \lfloor C/2 \rfloor) $$
-#
-# Start at one pixel of the *last* layer's output and ask which pixels of its input it reads; ask the same of each of
-# those, one layer down; and so on down to the image. No weight is ever looked at. Around the image is only padding,
-# zeros that know nothing: whoever steps out of it, in any layer, learns nothing there and does not come back.
+# One thing differs from the chapter. There, $v$ is shifted down by a row before the first block. Here $v$ is never
+# shifted: at pixel $(i, j)$ it knows about *all* of row $i$, the pixel itself and its right-hand neighbours too. That
+# does no harm as long as nothing is predicted from $v$. The prediction is made from $h$, and $h$ must not learn what
+# $v$ knows about row $i$. Two small shifts make sure of that: `along` can end one pixel earlier, and `across` can read one
+# row higher. In which blocks each of them is needed is for you to find out. (No masks are needed. Put zeros around the
+# image with `F.pad`, and a kernel that does not pad looks wherever you want.)
+
+
+# %% [markdown]
+# This cell makes blocks, and finds out what a network sees. If all weights are positive, no contribution cancels another
+# and no ReLU is shut. Then the gradient of an output is positive exactly at the pixels that the output depends on.
+
+# %% nbgrader={"grade": false, "grade_id": "exercise2_blocks", "locked": true, "schema_version": 3, "solution": false, "task": false}
+from course_lib.layers import initialised_by
+
+
+def make_blocks(channels, features, kernels, generator):
+    """A block for each (r, c, k) of `kernels`, with first weights drawn from `generator`."""
+    blocks = nn.ModuleList()
+    with initialised_by(generator):
+        for r, c, k in kernels:
+            down = nn.Conv2d(channels, features, (r, c))
+            along = nn.Conv2d(channels, features, (1, k))
+            across = nn.Conv2d(features, features, 1, bias=False)
+            blocks.append(nn.ModuleList([down, along, across]))
+            channels = features
+    return blocks
+
+
+def positive(network):
+    """The same network with the absolute values of its weights, as float64."""
+    for weight in network.parameters():
+        weight.data = weight.data.abs().double()
+    return network
+
+
+def seen_from(network, i, j, channels=1, height=16, width=16):
+    """(height, width) bool: on which pixels of x does a network's output at (i, j) depend?"""
+    x = torch.ones(1, channels, height, width).double().requires_grad_()
+    (slope,) = torch.autograd.grad(network(x)[0, :, i, j].sum(), x)
+    return slope[0].abs().sum(0) > 0
 
 
 # %% nbgrader={"grade": false, "grade_id": "exercise2_solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
-def reach(masks, height, width, row, column):
-    """Which pixels of the image does a stack of masked convolutions see from one pixel?
+def two_stacks(x, blocks):
+    """What the horizontal stack knows at each pixel: everything about the pixels before it, and nothing else.
 
-    masks: a list of one or more tensors of zeros and ones (R, C), R and C odd and not always alike: masks[0] is the
-    layer that reads the image, masks[-1] the last one. height, width: the size of the image and of every layer's
-    output; (row, column): the pixel of the last layer's output from which we look, both counted from 0.
-    -> (height, width) bool: true for the pixels of the image that some path leads to, one step of each mask, from the
-    last layer down to the first. A path that leaves the image in any layer ends there.
-    Example: one mask (1, 3), ones at the left and at the right: [[1, 0, 1]]. In an image of one row and four columns,
-    pixel (0, 1) sees columns 0 and 2, and pixel (0, 0) sees only column 1. Two such layers: pixel (0, 1) sees columns 1
-    (there and back) and 3.
+    x (B, C, H, W) float. blocks: a list of one or more triples (down, along, across) of nn.Conv2d, which do not pad.
+    down.kernel_size is (r, c), with c odd; along.kernel_size is (1, k); across.kernel_size is (1, 1), and across has no
+    bias. r, c and k are at least 1 and may differ from block to block. In the first block down and along read C
+    channels, later F; all give F, and across reads F.
+    -> (B, F, H, W) float: h after the last block. Both stacks start as x, and each block first renews v, then h:
+
+        v = relu(down(v)), where down at pixel (i, j) reads rows i − r + 1 to i and columns j − c//2 to j + c//2;
+        h = relu(along(h) + across(v)), where along reads k neighbours in row i, and across one pixel of the new v.
+
+    Outside the image there are zeros, in every block. If along's k pixels ended at (i, j) in every block, and across
+    read v at (i, j), then h at (i, j) would know x at (i, j). So, where it is needed, along ends one pixel earlier and
+    across reads one row higher, and nowhere else: h at (i, j) depends on pixels before (i, j) only (all rows above i;
+    in row i, the columns left of j), and on every one of them that the kernels can still reach. x is not changed.
+    Example: one block, r = 1, c = 3, k = 1, all weights 1, all biases 0. x has the rows (1, 2, 3) and (4, 5, 6). Then v
+    has the rows (3, 6, 5) and (9, 15, 11), and h has (0, 1, 2) and (0 + 3, 4 + 6, 5 + 5) = (3, 10, 10).
     """
     ### BEGIN SOLUTION
-    seen = {(row, column)}
-    for mask in reversed(masks):
-        up, left = mask.shape[0] // 2, mask.shape[1] // 2
-        steps = [(a - up, b - left) for a, b in mask.nonzero().tolist()]
-        reached = {(i + a, j + b) for i, j in seen for a, b in steps}
-        seen = {(i, j) for i, j in reached if 0 <= i < height and 0 <= j < width}
-    answer = torch.zeros(height, width, dtype=torch.bool)
-    for i, j in seen:
-        answer[i, j] = True
-    return answer
+    v = h = x
+    for n, (down, along, across) in enumerate(blocks):
+        (r, c), (_, k) = down.kernel_size, along.kernel_size
+        v = down(F.pad(v, (c // 2, c // 2, r - 1, 0))).relu()
+        # in the first block, h is x, and must not see itself
+        h = F.pad(h, (k, -1) if n == 0 else (k - 1, 0))
+        # a row of zeros on top, the last row off: every row hears about the one above
+        h = (along(h) + across(F.pad(v, (0, 0, 1, -1)))).relu()
+    return h
     ### END SOLUTION
 
 
 # %% [markdown]
-# The example, then the chapter's masks A and B (3×3). Follow the last one by hand: it has a blind spot of one pixel.
+# First the check asks each pixel of five blocks what it sees. Then come the numbers of the example.
 
 # %% nbgrader={"grade": true, "grade_id": "exercise2_visible", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 from course_lib.check import assert_close, assert_shape
 
-# (3, 3) each
-mask_a, mask_b = (MaskedConv2d(1, 1, 3, kind).mask[0, 0] for kind in "AB")
-both_sides = torch.tensor([[1, 0, 1]])
-name = "what {} sees (1: sees, 0: does not)"
-seen = reach([both_sides], 1, 4, 0, 1)
-assert_shape(seen, (1, 4), name="reach in an image of one row and four columns")
-wanted = torch.tensor([[1, 0, 1, 0]])
-assert_close(seen, wanted, name=name.format("pixel (0, 1) through [[1, 0, 1]]"))
-seen = reach([both_sides], 1, 4, 0, 0)
-wanted = torch.tensor([[0, 1, 0, 0]])
-case = "pixel (0, 0), left of which the image ends,"
-assert_close(seen, wanted, name=name.format(case))
-seen = reach([both_sides, both_sides], 1, 4, 0, 1)
-wanted = torch.tensor([[0, 1, 0, 1]])
-assert_close(seen, wanted, name=name.format("pixel (0, 1) through [[1, 0, 1]] twice"))
-seen = reach([mask_a], 3, 3, 1, 1)
-wanted = torch.tensor([[1, 1, 1], [1, 0, 0], [0, 0, 0]])
-assert_close(seen, wanted, name=name.format("the middle of 3×3 through mask A"))
-seen = reach([mask_a, mask_b], 4, 5, 2, 2)
-wanted = [[1, 1, 1, 1, 1], [1, 1, 1, 1, 0], [1, 1, 0, 0, 0], [0, 0, 0, 0, 0]]
-name = name.format("pixel (2, 2) of 4×5 through mask A, then B")
-assert_close(seen, torch.tensor(wanted), name=name)
+
+def ask(x, blocks):
+    """two_stacks(x, blocks), and a hint where the sizes of its parts do not fit."""
+    try:
+        return two_stacks(x, blocks)
+    except NotImplementedError:
+        raise
+    except RuntimeError as error:
+        size = [(*down.kernel_size, along.kernel_size[1]) for down, along, _ in blocks]
+        raise AssertionError(
+            f"kernels (r, c, k) {size}, x {tuple(x.shape)}: PyTorch says '{error}'. "
+            "Hint: a kernel (r, c) without padding takes r − 1 rows and c − 1 columns away, so add as many zeros "
+            "before; F.pad counts (left, right, top, bottom); and across reads the new v."
+        ) from None
+
+
+ones = make_blocks(1, 1, [(1, 3, 1)], make_generator(0))
+for weight in ones.parameters():
+    weight.data.fill_(0.0 if weight.ndim == 1 else 1.0)
+x = torch.tensor([[[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]]])
+assert_shape(ask(x, ones), (1, 1, 2, 3), name="h in the example")
+five = positive(make_blocks(1, 3, [(3, 3, 2)] * 5, make_generator(1)))
+for i, j in torch.cartesian_prod(torch.arange(4), torch.arange(6)).tolist():
+    seen = seen_from(lambda image: ask(image, five), i, j, height=4, width=6)
+    must = torch.arange(24).view(4, 6) < 6 * i + j
+    wrong = (seen & ~must).nonzero().tolist()
+    missing = (must & ~seen).nonzero().tolist()
+    me = f"five blocks, kernels (3, 3) and (1, 2), 4×6 pixels: h at ({i}, {j})"
+    sees = f"{me} sees x at {tuple(wrong[-1])}" if wrong else ""
+    hint = (
+        "in a row below. Hint: `down` needs zeros on top only, and h hears from above"
+    )
+    assert not any(a > i for a, _ in wrong), f"{sees}, {hint}."
+    hint = "to its right. Hint: v knows all of its own row; which row of v may h hear?"
+    assert not any(b > j for _, b in wrong), f"{sees}, {hint}"
+    hint = "what it has to predict. Hint: in which block does `along` read x itself?"
+    assert not wrong, f"{sees}, {hint}"
+    hint = "is v carried on, and does h hear of the row just above, in every block?"
+    if any(a == i for a, _ in missing):
+        hint = (
+            "after the first block, h knows nothing of its own pixel; why shift again?"
+        )
+    elif all(b > j for _, b in missing):
+        hint = "a wedge at the right; `down` should reach as far right as left."
+    gone = f"{me} does not see {tuple(missing[0])}" if missing else ""
+    assert not missing, f"{gone}, which comes before it. Hint: {hint}"
+name = "h in the example (row 0 hears of no row above; row 1 hears v's row 0)"
+wanted = torch.tensor([[[[0.0, 1.0, 2.0], [3.0, 10.0, 10.0]]]])
+assert_close(ask(x, ones).detach(), wanted, name=name)
+for weight in ones.parameters():
+    weight.data.fill_(1.0)
+name = "h in the example with biases 1 (above row 0 there is no v, so across adds 0)"
+wanted = torch.tensor([[[[1.0, 2.0, 3.0], [5.0, 12.0, 12.0]]]])
+assert_close(ask(x, ones).detach(), wanted, name=name)
 
 # %% [markdown]
-# Graded later, worth 2 points: masks of other shapes, more layers, pixels at the border; compared with a gradient.
+# Graded later, worth 2 points: other kernels, also different ones in different blocks, several channels and images,
+# images of a single row or column; compared with the same network written with masks.
 
 # %% nbgrader={"grade": true, "grade_id": "exercise2_hidden", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 from course_lib.check import assert_close, assert_shape
 
+
 ### BEGIN HIDDEN TESTS
-chance = torch.Generator().manual_seed(2)
-left_only, right_only = torch.tensor([[1, 0, 0]]), torch.tensor([[0, 0, 1]])
-stacks = [([left_only, right_only], 1, 3, 0, 0), ([right_only, left_only], 1, 3, 0, 0)]
-stacks += [
-    ([mask_a, mask_b], 4, 5, 0, 0),
-    ([mask_a] + [mask_b] * 4, 7, 9, 6, 0),
-    ([mask_a] * 3, 5, 4, 4, 3),
-]
-for sizes, height, width in (
-    ([(3, 1), (1, 5)], 4, 6),
-    ([(5, 3)], 3, 3),
-    ([(1, 3), (3, 3), (7, 5)], 6, 3),
-) * 4:
-    masks = [(torch.rand(size, generator=chance) < 0.4).long() for size in sizes]
-    place = [int(torch.randint(n, (), generator=chance)) for n in (height, width)]
-    stacks.append((masks, height, width, *place))
-for masks, height, width, i, j in stacks:
-    image = torch.ones(1, 1, height, width, requires_grad=True)
-    h = image
-    for mask in masks:
-        padding = mask.shape[0] // 2, mask.shape[1] // 2
-        h = torch.nn.functional.conv2d(h, mask[None, None].float(), padding=padding)
-    (gradient,) = torch.autograd.grad(h[0, 0, i, j], image)
-    seen = reach(masks, height, width, i, j)
-    assert_shape(seen, (height, width), name=f"reach in an image of {height}×{width}")
-    case = f"what pixel ({i}, {j}) of {height}×{width} sees through {[m.tolist() for m in masks]}, against a gradient"
-    assert_close(
-        seen,
-        gradient[0, 0] > 0,
-        name=f"{case} (1: sees; nothing comes from outside the image)",
-    )
+def masked(x, blocks):
+    """The same network, written with masks: each kernel is filled up with zeros until its middle is the pixel."""
+    above_and_here = before_here = x
+    for number, (down, along, across) in enumerate(blocks):
+        (rows, columns), reach = down.kernel_size, along.kernel_size[1]
+        kernel = F.pad(down.weight, (0, 0, 0, rows - 1))
+        where = dict(padding=(rows - 1, columns // 2))
+        above_and_here = F.conv2d(above_and_here, kernel, down.bias, **where).relu()
+        kernel = F.pad(along.weight, (1, reach) if number else (0, reach + 1))
+        own_row = F.conv2d(before_here, kernel, along.bias, padding=(0, reach))
+        kernel = F.pad(across.weight, (0, 0, 0, 2))
+        told = F.conv2d(above_and_here, kernel, padding=(1, 0))
+        before_here = (own_row + told).relu()
+    return before_here
+
+
+chance = make_generator(2)
+for kernels, C, features, H, W in (
+    ([(2, 3, 2)], 1, 4, 5, 7),
+    ([(1, 1, 1)] * 3, 2, 3, 4, 3),
+    ([(2, 5, 4), (3, 3, 2), (1, 3, 1)], 3, 5, 6, 8),
+    ([(3, 1, 3), (1, 7, 5)], 1, 2, 7, 4),
+    ([(4, 3, 1)] * 4, 2, 2, 9, 5),
+    ([(2, 3, 2), (3, 5, 3)], 2, 4, 1, 6),
+    ([(2, 3, 2), (3, 5, 3)], 4, 4, 6, 1),
+):
+    blocks = make_blocks(C, features, kernels, chance).double()
+    x = torch.randn(3, C, H, W, generator=chance, dtype=torch.double)
+    kept = x.clone()
+    with torch.no_grad():
+        h, right = ask(x, blocks), masked(x, blocks)
+    case = f"kernels (r, c, k) {kernels}, images of {C}×{H}×{W}"
+    assert_close(x, kept, name=f"x, which must stay as it was; {case}")
+    assert_shape(h, (3, features, H, W), name=f"h, {case}")
+    assert_close(h, right, name=f"h, {case}, against the same network with masks")
+    blocks = positive(blocks)
+    for i, j in torch.cartesian_prod(torch.arange(H), torch.arange(W)).tolist():
+        sees = seen_from(lambda image: ask(image, blocks), i, j, C, H, W)  # noqa: B023
+        should = seen_from(lambda image: masked(image, blocks), i, j, C, H, W)  # noqa: B023
+        name = f"what h at ({i}, {j}) sees (1: yes), {case}, against the same network with masks"
+        assert_close(sees, should, name=name)
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# Now go deeper and deeper. Blue is seen, red comes before the pixel (in the order of painting) and is not seen.
+# How much does that see? Your blocks beside the chapter's masks, from one pixel. Blue is seen. Red comes before the
+# pixel in the order of painting and is not seen.
 
 # %% nbgrader={"grade": false, "grade_id": "exercise2_use", "locked": true, "schema_version": 3, "solution": false, "task": false}
-H, W, i, j = 16, 16, 10, 6
-before = torch.arange(H * W).view(H, W) < i * W + j  # what a model may see
+i, j = 10, 6
+before = torch.arange(256).view(16, 16) < 16 * i + j  # what a model may see
 
 
-def blind(seen):
-    """Pixels that come before (i, j) and are not seen; and an assertion that none is seen that comes after."""
-    assert not (seen & ~before).any(), "the future"
-    return before & ~seen
+def masks(depth, features=1, generator=generator):
+    """Masked 3×3 convolutions and ReLUs: mask A first, then mask B."""
+    layers = []
+    with initialised_by(generator):
+        for n in range(depth):
+            channels, kind = (features, "B") if n else (1, "A")
+            layers += [MaskedConv2d(channels, features, 3, kind), nn.ReLU()]
+    return nn.Sequential(*layers)
 
 
-def show_seen(ax, seen, title):
-    colours = torch.full((H, W, 3), 0.93)
+large = positive(make_blocks(1, 2, [(3, 5, 4)] * 5, generator))
+networks = {f"{n} masked layers": positive(masks(n)) for n in (5, 20, 40)}
+networks["5 of your blocks"] = lambda image: two_stacks(image, large)
+blind = {}
+fig, axes = plt.subplots(1, 4, figsize=(9, 2.8), layout="constrained")
+for ax, (name, network) in zip(axes, networks.items(), strict=True):
+    seen = seen_from(network, i, j)
+    assert not (seen & ~before).any(), f"{name}: the future"
+    blind[name] = int((before & ~seen).sum())
+    colours = torch.full((16, 16, 3), 0.93)
     colours[seen] = torch.tensor([0.25, 0.5, 0.85])
-    colours[blind(seen)] = torch.tensor([0.85, 0.25, 0.2])
+    colours[before & ~seen] = torch.tensor([0.85, 0.25, 0.2])
     colours[i, j] = 0
     ax.imshow(colours)
-    title = f"{title}\nblind: {blind(seen).sum()} of {before.sum()}"
+    title = f"{name}\nblind: {blind[name]} of {before.sum()}"
     ax.set(xticks=[], yticks=[], title=title)
-
-
-large_a = MaskedConv2d(1, 1, 7, "A").mask[0, 0]
-stacks = {
-    "2 layers": [mask_a, mask_b],
-    "5 layers": [mask_a] + [mask_b] * 4,
-    "20 layers": [mask_a] + [mask_b] * 19,
-}
-stacks["20, first 7×7"] = [large_a] + [mask_b] * 19
-found = {name: reach(masks, H, W, i, j) for name, masks in stacks.items()}
-fig, axes = plt.subplots(1, 4, figsize=(9, 2.8), layout="constrained")
-for ax, (name, seen) in zip(axes, found.items(), strict=True):
-    show_seen(ax, seen, name)
-two, five, twenty, large = (int(blind(seen).sum()) for seen in found.values())
-assert two > five > twenty > large > 0, "smaller, never gone"
-forty = reach([mask_a] + [mask_b] * 39, H, W, i, j)
-assert torch.equal(forty, found["20 layers"]), "nor with 40"
+five, twenty, forty, yours = blind.values()
+assert five > twenty == forty > 0 == yours, "depth does not close it, two stacks do"
 
 # %% [markdown]
-# Depth fills the left and the top, and the wedge at the upper right stays: a path climbs one row a step and gains at
-# most one column by it. A larger first kernel moves the wedge and does not close it. The Gated PixelCNN has two stacks,
-# and so two kinds of paths: all the way in the row's own stack, or through $k$ layers of the vertical stack, then
-# across, and through the rest of the row's. Each such path is a list of masks, and what the model sees is what any of
-# them sees. The masks below are read off `GatedPixelCNN`; then the network itself is asked, by gradient, whether your
-# walk is right.
+# Depth fills the left and the top. The wedge stays, because a path through the masks climbs one row at a step and gains
+# at most one column by it. Your vertical stack has no mask, so it goes to the right as easily as to the left.
+#
+# What is a blind pixel worth? That depends on the pictures. Here are pictures made to hurt: rain, driven by the wind.
+# The top row is thrown, ink or paper, by a fair coin. Each pixel below copies the pixel one row up and *two to the
+# right*, and in one case of ten it gets it wrong. At the right-hand edge nothing blows in, so there the coin is thrown
+# again.
 
-# %% nbgrader={"grade": false, "grade_id": "exercise2_two_stacks", "locked": true, "schema_version": 3, "solution": false, "task": false}
-depth = 8
-above, down = torch.zeros(5, 5), torch.zeros(3, 3)
-# the two rows above; later, a row above and the row itself, which is shifted already
-above[:2], down[:2] = 1, 1
-left, along = torch.zeros(1, 9), torch.tensor([[1, 1, 0]])
-left[:, :4] = 1
-own_row = [left] + [along] * depth
-kinds = [[above] + [down] * k + [along] * (depth - k) for k in range(1, depth + 1)]
-in_row = reach(own_row, H, W, i, j)
-vertical = torch.stack([reach(masks, H, W, i, j) for masks in kinds]).any(0)
-seen = in_row | vertical
-config = PixelConfig(2, 1, H, W, features=16, depth=depth)
-network = GatedPixelCNN(config, generator=generator)
-words = torch.rand(8, 2, H, W, generator=generator, requires_grad=True)
-(gradient,) = torch.autograd.grad(network.context(words)[:, :, i, j].sum(), words)
-fig, axes = plt.subplots(1, 3, figsize=(7, 2.8), layout="constrained")
-show_seen(axes[0], in_row, "the row's own stack")
-show_seen(axes[1], vertical, "the vertical one")
-show_seen(axes[2], seen, "both")
-assert not blind(seen).any(), "two stacks have no blind spot"
-found = gradient.abs().sum((0, 1)) > 0
-assert torch.equal(found, seen), "the network sees what the walk found"
+# %% nbgrader={"grade": false, "grade_id": "exercise2_rain", "locked": true, "schema_version": 3, "solution": false, "task": false}
+rain = torch.randint(2, (1000, 1, 10, 10), generator=generator)
+wrong = torch.rand(rain.shape, generator=generator) < 0.1
+for row in range(1, 10):
+    blown = rain[:, :, row - 1, 2:]
+    rain[:, :, row, :-2] = blown ^ wrong[:, :, row, :-2].long()
+
+
+class Painter(nn.Module):
+    """A network that must not see the future, and a last layer that reads off its logits for ink."""
+
+    def __init__(self, parts, network):
+        super().__init__()
+        self.parts, self.network = parts, network
+        with initialised_by(generator):
+            self.logits = nn.Conv2d(16, 1, 1)
+
+    def forward(self, x):
+        return self.logits(self.network(x))
+
+
+def bits(model, x):
+    """x (B, 1, H, W) -> what each image costs (B,)."""
+    nats = F.binary_cross_entropy_with_logits(model(x), x, reduction="none")
+    return nats.sum((1, 2, 3)) / math.log(2)
+
+
+layers = masks(4, features=16)
+blocks = make_blocks(1, 16, [(2, 5, 2)] * 2, generator)
+rivals = {"4 masked layers": Painter(layers, layers)}
+rivals["2 of your blocks"] = Painter(blocks, lambda x: two_stacks(x, blocks))
+for axis, image in zip(plt.subplots(1, 6, figsize=(7, 1.3))[1], rain, strict=False):
+    show(axis, image)
+price = {}
+for name, model in rivals.items():
+    training = dict(steps=150, batch_size=32, lr=1e-2, schedule="cosine")
+    fit(model, rain[:900].float(), loss=bits, generator=generator, **training)
+    with torch.no_grad():
+        price[name] = bits(model.cpu(), rain[900:].float()).mean().item()
+copies = wrong[900:, :, 1:, :-2].float().mean().item()
+rule = 28 - 72 * (copies * math.log2(0.1) + (1 - copies) * math.log2(0.9))
+weights = [sum(w.numel() for w in model.parameters()) for model in rivals.values()]
+for (name, paid_now), count in zip(price.items(), weights, strict=True):
+    print(f"{name}: {paid_now:5.1f} bits an image with {count:,} weights")
+print(f"knowing the rule: {rule:.1f} bits; throwing coins: 100.0 bits")
+masked_price, stacks_price = price.values()
+assert abs(masked_price - 100) < 1, "it cannot see where the rain comes from"
+assert stacks_price < rule + 2, "it sees it, and knows nearly all there is to know"
 
 # %% [markdown]
-# The repair is not a better network. It is another way to walk. How many layers does it take from the lower right
-# corner to see the whole image? Copy the cell and try.
+# A pixel's source lies in the blind wedge, and so do the source's source and all that went before. Nothing that the masks
+# let through says anything about the pixel. So the masked network pays one bit for each of the 100 pixels, just like a
+# coin, and no depth and no training can save any of it. Yours pays what the rule itself pays: one bit for each of the
+# 28 pixels that are thrown, and about 0.47 for each of the other 72.
+#
+# These pictures were made to hurt. On digits the same two painters come out within a bit or so of each other: what the
+# blind pixels say is little there, and twice the weights make up for it. Copy the cell and try it with `digits.float()`
+# and `digits_test.float()`.
 
 # %% [markdown]
 # ## 3 Hand it the palette
 #
-# Our creatures have 16 colours. The painter of red, green and blue could mix $8^3 = 512$, and nobody told it which
-# ones exist; how well does it know? The chain rule inside the pixel gives every colour its price,
+# Our creatures have 16 colours. The painter mixes red, green and blue and could make $8^3 = 512$ of them. Nobody told it
+# which ones exist. How well does it know? The chain rule inside the pixel gives every colour a probability,
 #
 # $$ p(r, g, b) = p(r) \; p(g \mid r) \; p(b \mid r, g), $$
 #
-# all given the pixels before. But mind what stands behind the bars: to be asked for *this* green, the model must have
-# been shown *this* red. So show it: put each colour of the palette into the pixel in turn, run the model, read off
-# three numbers. The sum over the palette says what share of the probability is on colours that exist. Divide by it,
-# and the painter knows the palette:
+# all given the pixels before. Look at what stands to the right of the bars. Before you can ask the model for *this*
+# green, you must show it *this* red. So put each colour of the palette into the pixel in turn, run the model, and read
+# off three numbers. Their products, summed over the palette, say what share of the probability lies on colours that
+# exist. Divide by that share, and the painter knows the palette:
 #
 # $$ p(n \mid \text{palette}) = \frac{p(r_n, g_n, b_n)}{\sum_m p(r_m, g_m, b_m)}, \qquad
 #    \text{missed} = 1 - \sum_m p(r_m, g_m, b_m) $$
@@ -525,7 +645,7 @@ assert_close(missed, torch.zeros(2), name="missed by all eight colours")
 
 # %% [markdown]
 # Graded later, worth 2 points: more images, colours and levels, a model that looks at other pixels too, and palettes
-# that it finds most unlikely.
+# that the model finds very unlikely.
 
 # %% nbgrader={"grade": true, "grade_id": "exercise3_hidden", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 from course_lib.check import assert_close, assert_shape
@@ -586,8 +706,9 @@ assert_close(
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# What does the painter lose by not knowing? At each pixel it gives the share `missed` to colours that do not exist,
-# and pays $-\log_2(1 - \text{missed})$ bits for that. Twenty-four pixels of eight creatures that it has not seen:
+# What does the painter lose by not knowing the palette? At each pixel it gives the share `missed` to colours that do not
+# exist, and pays $-\log_2(1 - \text{missed})$ bits for it. Try twenty-four pixels of eight creatures that it has not
+# seen:
 
 # %% nbgrader={"grade": false, "grade_id": "exercise3_use", "locked": true, "schema_version": 3, "solution": false, "task": false}
 with torch.no_grad():
@@ -606,9 +727,9 @@ assert missed_first > 0.9 and missed.mean() < 0.25, "it has learnt most of the p
 assert wasted > 0.01, "and not all of it"
 
 # %% [markdown]
-# In two seconds of training it found out by itself that of 512 colours hardly any but these 16 occur. The rest is a few
-# per cent a pixel, but in a picture of 256 pixels a few per cent show. Take a band out of a creature and let the
-# painter fill it: freely, and with your palette.
+# In a few seconds of training the painter found out by itself that hardly any of the 512 colours occur besides these 16.
+# What goes to the others is a few per cent at each pixel, and in a picture of 256 pixels a few per cent can be seen.
+# Take a band out of a creature and let the painter fill it, once freely and once with your palette.
 
 # %% nbgrader={"grade": false, "grade_id": "exercise3_picture", "locked": true, "schema_version": 3, "solution": false, "task": false}
 band = slice(5, 10)  # rows
@@ -642,32 +763,33 @@ for axis_row, title, images in zip(axes, titles, (free, kept), strict=True):
 share = foreign(free)[:, band].float().mean().item()
 print(f"no colour of the palette (crossed out): {share:.1%} of what was", end=" ")
 print("painted freely, none with the palette")
-assert share > 0.01 and not foreign(kept).any(), "a palette is kept by whoever knows it"
+assert share > 0.01 and not foreign(kept).any(), "with the palette, no foreign colour"
 
 # %% [markdown]
-# Neither is good: two seconds of training are short. But your function has turned one model into another, without
-# training, and the second one is better by exactly the bits that it wasted. That is worth remembering: what you *know*
-# about the answer, you need not make a network learn.
+# Neither is good after so little training. But your function turned one model into another without any training, and the
+# new one is better by exactly the bits that the old one wasted. Remember that: what you already *know* about the
+# answer, a network need not learn.
 
 # %% [markdown]
 # ## 4 Let the bottom speak
 #
-# The chapter's completions have a flaw. A pixel is painted given what comes *before* it, so if a digit's lower half
+# The chapter's completions have a flaw. A pixel is painted given what comes *before* it. So if the lower half of a digit
 # is known, the upper half is painted as if it were not. In assignment 3 you filled one hole by pricing every sentence
-# that could stand there. A hole of 32 pixels has $2^{32}$ fillings, too many to price. So price those that the
-# painter proposes, and trust each as much as it deserves:
+# that could stand there. A hole of 32 pixels has $2^{32}$ fillings, too many to price. So price only those that the
+# painter proposes, and give each the weight that it deserves:
 #
-# 1. Let the model paint $n$ completions, the known pixels held fast: `model.sample(n, generator=…, given=…, known=…)`.
-# 2. A completion that leads to the known pixels as if by itself is a good one. So its weight is the probability of the
-#    *known* pixels there, each given all before it, the painted ones among them:
+# 1. Let the model paint $n$ completions in which the known pixels stay as they are:
+#    `model.sample(n, generator=…, given=…, known=…)`.
+# 2. A completion is good if the known pixels follow from it naturally. So its weight is the probability of the *known*
+#    pixels, each given everything before it, painted pixels included:
 #    $$ w = \prod_{\text{known}} p(x_{c,i,j} \mid \text{all before it}), \qquad
 #       \bar{w}_k = \frac{w_k}{\sum_l w_l} $$
 #
-# Why only the known ones? How often a completion is proposed is already the product of the *painted* pixels'
-# probabilities. Times $w$, that makes $p(\text{whole image})$, which is what it should be. This is **importance
-# sampling**, and it gives a second answer for nothing: the *mean* of the $w$ estimates $p(\text{known pixels})$,
-# summed over everything that could be in the hole. But a $w$ may be too small for a computer, so keep its logarithm:
-# which two functions turn logarithms into shares, and into the logarithm of a sum, safely?
+# Why only the known ones? A completion is proposed with a probability that is already the product over the *painted*
+# pixels. Multiply that by $w$ and you have $p(\text{whole image})$, as it should be. This is **importance sampling**.
+# It answers a second question at no extra cost: the *mean* of the $w$ estimates $p(\text{known pixels})$, summed over
+# everything that could be in the hole. But $w$ may be too small for a computer, so keep its logarithm. Which two
+# functions turn logarithms safely into shares, and into the logarithm of a sum?
 
 
 # %% nbgrader={"grade": false, "grade_id": "exercise4_solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -694,9 +816,9 @@ def weigh_completions(model, given, known, n, generator):
 
 
 # %% [markdown]
-# The example is a model of two pixels, by hand: the left one is ink with probability 1/4, and the right one takes
-# after it. Its `sample` leaves nothing to chance, it paints every fourth left pixel in ink. Then Bayes' rule can be
-# done by hand: $p(\text{left} \mid \text{right}) = 0.25 \cdot 0.9 \,/\, (0.25 \cdot 0.9 + 0.75 \cdot 0.3) = 1/2$.
+# The example is a model of two pixels, written by hand. The left one is ink with probability 1/4, and the right one
+# depends on it. Its `sample` leaves nothing to chance: it paints every fourth left pixel in ink. So you can check Bayes'
+# rule with a pencil: $p(\text{left} \mid \text{right}) = 0.25 \cdot 0.9 \,/\, (0.25 \cdot 0.9 + 0.75 \cdot 0.3) = 1/2$.
 
 # %% nbgrader={"grade": true, "grade_id": "exercise4_visible", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 from course_lib.check import assert_close, assert_shape
@@ -727,6 +849,7 @@ given, known = torch.tensor([[[0, 1]]]), torch.tensor([[[False, True]]])
 answer = weigh_completions(TwoPixels(), given, known, 4, generator=make_generator(0))
 x, weights, log_known = answer
 assert_shape(x, (4, 1, 1, 2), name="x, four completions")
+assert x.dtype == torch.long, f"x holds levels, so its dtype is long, not {x.dtype}"
 name = "the known pixel in all completions (given= and known= hold it fast)"
 assert_close(x[:, 0, 0, 1], torch.ones(4), name=name)
 assert_shape(weights, (4,), name="weights, one for each completion")
@@ -740,7 +863,7 @@ assert_close(log_known, math.log(0.45), name=name)
 
 # %% [markdown]
 # Graded later, worth 2 points: real models on images so small that all of them can be priced, with the known pixels
-# anywhere, several channels, and known pixels that are most unlikely.
+# anywhere, several channels, and known pixels that are very unlikely.
 
 # %% nbgrader={"grade": true, "grade_id": "exercise4_hidden", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 from course_lib.check import assert_close, assert_shape
@@ -839,8 +962,8 @@ assert_close(
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# Does it work on digits? First a hole of $2 \times 4$ pixels in the middle, so that all $2^8 = 256$ fillings can be
-# priced and the truth is known: how likely is ink, in each pixel of the hole, given *all* the rest?
+# Does it work on digits? Begin with a hole of $2 \times 4$ pixels in the middle. All its $2^8 = 256$ fillings can be
+# priced, so the truth is known: how likely is ink at each pixel of the hole, given *all* the rest?
 
 # %% nbgrader={"grade": false, "grade_id": "exercise4_use", "locked": true, "schema_version": 3, "solution": false, "task": false}
 hole = torch.zeros(1, 8, 8, dtype=torch.bool)
@@ -868,10 +991,10 @@ assert off_weighed < off_plain / 3 and off_weighed < 0.05, "weighed, the bottom 
 assert off_log < 0.3, "and the price of what is known comes with it"
 
 # %% [markdown]
-# Nothing was trained, and nothing but weights was added. Now a hole that nobody can enumerate: the whole upper half. To
-# see the weighed completions, draw from them once more, each with its weight. And one number says how far to trust
-# them: $1 / \sum_k \bar{w}_k^2$, the **effective sample size**, is $n$ if all weights are alike and 1 if one completion
-# has them all.
+# Nothing was trained; only weights were added. Now take a hole with too many fillings to list: the whole upper half. To
+# show the weighed completions, the cell draws from them again, each with its weight. One number says how far to trust
+# them, the **effective sample size** $1 / \sum_k \bar{w}_k^2$. It is $n$ if all weights are equal, and 1 if one
+# completion has all the weight.
 
 # %% nbgrader={"grade": false, "grade_id": "exercise4_picture", "locked": true, "schema_version": 3, "solution": false, "task": false}
 top = torch.zeros(1, 8, 8, dtype=torch.bool)
@@ -903,16 +1026,19 @@ assert right_weighed > right_plain + 0.01, "the lower half tells about the upper
 assert min(sizes) > 5 and max(sizes) < 350, "fewer than 400, and more than a few"
 
 # %% [markdown]
-# Left, the upper half knows nothing of the lower; right, they meet. The original need not come back, for many upper
-# halves fit. The catch is the effective sample size: it falls with every known pixel that has something to say. Train
-# on all 17 levels instead of two, and about a dozen of 400 have nearly all the weight; in a large picture, one has.
-# Then one weighs *while* painting, row after row, and drops the hopeless ones early (a **particle filter**). And keep
-# the mean of $w$ in mind: in chapter 7 it will measure models that cannot say $\log p(x)$ exactly.
+# On the left, the upper half knows nothing about the lower one. On the right, the halves fit together. The original need
+# not come back, because many upper halves fit. The catch is the effective sample size: the more the known pixels say,
+# the fewer completions share the weight, and in a large picture a single one may have nearly all of it. The remedy is
+# to weigh *while* painting, row after row, and to drop hopeless completions early (a **particle filter**). Keep the
+# mean of $w$ in mind, too: in chapter 7 it measures models that cannot say $\log p(x)$ exactly.
 
 # %% [markdown]
 # ## What you saw
 #
-# - A price is a map before it is a number, and it has a second one beside it: what the model expected to pay.
-# - What a network *can* see is decided by its masks, before there is any weight. Depth does not repair a wrong walk.
-# - To ask a model for $p(b \mid r, g)$, show it $r$ and $g$. What you know about the answer, you may add later.
-# - The order of painting is not the order of knowing. With a price for every pixel, what comes later can speak too.
+# - A price is a map before it is a number, and it has a companion: what the model expected to pay. Where the two agree
+#   on new images, the model knows how little it knows.
+# - Padding and shifts decide what a network can see, before there is any weight. Two stacks see everything before a
+#   pixel. Masks of 3×3 do not.
+# - A blind spot costs what its pixels would have said, here 39 bits of 100. Depth does not repair it.
+# - To ask a model for $p(b \mid r, g)$, show it $r$ and $g$. What you know about the answer, you can add after training.
+# - The order of painting need not be the order of knowing. A model that prices every pixel lets later ones speak, too.

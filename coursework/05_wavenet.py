@@ -9,27 +9,27 @@
 # %% [markdown]
 # # Assignment 5: who is speaking?
 #
-# **You will let sounds choose their own levels, listen to a sound while it is still arriving, count to the last
-# multiplication what an hour of speech costs, and turn a WaveNet round: it learnt to speak, and you make it say who
-# spoke.**
+# **You will let sounds choose their own levels, listen to a sound while it is still arriving, count what an hour of
+# speech costs, to the last multiplication, and make a WaveNet that learnt to speak tell you who is speaking.**
 #
 # *Laptop: 20 seconds. You need: chapter 5. Four exercises, 3 points each.*
 #
-# Each exercise is one function. Its docstring says everything that it must do; replace the line
-# `raise NotImplementedError()` by a few of your own. The cell below it checks your answer and tells you what it
-# found. Some more checks run when your work is graded: they ask for nothing that the docstring does not say. You may
-# add cells anywhere; what stands in the check cells is put back before grading. No exercise needs the answer to
-# another one, so start where you like: run the cells above the first
-# one, then those of yours, from its heading to the next.
+# Each exercise is one function. Its docstring says everything that the function must do. Replace the line
+# `raise NotImplementedError()` by a few lines of your own. The cell below checks your answer and tells you what it
+# found. A few more checks run when your work is graded; they test nothing that the docstring does not say. You may add
+# cells anywhere. The check cells are restored before grading. No exercise needs the answer to another one. To begin with
+# a later one, run the cells above exercise 1, then go to its heading.
 
 # %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
 import math
+import sys
 import time
 from itertools import pairwise
 
 import matplotlib.pyplot as plt
 import torch
 import torch.nn.functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from course_lib.data import load_vowels
 from course_lib.data.clips import FRAME
@@ -51,9 +51,9 @@ for i in range(3):
 show_sounds(sounds)
 
 # %% [markdown]
-# Long vowels in four voices. One WaveNet serves the exercises 2 and 4: small, with 64 levels, and trained for some five
-# seconds on pieces of 40 ms. As in the chapter it is told who speaks (`global_condition`), and what, frame by frame
-# (`local_condition`). Ask it for words and it would croak; it knows more than one hears.
+# Long vowels in four voices. One WaveNet serves exercises 2 and 4. It is small, has 64 levels, and is trained for some
+# five seconds on pieces of 40 ms. As in the chapter it is told who speaks (`global_condition`) and what is said, frame
+# by frame (`local_condition`). It would be a poor speaker. But it knows more than you could hear from it.
 
 # %% nbgrader={"grade": false, "grade_id": "training", "locked": true, "schema_version": 3, "solution": false, "task": false}
 LEVELS, WINDOW = 64, 4  # frames of 10 ms in a piece
@@ -83,22 +83,45 @@ print("all levels alike would cost 4.16")
 # %% [markdown]
 # ## 1 Let the sounds choose
 #
-# μ-law was written down in the last century, for any sound and no one in particular. Levels could also be *learnt*: put
-# them where the samples are. That needs two steps, again and again. Each sample goes to the nearest level; each level
-# moves to the mean of the samples that came to it. Neither step can make the squared error larger, so the noise falls
-# until nothing moves (Lloyd, 1957). The same two steps with images instead of samples will give codes to pictures in a
-# later chapter; here the numbers lie on a line, and you can see everything.
+# The μ-law is one formula for every sound. Levels can also be *learnt*: put them where the samples are. That takes two
+# steps, over and over. Each sample goes to the nearest level; then each level moves to the mean of the samples that came
+# to it. Neither step can make the squared error larger, so the noise falls until nothing moves (Lloyd, 1957). Here the
+# numbers lie on a line, so you can watch all of it.
+#
+# A few minutes of sound are a million samples. Two things go wrong at that size. A table of the distances from every
+# sample to each of 256 levels takes a gigabyte. And a running sum in float32 is wrong in the third digit. The levels
+# rise, so a sample's level can be found without a table: how many of the *borders* half-way between neighbouring levels
+# lie at or below it? The following cell looks over your function's shoulder: it notes the largest tensor that is made.
+
+
+# %% nbgrader={"grade": false, "grade_id": "exercise1_watch", "locked": true, "schema_version": 3, "solution": false, "task": false}
+class Watch(TorchDispatchMode):
+    """Counts PyTorch's operations inside its `with`, and notes the bytes of the largest tensor that they make."""
+
+    def __init__(self):
+        super().__init__()
+        self.operations = self.largest = 0
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        self.operations += 1
+        result = operation(*args, **(kwargs or {}))
+        for part in result if isinstance(result, list | tuple) else [result]:
+            if isinstance(part, torch.Tensor):
+                size = part.untyped_storage().nbytes()
+                self.largest = max(self.largest, size)
+        return result
 
 
 # %% nbgrader={"grade": false, "grade_id": "exercise1_solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def move_levels(x, points):
     """One step of Lloyd's: every sample to its nearest level, then every level to the mean of its samples.
 
-    x (N,) float: samples, N from 1 to a million (a running sum in float32
-    is wrong in the third digit by then: add up in float64); points (V,) float of the same dtype, rising strictly: the levels.
-    A sample equally near to two levels goes to the higher one. A level that no sample comes to stays where it is.
-    -> (new_points, noise): new_points (V,), the means; noise, a tensor of shape (): the mean over the samples of
-    (x − its level)², with the levels that came in. x and points stay as they were.
+    x (N,) float: samples, N from 1 to a million. points (V,) of the same dtype, rising strictly: the levels, V from 1
+    to 256. No tensor that you make may take more than 64 (N + V) bytes; so a table (N, V) is too large. Add up in
+    float64. A sample equally near to two levels goes to the higher one. A level that no sample comes to stays where it
+    is.
+    -> (new_points, noise): new_points (V,), the means, of the dtype of points; noise, a tensor of shape (): the mean
+    over the samples of (x − its level)², with the levels that came in. x and points stay as they were.
     Example: x = (0, 1, 2, 5, 6) and points (0, 4, 9). 0 and 1 go to level 0; 2, as near to 0 as to 4, goes to 4, and so
     do 5 and 6; nothing goes to 9. So new_points is (0.5, 13/3, 9) and noise (0 + 1 + 4 + 1 + 4)/5 = 2.
     """
@@ -114,7 +137,8 @@ def move_levels(x, points):
 
 
 # %% [markdown]
-# The example; then one level, which can only be the mean of everything, and levels that are the samples themselves.
+# First the example. Then a single level, which can only be the mean of everything, levels that are the samples
+# themselves, and a million samples.
 
 # %% nbgrader={"grade": true, "grade_id": "exercise1_visible", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 from course_lib.check import assert_close, assert_shape
@@ -132,9 +156,21 @@ assert_close(points, torch.tensor([2.8]), name=name)
 points, noise = move_levels(five, five)
 assert_close(points, five, name="levels at the samples do not move")
 assert_close(noise, 0.0, name="noise with a level at each sample")
+with Watch() as watch:
+    points, _ = move_levels(torch.linspace(-1, 1, 1000), torch.linspace(-1, 1, 200))
+assert points.dtype == torch.float32, f"float32 in, float32 out, not {points.dtype}"
+assert watch.largest <= 64 * 1200, (
+    f"1000 samples, 200 levels: your largest tensor takes {watch.largest:,} bytes, {64 * 1200:,} are allowed. "
+    "Hint: with a million samples a table of samples and levels does not fit. The borders between the levels rise; "
+    "torch.bucketize or torch.searchsorted counts how many of them are at or below each sample."
+)
+points, _ = move_levels(torch.full((1_000_000,), 0.7), torch.linspace(-1, 1, 3))
+name = "new_points for a million samples, all 0.7 (is the sum in float64?)"
+assert_close(points, torch.tensor([-1.0, 0.0, 0.7]), name=name)
 
 # %% [markdown]
-# Graded later, worth 2 points: many samples, many levels, levels that are far away, samples outside of all levels.
+# Graded later, worth 2 points: a million different samples, 256 levels, levels that are far away, samples outside all
+# levels.
 
 # %% nbgrader={"grade": true, "grade_id": "exercise1_hidden", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 from course_lib.check import assert_close, assert_shape
@@ -182,19 +218,36 @@ assert_close(
     torch.tensor([-50.0, 20.0, 75.0]),
     name="samples outside of all levels; nobody comes to the middle one",
 )
-points, _ = move_levels(torch.full((200_000,), 0.7), torch.linspace(-1, 1, 3))
+million = 0.4 * torch.randn(1_000_000, generator=chance) + 0.1
+levels_256 = mu_law_decode(torch.arange(256), 256)
+with Watch() as watch:
+    new_points, noise = move_levels(million, levels_256)
+assert watch.largest <= 64 * 1_000_256, (
+    f"a million samples, 256 levels: a tensor of {watch.largest:,} bytes, where 64 (N + V) are allowed"
+)
+ordered = million.double().sort().values
+halfway = (levels_256[1:] + levels_256[:-1]).double() / 2
+ends = torch.searchsorted(ordered, halfway)  # how many lie below each border
+ends = torch.cat([torch.tensor([0]), ends, torch.tensor([len(ordered)])])
+sums = F.pad(ordered.cumsum(0), (1, 0))[ends].diff()
 assert_close(
-    points,
-    torch.tensor([-1.0, 0.0, 0.7]),
-    tolerance=1e-3,
-    name="the mean of 200,000 samples that are all 0.7",
+    new_points,
+    torch.where(ends.diff() > 0, sums / ends.diff(), levels_256.double()),
+    name="new_points, a million samples, 256 levels",
+)
+theirs = levels_256.double().repeat_interleave(ends.diff())
+assert_close(
+    noise,
+    (ordered - theirs).square().mean(),
+    tolerance=1e-6,
+    name="noise, a million samples, 256 levels",
 )
 ### END HIDDEN TESTS
 
 # %% [markdown]
 # Sixteen levels, half a byte, start evenly spaced from −0.7 to 0.7 and move two hundred times. One set of levels learns
-# from the vowels as they are, another from vowels at all volumes from −40 to 0 dB. Then everybody must play at every
-# volume; the signal-to-noise ratio is the chapter's, and your function measures the noise.
+# from the vowels as they are, another from vowels at all volumes from −40 to 0 dB. Then all sets are tested at every
+# volume. The signal-to-noise ratio is the chapter's, and your function measures the noise.
 
 # %% nbgrader={"grade": false, "grade_id": "exercise1_use", "locked": true, "schema_version": 3, "solution": false, "task": false}
 even, mu_law = torch.linspace(-1, 1, 16), mu_law_decode(torch.arange(16), 16)
@@ -229,30 +282,30 @@ full, low = ({name: ratio[name][at] for name in choices} for at in (-1, 3))
 for noises in falling.values():
     assert all(b <= a * (1 + 1e-5) for a, b in pairwise(noises)), "noise never rises"
 once = "learnt, one volume"
-assert full[once] > full["μ-law"] + 2, "who knows the sounds needs fewer levels"
-assert low[once] < low["μ-law"] - 4, "and does not know the quiet ones"
+assert full[once] > full["μ-law"] + 2, "learnt at this volume, better at it"
+assert low[once] < low["μ-law"] - 4, "and worse when it is quiet"
 both = zip(ratio["learnt, all volumes"], ratio["μ-law"], strict=True)
 assert all(learnt > formula - 1 for learnt, formula in both), "the logarithm, found"
 
 # %% [markdown]
-# At the volume that they learnt from, learnt levels win by some three decibels, for nothing. Then the sound grows
-# quiet, and they fall to pieces. Now look at the last row on the left. Lessons at all volumes drew its levels together
-# around 0, and further out the gaps widen: nobody mentioned a logarithm, and nearly μ-law's spacing came out: at no
-# volume here is it more than a decibel worse. So that is what μ-law knows: not sounds, but that you cannot know how loud they
-# will be.
+# At the volume that they learnt from, learnt levels win by about three decibels. When the sound grows quiet, they fall
+# far behind. Now look at the last row on the left. At all volumes the levels moved close together around 0, and the gaps
+# widen further out. Nobody mentioned a logarithm, and yet these levels are at no volume here more than a decibel worse
+# than the μ-law's. So what does the μ-law know? Nothing about sounds. It knows that you cannot tell in advance how loud
+# they will be.
 
 # %% [markdown]
 # ## 2 While it is still arriving
 #
 # In training the whole sound is there, and a layer convolves all of it at once. In sampling there is one new sample at
-# a time, and queues remember the rest. Most of life lies between: a microphone hands over 10 ms at a time, and a
-# listener has heard half of a word before it goes on alone. With queues you would feed all that is given sample by
-# sample, a hundred small operations each, though all of it is known.
+# a time, and queues remember the rest. Many uses lie in between. A microphone hands over 10 ms at a time. A completion
+# begins with half a word that is given. With queues you would feed what is given sample by sample, a hundred small
+# operations each, though all of it is known.
 #
 # So let a layer take **pieces**: any number of new columns, and beside them its **past**, the columns before the piece
-# that its taps still reach. It gives back what it found, and the past for the next piece. A piece of everything is
-# training, pieces of one are the queues. (Large language models do just this: they read your question in one piece, and
-# answer token by token.)
+# that its taps can still reach. It gives back what it found, and the past for the next piece. One piece with everything
+# in it is training; pieces of one column are the queues. (Large language models do the same: they read your question in
+# one piece and answer token by token.)
 
 
 # %% nbgrader={"grade": false, "grade_id": "exercise2_solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -279,8 +332,8 @@ def layer_on_piece(conv, skip, add, h, past, told):
 
 
 # %% [markdown]
-# The layer of the example, on a sound of eleven columns: first in one piece after nothing but silence, then in pieces
-# of six and five. Both must find what `CausalConv1d` finds in the whole.
+# The layer of the example, on a sound of eleven columns: first in one piece, with silence before it, then in pieces of
+# six and five. Both must find what `CausalConv1d` finds on the whole sound.
 
 # %% nbgrader={"grade": true, "grade_id": "exercise2_visible", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 from course_lib.check import assert_close, assert_shape
@@ -386,9 +439,9 @@ for R, S, k, d, sizes in (
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# Six of your layers are the whole network. `hear` passes a piece through them and says what each sample of it costs,
-# given all samples before it; its `memory` is all that it keeps. We let it hear a sound that is Bruno's for 200 ms and
-# Dora's from then on, 10 ms at a time, and tell it all along that it is Bruno.
+# Six of your layers make the whole network. `hear` passes a piece through them and says what each sample of it costs,
+# given all samples before it. Its `memory` is all that it keeps. Let it hear a sound that is Bruno's for 200 ms and
+# Dora's from then on, 10 ms at a time, while it is told all along that Bruno speaks.
 
 # %% nbgrader={"grade": false, "grade_id": "exercise2_use", "locked": true, "schema_version": 3, "solution": false, "task": false}
 
@@ -438,19 +491,20 @@ with torch.no_grad():
     told = voice.conditioning(1, x.shape[1], torch.eye(4)[:1], what)
     # a column for each sample
     told = told.permute(0, 2, 3, 1).repeat_interleave(FRAME, 3)
-    took, prices = {}, {}
-    for m in (1, 10, FRAME, x.shape[1]):
+    prices = {}
+    for m in (1, 10, FRAME, x.shape[1]):  # the last is the whole sound
         start = time.perf_counter()
         prices[m] = listen(x, told, m)
-        took[m] = time.perf_counter() - start
-        each = 1e6 * took[m] / x.shape[1]
-        print(f"pieces of {m:4}: {each:7.1f} µs a sample (real time: 125)")
+        each = 1e6 * (time.perf_counter() - start) / x.shape[1]
+        with Watch() as watch:
+            listen(x[:, :m], told[..., :m], m)
+        print(f"pieces of {m:4}: {watch.operations:4} operations a piece,", end=" ")
+        print(f"{each:7.1f} µs a sample (real time: 125)")
         name = f"prices in pieces of {m}, against single samples"
         assert_close(prices[m], prices[1], tolerance=1e-3, name=name)
     whole = -voice.log_prob(x, torch.eye(4)[:1], what)[0]
 name = "all prices together, against log_prob"
 assert_close(prices[FRAME].sum(), whole, tolerance=1e-3, name=name)
-assert took[1] > 5 * took[FRAME], "a piece costs little more than a sample"
 meter = prices[FRAME].view(-1, FRAME).mean(1)
 fig, ax = plt.subplots(figsize=(7, 2.4), layout="constrained")
 ax.step(10 * torch.arange(len(meter)), meter, where="post")
@@ -463,24 +517,30 @@ assert after > before + 0.2, "it notices"
 show_sounds({"Bruno, then Dora": mixed})
 
 # %% [markdown]
-# The same numbers, whatever the pieces; and with pieces of 10 ms the network follows a microphone with ease, even in
-# PyTorch. The meter jumps where the voice changes, in the very piece. (The first 20 ms are dear as well: they are
-# silence, which was in no lesson.) Remember this meter in exercise 4: if it can be
-# surprised that someone is *not* Bruno, what else can it tell?
+# The prices are the same, whatever the pieces. Now look at the operations: PyTorch starts the same hundred or so for a
+# piece of one sample as for a piece of 3200. In a network this small, starting an operation takes longer than its
+# arithmetic, so a sample costs less time in a larger piece. (How much less depends on your computer. To follow a
+# microphone, stay below 125 µs.) The meter jumps where the voice changes, at 200 ms. The first 20 ms are expensive as
+# well: they are silence, which was in no lesson. Remember this meter in exercise 4. If it can be surprised that someone
+# is *not* Bruno, what else can it tell?
 
 # %% [markdown]
 # ## 3 What does an hour cost?
 #
-# In the chapter a stopwatch compared two ways to draw. A stopwatch measures the laptop as well. What belongs to the
-# algorithm are its multiplications: a convolution spends one for each entry of its weight at each position, and nearly
-# all the time goes there. Count them. Per position, a WaveNet has
+# A stopwatch measures the laptop together with the algorithm. What belongs to the algorithm alone is the number of its
+# multiplications. A convolution spends one for each entry of its weight at each position, and there are hardly any
+# others. Count them. Per position, a WaveNet has
 #
 # - in every layer, the dilated convolution, `weight` (2R, R, k), and `skips`, (S, R); in every layer but the last also
 #   `adds`, (R, R);
 # - at the end, two convolutions with kernels of 1: (S, S) and (V, S).
 #
-# With **queues**, each new sample costs one position. **Again**, the simple way, runs the network anew for each sample,
-# on all positions up to the new one, but on no more than the last `receptive_field` ones, since nothing earlier counts.
+# With **queues**, each new sample costs one position. The simple way, **again**, runs the network anew for each sample,
+# on all positions up to the new one, but never on more than the last $1 + (k - 1) \sum d$, since no tap reaches further
+# back. (Here $d$ runs over the dilations of all layers.)
+#
+# Your count must be quick, too. A loop over an hour of samples would take minutes just to count. The check below
+# therefore counts the lines of Python that your function runs. It uses no clock.
 
 
 # %% nbgrader={"grade": false, "grade_id": "exercise3_solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -488,10 +548,11 @@ def count_multiplications(config, steps):
     """How many multiplications by weights it takes to draw one sound, in the simple way and with queues.
 
     config: a WaveNetConfig without conditions; config.levels V, .layers, .stacks, .features R, .skip_features S,
-    .kernel_size k, .growth and .dilations (a list, one for each layer) are of use. steps T: samples, from 1 to 10¹².
+    .kernel_size k and .dilations (a list, one for each layer) are of use. steps T: samples, from 1 to 10¹²; the work of
+    this function must not grow with T (a loop over the 1 + (k − 1) Σ dilations positions is allowed, one over T is not).
     -> (again, queues): two ints, exact. queues: T positions. again: the network runs T times, once for each new sample;
-    for the t-th, t = 1 … T, it runs on t positions, or on the receptive field, 1 + (k − 1) Σ dilations, if that is
-    less. A position costs the entries of the weights named above; embedding, biases and gates count nothing.
+    for the t-th, t = 1 … T, it runs on t positions, or on 1 + (k − 1) Σ dilations of them if that is less. A position
+    costs the entries of the weights named above; embedding, biases and gates cost nothing.
     Example: V = 4, two layers of dilation 1 and 2, R = 2, S = 3, k = 2. A position costs 2 · 16 + 2 · 6 + 4 + 9 + 12 =
     69, the field is 4. For T = 3: (1 + 2 + 3) · 69 = 414 and 207; for T = 6: (1 + 2 + 3 + 4 + 4 + 4) · 69 = 1242 and
     414.
@@ -501,7 +562,7 @@ def count_multiplications(config, steps):
     k, L = config.kernel_size, config.layers
     position = L * (2 * R * R * k + S * R) + (L - 1) * R * R + S * S + V * S
     field = 1 + (k - 1) * sum(config.dilations)
-    # runs on 1, 2, 3 … positions; all others are on `field`
+    # the first runs are on 1, 2, 3 … positions, all others on `field`
     growing = min(steps, field)
     positions = growing * (growing + 1) // 2 + (steps - growing) * field
     return positions * position, steps * position
@@ -509,27 +570,58 @@ def count_multiplications(config, steps):
 
 
 # %% [markdown]
-# The example, in both lengths, and a network of a single layer.
+# The example in both lengths, a network of a single layer, and a million samples.
 
 # %% nbgrader={"grade": true, "grade_id": "exercise3_visible", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 from course_lib.check import assert_close, assert_shape
 
+LINES = 50_000  # of Python; a loop over the positions in reach stays far below
+
+
+def without_a_loop(function, config, steps):
+    """function(config, steps), stopped after LINES lines of Python: this counts, and looks at no clock."""
+    lines, before = 0, sys.gettrace()
+    hint = "Hint: from some sample on, every run is on the same number of positions. How many such runs are there?"
+
+    def count(frame, event, value):
+        nonlocal lines
+        lines += 1
+        if lines > LINES:
+            raise AssertionError(
+                f"{steps:,} samples: {LINES:,} lines of Python were run, and no answer yet. {hint}"
+            )
+        return count
+
+    sys.settrace(count)
+    try:
+        return function(config, steps)
+    except RecursionError:
+        raise AssertionError(
+            f"{steps:,} samples: the function calls itself too often. {hint}"
+        ) from None
+    finally:
+        sys.settrace(before)
+
+
 tiny = WaveNetConfig(levels=4, layers=2, stacks=1, features=2, skip_features=3)
 for steps, right in ((1, (69, 69)), (3, (414, 207)), (6, (1242, 414))):
-    answer = count_multiplications(tiny, steps)
+    answer = without_a_loop(count_multiplications, tiny, steps)
     is_pair = isinstance(answer, tuple) and len(answer) == 2
     assert is_pair, f"two numbers, (again, queues), are expected, got {answer!r}"
     for name, number, wanted in zip(("again", "queues"), answer, right, strict=True):
         case = f"{name} in the example, {steps} samples"
         assert_close(number, wanted, tolerance=1e-9, name=case)
+answer = without_a_loop(count_multiplications, tiny, 10**6)
+wanted = 69 * (1 + 2 + 3 + 4 * (10**6 - 3)), 69 * 10**6
+assert answer == wanted, f"the example, a million samples: {wanted}, not {answer}"
 single = WaveNetConfig(levels=2, layers=1, stacks=1, features=1, skip_features=1)
 answer = torch.tensor(count_multiplications(single, 2))
 case = "one layer of dilation 1, R = S = 1, V = 2, so 8 each"
 assert_close(answer, torch.tensor([24, 16]), name=case)
 
 # %% [markdown]
-# Graded later, worth 2 points: other networks, compared with what PyTorch counts while they run; and a year of sound,
-# whose numbers have more digits than a float.
+# Graded later, worth 2 points: other networks, compared with what PyTorch counts while they run; and ten minutes of
+# sound from a large network, whose numbers have more digits than a float.
 
 # %% nbgrader={"grade": true, "grade_id": "exercise3_hidden", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 from torch.utils.flop_counter import FlopCounterMode
@@ -563,18 +655,19 @@ cases = [
     ),
     (
         WaveNetConfig(
-            levels=3, layers=6, stacks=3, features=2, skip_features=9, growth=4
+            levels=3, layers=6, stacks=3, features=2, skip_features=9, growth=1
         ),
         9,
     ),
 ]
 for config_, steps in cases:
     net = WaveNet(config_, generator=make_generator(0))
+    reached = 1 + (config_.kernel_size - 1) * sum(config_.dilations)
     counted = []
     with torch.inference_mode():
         with FlopCounterMode(display=False) as counter:
             for t in range(1, steps + 1):
-                net(torch.zeros(1, min(t, net.receptive_field), dtype=torch.long))
+                net(torch.zeros(1, min(t, reached), dtype=torch.long))
         # it counts an addition beside each multiplication
         counted.append(counter.get_total_flops() // 2)
         with FlopCounterMode(display=False) as counter:
@@ -582,28 +675,31 @@ for config_, steps in cases:
             for _ in range(steps):
                 _, state = net.step(torch.zeros(1, dtype=torch.long), state)
         counted.append(counter.get_total_flops() // 2)
-    answer = count_multiplications(config_, steps)
+    answer = without_a_loop(count_multiplications, config_, steps)
     for name, number, wanted in zip(("again", "queues"), answer, counted, strict=True):
         assert number == wanted, (
             f"{name}: PyTorch counted {wanted} multiplications, you {number}; {config_}, {steps} samples"
         )
-year = 16000 * 86400 * 365
-wanted = 162_816 * (2047 * 2048 // 2 + (year - 2047) * 2047), 162_816 * year
+ten_minutes = 600 * 16000
+wide = WaveNetConfig(
+    levels=255, layers=12, stacks=1, features=65, skip_features=127, kernel_size=3
+)  # 498,249 multiplications a position; 8191 positions in reach
+wanted = 498_249 * 8191 * (ten_minutes - 4095), 498_249 * ten_minutes
 for number, right in zip(
-    count_multiplications(WaveNetConfig(), year), wanted, strict=True
+    without_a_loop(count_multiplications, wide, ten_minutes), wanted, strict=True
 ):
     assert isinstance(number, int), (
         f"whole numbers (int) are expected, got {type(number).__name__}: {number}"
     )
     assert number == right, (
-        f"a year at 16 kHz, the usual network: expected exactly {right}, got {number}"
+        f"ten minutes at 16 kHz, {wide}: expected exactly {right}, got {number}"
     )
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# Now let it calculate. An hour of speech at 16,000 samples a second (our clips have 8,000), with one stack of 4 to 14
-# layers; and how fast must a computer be to speak in real time? For comparison: training runs the network once over the sound that it is given, all positions
-# side by side. How many multiplications is that, for one look at an hour?
+# Now let it calculate: an hour of speech at 16,000 samples a second (our clips have 8,000), for one stack of 4 to 14
+# layers. How fast must a computer be to speak in real time? For comparison, training runs the network once over the
+# sound that it is given, all positions side by side. How many multiplications is one such look at a sound?
 
 # %% nbgrader={"grade": false, "grade_id": "exercise3_use", "locked": true, "schema_version": 3, "solution": false, "task": false}
 depths, hour = range(4, 15), 3600 * 16000
@@ -639,24 +735,24 @@ assert seen == drawing, "a look costs what drawing does"
 assert 1000 < again_10 / queues_10 < 1024, "almost the receptive field"
 
 # %% [markdown]
-# The queues save a factor of the receptive field, $2^L$, to the last digit (but for the beginning). And look at the
-# last assertion but one: one look at a sound in training costs *exactly* as many multiplications as drawing it with
-# queues. So drawing is not slow because it has more to do. It is slow because it must wait for each sample before it
-# may begin the next, while training does all at once, and no better counting will change that. Chapter 7 will, by
-# drawing everything at once.
+# With ten layers, queues save a factor of nearly 1024, the number of positions in reach (nearly, because the first runs
+# are shorter). Now look at the last assertion but one. One look at a sound in training costs *exactly* as many
+# multiplications as drawing it with queues. So drawing is not slow because it has more to do. It is slow because it must
+# wait for each sample before it can begin the next, while training does all at once. No better counting will change
+# that. Models that draw everything at once will; chapter 7 has one.
 
 # %% [markdown]
 # ## 4 Who is speaking?
 #
 # A model that can speak in four voices gives every sound a price in each of them: $p(x \mid k)$. Bayes' rule turns that
-# round, and nothing needs to be trained for it. With $p(k)$ for what you believed before you heard anything,
+# round, with no further training. With $p(k)$ for what you believed before you heard anything,
 #
 # $$ p(k \mid x_1, \dots, x_t) = \frac{p(k) \prod_{s \le t} p(x_s \mid x_{<s}, k)}
 #    {\sum_j p(j) \prod_{s \le t} p(x_s \mid x_{<s}, j)} $$
 #
-# The chain rule gives it for every $t$, so we can watch a listener make up its mind, sample by sample. A hypothesis $k$
-# is whatever the model may be told: a speaker, a vowel, or both. The products of a few hundred factors are 0 for a
-# computer, whoever speaks; but you have met that before.
+# The chain rule gives it for every $t$, so you can watch a listener make up its mind, sample by sample. A hypothesis $k$
+# is anything that the model can be told: a speaker, a vowel, or both. To a computer, a product of a few hundred such
+# factors is 0, under every hypothesis. You have met that problem before.
 
 
 # %% nbgrader={"grade": false, "grade_id": "exercise4_solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -665,7 +761,7 @@ def posterior(model, x, global_condition, local_condition, log_prior):
 
     model: called as model(x (K, T) long, global_condition (K, G), local_condition (K, frames, L)) -> logits (K, T, V),
     not normalised, where those at [k, t] are for x[k, t], given the samples before it and what sound k is told.
-    x (T,) long: the sound, T from 1 to 100,000; global_condition, local_condition: row k is what hypothesis k tells the
+    x (T,) long: the sound, T from 1 to 20,000; global_condition, local_condition: row k is what hypothesis k tells the
     model. log_prior (K,): log p(k), where the p(k) sum to 1; −∞ marks a hypothesis that is impossible, and at least one
     is possible.
     -> (T + 1, K) float: row t is p(k | the first t samples), so row 0 is the prior. Every row sums to 1.
@@ -682,8 +778,8 @@ def posterior(model, x, global_condition, local_condition, log_prior):
 
 
 # %% [markdown]
-# The example: a model that tosses coins, and is told by `global_condition` how large p(1) is. Then one who starts out
-# nearly sure that the coin is fair.
+# The example: a model that tosses coins and is told by `global_condition` how large p(1) is. Then a listener who starts
+# out nearly sure that the coin is fair.
 
 # %% nbgrader={"grade": true, "grade_id": "exercise4_visible", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 from course_lib.check import assert_close, assert_shape
@@ -779,9 +875,9 @@ assert_close(
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# A hundred sounds that the network has not heard, 100 ms out of the middle of each. Who is it? Which vowel? For the
-# second question the hypotheses differ in `local_condition`: for each, a different one of its ten phones is set to 1.
-# Watch one listener first, for 40 ms.
+# Take a hundred sounds that the network has not heard, 100 ms from the middle of each. Who is it? Which vowel is it? For
+# the second question the hypotheses differ in `local_condition`: each sets a different phone to 1. The pictures show
+# one sound, for 40 ms.
 
 # %% nbgrader={"grade": false, "grade_id": "exercise4_use", "locked": true, "schema_version": 3, "solution": false, "task": false}
 start, frames = 10, 10
@@ -835,18 +931,24 @@ assert vowel[1] > 0.8 and speaker[1] > 0.6, "taught to speak, it recognises"
 assert sure[0] > speaker[0] and sure[1] > speaker[1], "and is surer than it is right"
 
 # %% [markdown]
-# Nobody trained a classifier, and here are two. Ten milliseconds, less than a period of Bruno's voice, go far for the
-# vowel; the speaker takes longer. Any question that the model can be told the answer to can be asked: who *and* what are
-# twenty hypotheses. Sum them over the vowels, and you have the speaker without being told the vowel: a harder question
-# than the one above.
+# Nobody trained a classifier, and here are two. Ten milliseconds, less than one period of Bruno's voice, go a long way
+# towards the vowel; the speaker takes longer. You can ask any question whose answer the model can be told. Who *and*
+# what together are twenty hypotheses. Sum them over the vowels, and you have the speaker without being told the vowel,
+# which is a harder question than the one above.
 #
-# But look at how sure it is, after 800 factors: surer than it is right. Where the network is a little wrong about a
-# clip, it is wrong in the same way in sample after sample, and Bayes' rule takes each of them for new evidence. Can you
-# think of a cure with a single number in your function? (Chapter 3 has one, for a model that is too sure of its next
-# letter.)
+# But compare how sure it is with how often it is right, after 800 factors. It is surer than it should be. Where the
+# network is a little wrong about a sound, it is wrong in the same way in sample after sample, and Bayes' rule takes each
+# of them for new evidence. Can you think of a cure that needs a single number in your function? (Chapter 3 has one, for
+# a model that is too sure of its next letter.)
 
 # %% [markdown]
-# ## What you have
+# ## What you saw
 #
-# Levels that sounds choose, and what a formula knew before; a network that hears while a sound arrives; a count that
-# says where the time goes, and where it does not; and a speaker who listens.
+# - Levels can be learnt from the sounds. Learnt at one volume they win there and lose elsewhere; learnt at all volumes
+#   they come out much like the μ-law.
+# - A causal layer needs only its past. With it, a piece of any size gives the same numbers: training, streaming and
+#   sampling are one computation.
+# - Count before you time. Drawing takes no more multiplications than one look in training; it takes turns, and those
+#   cannot be shared out.
+# - A model that prices a sound under every hypothesis can be asked which hypothesis is true.
+# - Bayes' rule believes the model. If its small errors are alike from sample to sample, it becomes too sure.

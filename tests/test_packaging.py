@@ -56,6 +56,7 @@ assert len(PoemGrammar().sample(1, generator=make_generator(0))[0]) == 20
 assert len(load_sprites(2, generator=make_generator(0))) > 0
 assert store.REGISTRY
 Image.open(shipped("samples/painted_creatures.png")).load()
+assert shipped("results/painters.json").is_file()
 assert wave.open(str(shipped("samples/spoken_digits.wav"))).getnframes() > 0
 assert "course-player" in explore(lambda n: "one" * n, n=[1, 2], alt="one").player()
 """

@@ -3,6 +3,7 @@
 The general contract, with shapes, gradients and disk, is in test_models.py.
 """
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -15,8 +16,16 @@ from course_lib.models.pixel.convolutional import GatedPixelCNN, PixelCNN
 from course_lib.models.pixel.model import PixelConfig
 from course_lib.models.pixel.recurrent import DiagonalBiLSTM, GridLSTM, RasterLSTM, RowLSTM
 
+
+class Filter(PixelCNN):
+    """One filter of 7×7 and nothing else: the PixelCNN of depth 0, whatever depth a test asks for."""
+
+    def __init__(self, config, **settings):
+        super().__init__(replace(config, depth=0), **settings)
+
+
 KINDS = [RasterLSTM, RowLSTM, DiagonalBiLSTM, GridLSTM, PixelCNN, GatedPixelCNN]
-each_kind = pytest.mark.parametrize("kind", KINDS)
+each_kind = pytest.mark.parametrize("kind", [*KINDS, Filter])
 
 
 def small(kind, C=1, H=2, W=3, V=2, depth=2):
@@ -87,7 +96,7 @@ def reaches(model, up, right):
         return up == 0 or right <= 1
     if kind is RowLSTM:  # a triangle, whose sides begin with the first layer's 7 columns
         return left <= 3 + d if up == 0 else -3 - d - up <= right <= 2 + up
-    if kind is PixelCNN:  # a rectangle, cut off at the right as that triangle is
+    if isinstance(model, PixelCNN):  # a rectangle, cut off at the right as that triangle is
         return left <= 3 + d if up == 0 else up <= 3 + d and left <= 3 + d and right <= 3 + min(up - 1, d)
     return left <= 4 + d if up == 0 else up <= 2 + d and abs(right) <= 2 + d  # GatedPixelCNN: a rectangle
 
@@ -386,12 +395,25 @@ def test_it_paints_on_the_gpu(kind):
 
 @pytest.mark.parametrize(
     "sizes",
-    [{"levels": 1}, {"height": 4.5}, {"channels": 0}, {"depth": 0}],
+    [{"levels": 1}, {"height": 4.5}, {"channels": 0}, {"depth": -1}, {"depth": 0.5}],
 )
 def test_sizes_that_cannot_be_are_refused(sizes):
     ((name, value),) = sizes.items()
-    with pytest.raises(ValueError, match=rf"whole numbers, levels ≥ 2 .*, sizes ≥ 1, got .*{name}={value}"):
+    with pytest.raises(ValueError, match=rf"whole numbers, levels ≥ 2 .*, sizes ≥ 1, depth ≥ 0, got .*{name}={value}"):
         PixelConfig(**sizes)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind is not PixelCNN])
+def test_only_the_pixel_cnn_can_do_without_layers(kind):
+    with pytest.raises(ValueError, match=f"depth of a {kind.__name__}: expected a whole number ≥ 1, got 0"):
+        kind(PixelConfig(depth=0))
+
+
+def test_a_pixel_cnn_of_depth_0_is_its_filter_a_relu_and_the_head():
+    model = small(PixelCNN, depth=0)
+    words = model.words(images(model, 2))
+    assert {name.split(".")[0] for name, _ in model.named_parameters()} == {"place", "first", "head"}
+    torch.testing.assert_close(model.context(words), (model.first(words) + model.place).relu(), rtol=0, atol=0)
 
 
 ZEROS = torch.zeros(4, 3, 2, 5, dtype=torch.long)  # (B, C, H, W)

@@ -77,14 +77,20 @@ def test_fields_tell_the_seen_from_the_unseen_and_from_the_future():
     field = torch.zeros(3, 4)
     field[0, 0], field[0, 1], field[2, 3] = 1.0, 1e-6, 0.5  # strong, weak, and after the pixel
     figure = show_fields({"honest": field * (torch.arange(12).view(3, 4) < 6), "cheats": field}, at=(1, 2))
-    honest, cheats = (ax.images[0].get_array() for ax in figure.axes)
+    honest, cheats = (ax.images[0].get_array() for ax in figure.axes[:2])
     strong, weak, unseen, future = cheats[0, 0], cheats[0, 1], cheats[0, 3], cheats[2, 3]
     assert strong.sum() < weak.sum() < 3 and strong[2] > strong[0], "seen is blue, the stronger the darker"
     assert unseen[0] > unseen[2] + 0.3, "what is before it and not seen is orange"
     assert future[0] > 0.7 and future[1] < 0.2, "the future is red"
     assert honest[2, 3].tolist() == [1, 1, 1] == cheats[1, 3].tolist(), "and white where it is not seen"
     named = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert named == ["seen", "before it, and not seen", "the future, seen"]
+    assert named == ["out of sight", "not painted yet", "future, seen"]
+    keys = [key.get_facecolor()[:3] for key in figure.legends[0].get_patches()]
+    assert keys == [pytest.approx(unseen), (1, 1, 1), pytest.approx(future)], "the legend has the picture's own colours"
+    bar = figure.axes[2].collections[-1].get_cmap()
+    assert bar(1.0)[:3] == pytest.approx(strong) and bar(0.0)[:3] == pytest.approx(weak), "and so has the bar"
+    alone = show_fields({"honest": torch.zeros(3, 4)}, at=(1, 2)).legends[0]
+    assert [text.get_text() for text in alone.get_texts()] == ["out of sight", "not painted yet"], "no red, no word"
 
 
 def test_columns_stand_in_order_and_one_has_its_colour():

@@ -3,7 +3,9 @@
 import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
+import torch
 from IPython.display import HTML
 
 from course_lib.data.lexicon import Lexicon
@@ -235,6 +237,8 @@ def test_a_table_marks_its_cells():
     assert tree.texts(tag="th") == ["a", "b"] and tree.texts(tag="td") == ["1", "x", "2.5", "␣"]
     assert tree.texts(style=MARKS["wrong"]) == ["x"] and tree.texts(style=MARKS["own"]) == ["2.5"]
     assert Tree(show_table(["a"], [])).texts(tag="th") == ["a"]
+    of_arrays = show_table(["a", "b"], [[torch.tensor(3), np.float64(0.5)]])
+    assert Tree(of_arrays).texts(tag="td") == ["3", "0.5"]
 
 
 @pytest.mark.parametrize("row", [[1], [1, 2, 3]])

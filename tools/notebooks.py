@@ -62,8 +62,7 @@ def library_of(source):
     """The files that a chapter reaches: its imports from `course_lib`, theirs, and what any of them says is shipped.
 
     Whoever reads a file of `data/`, or a result of `benchmarks/`, calls `shipped("name")`, and whoever reads one beside
-    a module `with_name("name")`.
-    A name that is computed could be any: then all of `data/` counts.
+    a module `with_name("name")`. A name that is computed could be any: then all of `data/` counts.
     """
     root = source.parents[2]
     package, data = root / "course_lib", root / "data"
@@ -75,8 +74,8 @@ def library_of(source):
             if asks in ("shipped", "with_name") and node.args:
                 folders = (data, root / "benchmarks") if asks == "shipped" else (path.parent,)
                 name = node.args[0].value if isinstance(node.args[0], ast.Constant) else None
-                any_of_data = name is None and asks == "shipped"
-                found = data.rglob("*") if any_of_data else [folder / str(name) for folder in folders]
+                named = [folder / str(name) for folder in folders]
+                found = data.rglob("*") if name is None and asks == "shipped" else named
                 files.update(file for file in found if file.is_file())
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
             if isinstance(node, ast.ImportFrom):

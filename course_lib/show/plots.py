@@ -3,6 +3,8 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LinearSegmentedColormap, LogNorm, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
@@ -22,6 +24,11 @@ DIGIT_COLOURS = [
     "#885522",
 ]
 ACCENT, QUIET = "#cc3311", "#8899aa"
+SEEN, BLIND, LEAK = (
+    ("#dbe8f7", "#0d408c"),
+    "#fab859",
+    "#cc1a1a",
+)  # what a pixel sees (weakly, strongly), misses, must not
 
 
 def show_images(
@@ -81,15 +88,16 @@ def show_images(
     return shown_once(figure)
 
 
-def show_fields(fields: dict, *, at: tuple, columns: int = 3, size: float = 2.1) -> Figure:
+def show_fields(fields: dict, *, at: tuple, columns: int = 3, size: float = 1.75) -> Figure:
     """What a model sees from the pixel `at` (row, column): panels {title: (H, W)}, each a strength ≥ 0 for each pixel.
 
-    Blue is seen, the darker the stronger (on a scale of four powers of ten); orange comes before the pixel in raster
-    order and is not seen; red comes at or after it and is: the model cheats. Raises ValueError for other shapes and for
+    A colour means the same in each picture. Blue is seen, the darker the stronger, as a share of the panel's strongest,
+    on a scale of four powers of ten; orange comes before the pixel in raster order and is out of sight; white is not
+    painted yet; red is not painted yet and is seen: the model cheats. Raises ValueError for other shapes and for
     negative strengths.
     """
     expect_titled("fields", fields, "(H, W)")
-    fields = {title: as_array(f"fields[{title!r}]", field) for title, field in fields.items()}
+    fields = {title: as_array(f"fields[{title!r}]", field).astype(float) for title, field in fields.items()}
     for title, field in fields.items():
         if field.ndim != 2 or not field.size:
             raise ValueError(f"fields[{title!r}]: expected shape (H, W), a strength for each pixel, got {field.shape}")
@@ -97,25 +105,29 @@ def show_fields(fields: dict, *, at: tuple, columns: int = 3, size: float = 2.1)
             raise ValueError(f"fields[{title!r}]: expected strengths ≥ 0, got {field.min():g}; .abs() makes them so")
     columns = min(columns, len(fields))
     rows = -(-len(fields) // columns)
-    sizes = {"figsize": (columns * size, rows * (size + 0.25) + 0.3), "layout": "constrained", "squeeze": False}
-    figure, axes = plt.subplots(rows, columns, **sizes)
+    sizes = {"figsize": (max(columns * size, 3.9), rows * (size + 0.25) + 0.95), "layout": "constrained"}
+    figure, axes = plt.subplots(rows, columns, squeeze=False, **sizes)
+    strengths = ScalarMappable(LogNorm(1e-4, 1), LinearSegmentedColormap.from_list("blue", SEEN))
+    cheats = False
     for ax in axes.flat:
         ax.axis("off")
     for ax, (title, field) in zip(axes.flat, fields.items(), strict=False):
         before = np.arange(field.size).reshape(field.shape) < at[0] * field.shape[1] + at[1]
-        shade = np.log10(np.maximum(field, 1e-30) / max(field.max(), 1e-30)).clip(-4, 0)[..., None] / 4 + 1
-        blue = (1 - shade) * np.array([0.86, 0.91, 0.97]) + shade * np.array([0.05, 0.25, 0.55])
-        colours = np.where((field > 0)[..., None], np.where(before[..., None], blue, [0.8, 0.1, 0.1]), 1.0)
-        colours = np.where((before & (field == 0))[..., None], [0.98, 0.72, 0.35], colours)
+        shade = strengths.to_rgba(np.maximum(field / max(field.max(), 1e-300), 1e-4))[..., :3]
+        colours = np.where(before[..., None], shade, to_rgb(LEAK))
+        colours = np.where((field > 0)[..., None], colours, np.where(before[..., None], to_rgb(BLIND), 1.0))
+        cheats = cheats or (field[~before] > 0).any()
         ax.imshow(colours, interpolation="none", extent=(0, field.shape[1], field.shape[0], 0))
         ax.plot(at[1] + 0.5, at[0] + 0.5, marker="x", color="black", markersize=7, markeredgewidth=2)
         ax.add_patch(plt.Rectangle((0, 0), field.shape[1], field.shape[0], fill=False, color=QUIET))
         ax.set_title(title, fontsize=10)
-    names = {"seen": "#3a669f", "before it, and not seen": "#fab859"}
-    if any((field.flatten()[at[0] * field.shape[1] + at[1] :] > 0).any() for field in fields.values()):
-        names["the future, seen"] = "#cc1a1a"
-    keys = [plt.Rectangle((0, 0), 1, 1, color=colour) for colour in names.values()]
-    figure.legend(keys, names, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    bar = figure.colorbar(strengths, ax=axes, location="bottom", aspect=30, pad=0.02, extend="min", format="{x:g}")
+    bar.set_label("seen: how strongly, as a share of the strongest", fontsize=9)
+    bar.ax.tick_params(labelsize=9)
+    names = {"out of sight": BLIND, "not painted yet": "white"} | ({"future, seen": LEAK} if cheats else {})
+    keys = [plt.Rectangle((0, 0), 1, 1, facecolor=colour, edgecolor=QUIET) for colour in names.values()]
+    look = {"frameon": False, "fontsize": 9, "columnspacing": 1.2, "handlelength": 1.2}
+    figure.legend(keys, names, loc="outside lower center", ncols=3, **look)
     return shown_once(figure)
 
 

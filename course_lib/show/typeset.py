@@ -104,20 +104,18 @@ def show_poems(
     colours = dict(zip(dict.fromkeys(lexicon.rhymes.values()), RHYMES, strict=False))
     blocks = []
     for poem, marked in zip(poems, marks, strict=True):
-        lines, position = [[] for _ in range(-(-len(poem) // line))], 0
-        for word, meaning in lexicon.split(poem):
-            for n, character in enumerate(word):
-                row, column = divmod(position, line)
-                style = MARKS.get(marked.get(position), "")
-                if row % 2 and column == line - 1 and character in lexicon.rhymes and not style:
-                    style = f"font-weight: bold; color: {colours[lexicon.rhymes[character]]};"
-                sign = TONES.get(lexicon.tones.get(character)) if column == 1 else None
-                sign = f'<sup style="font-size: 0.45em">{sign}</sup>' if sign else ""
-                shown = f'<span style="{style}">{_visible(character)}</span>{sign}'
-                if n == 0 or column == 0:  # a word that goes on in the next line begins there anew
-                    lines[row].append(["", meaning if n == 0 else ""])
-                lines[row][-1][0] += shown
-                position += 1
+        lines = [[] for _ in range(-(-len(poem) // line))]
+        each = ((n, character, meaning) for word, meaning in lexicon.split(poem) for n, character in enumerate(word))
+        for position, (n, character, meaning) in enumerate(each):
+            row, column = divmod(position, line)
+            style = MARKS.get(marked.get(position), "")
+            if row % 2 and column == line - 1 and character in lexicon.rhymes and not style:
+                style = f"font-weight: bold; color: {colours[lexicon.rhymes[character]]};"
+            sign = TONES.get(lexicon.tones.get(character)) if column == 1 else None
+            sign = f'<sup style="font-size: 0.45em">{sign}</sup>' if sign else ""
+            if n == 0 or column == 0:  # a word that goes on in the next line begins there anew
+                lines[row].append(["", meaning if n == 0 else ""])
+            lines[row][-1][0] += f'<span style="{style}">{_visible(character)}</span>{sign}'
         rows = ("".join(_glossed(*piece, gloss) for piece in pieces) for pieces in lines)
         blocks.append("".join(f'<div style="{WORDS}">{row}</div>' for row in rows))
     blocks = (f'<div style="font-size: 1.25em; line-height: 1.35">{block}</div>' for block in blocks)
@@ -178,5 +176,6 @@ def _bar(share, colour):
 
 
 def _visible(value):
-    """Escaped, and spaces and line ends as signs that can be seen."""
+    """Escaped, and spaces and line ends as signs that can be seen; of an array with one number, the number."""
+    value = value.item() if hasattr(value, "item") else value
     return html.escape(str(value)).replace("\n", "⏎") if str(value) != " " else "␣"

@@ -25,8 +25,11 @@ class Block(nn.Module):
 class PixelCNN(PixelModel):
     """Masked convolutions: the first with mask A, all others with mask B; van den Oord et al. (2016), section 3.4.
 
-    However deep, it never sees a wedge of pixels to the upper right: the blind spot (chapter 4).
+    However deep, it never sees a wedge of pixels to the upper right: the blind spot (chapter 4). With depth 0 it is the
+    first filter, a ReLU and the head, and nothing else.
     """
+
+    least_depth = 0
 
     def build(self, words, features, depth):
         self.first = MaskedConv2d(words, features, FIRST, "A")
@@ -40,7 +43,8 @@ class PixelCNN(PixelModel):
 
     def memory(self, features, height, width):
         """The `narrow` features of the row above, of this row so far, and of the blank one below, in a margin of 1."""
-        return [(self.blocks[0].look.in_channels, 3, width + 2)]
+        narrow = self.blocks[0].look.in_channels if self.blocks else 1  # without blocks, none is kept
+        return [(narrow, 3, width + 2)]
 
     def context_at(self, i, j, words, narrow):
         """Only what is new at the pixel is computed, all else stays as it is."""

@@ -17,7 +17,10 @@ MARGIN = 4  # blank pixels around a canvas, as far as any kernel looks: nobody h
 
 @dataclass(frozen=True)
 class PixelConfig:
-    """Images (C, H, W) of `levels` V, and a model with `features` numbers a pixel and `depth` layers."""
+    """Images (C, H, W) of `levels` V, and a model with `features` numbers a pixel and `depth` layers.
+
+    Depth 0 is for the PixelCNN alone: its first filter and the head.
+    """
 
     levels: int = 17
     channels: int = 1
@@ -27,9 +30,12 @@ class PixelConfig:
     depth: int = 2
 
     def __post_init__(self):
-        sizes = self.channels, self.height, self.width, self.features, self.depth
-        if not all(isinstance(size, int) for size in (self.levels, *sizes)) or self.levels < 2 or min(sizes) < 1:
-            raise ValueError(f"expected whole numbers, levels ≥ 2 (one colour needs no model), sizes ≥ 1, got {self}")
+        sizes = self.channels, self.height, self.width, self.features
+        whole = all(isinstance(size, int) for size in (self.levels, *sizes, self.depth))
+        if not whole or self.levels < 2 or min(sizes) < 1 or self.depth < 0:
+            raise ValueError(
+                f"expected whole numbers, levels ≥ 2 (one colour needs no model), sizes ≥ 1, depth ≥ 0, got {self}"
+            )
 
 
 class ColourHead(nn.Module):
@@ -56,12 +62,16 @@ class PixelModel(nn.Module):
 
     A model makes its layers in `build` and says in `context` what it makes of all pixels before each, from words
     (B, C·V, H, W) to (B, F, H, W). In `context_at` it says the same of one pixel (n, F), and keeps what the next ones
-    will need in tensors (n, depth, …), which start as zeros: `memory` gives the sizes.
+    will need in tensors (n, depth, …), which start as zeros: `memory` gives the sizes. Raises ValueError for a depth
+    below `least_depth`.
     """
+
+    least_depth = 1
 
     def __init__(self, config: PixelConfig, *, generator: torch.Generator | None = None):
         super().__init__()
         self.config = c = config
+        expect_count(f"depth of a {type(self).__name__}", c.depth, self.least_depth)
         with initialised_by(generator):
             self.place = nn.Parameter(torch.zeros(c.features, c.height, c.width))  # every pixel knows where it is
             self.build(c.channels * c.levels, c.features, c.depth)
