@@ -35,8 +35,8 @@ if find_spec("course_lib") is None:  # the library behind the chapters is not he
 # %% [markdown]
 # ## What you will get
 #
-# Three notes, drawn sample by sample by two WaveNets. They learnt from the same clips, for equally many steps. One
-# sees the last 16 ms of its own sound, the other the last 256.
+# Three notes, drawn sample by sample by two WaveNets. They learnt the same samples in the same order. One sees the last
+# 16 ms of its own sound, the other the last 256.
 
 # %% tags=["drawing"]
 import json
@@ -64,7 +64,9 @@ show_spectrograms(
 )
 
 # %% [markdown]
-# OPENER_READS
+# They are *b*, *c* and the chord G, on a string. Neither network is a musician yet: most of what you hear is noise. The
+# longer memory makes the cheaper predictions, and its lines in the chord are the clearer ones; its single notes are no
+# better. So what is a memory worth? It depends on what you ask for, and this page asks in several ways.
 #
 # ## Setup
 
@@ -91,9 +93,9 @@ generator = make_generator(seed, device)
 # ## How far back, and by how many ways?
 #
 # A layer of dilation $d$ reaches $d$ samples further back. One **stack** of eleven layers, dilations 1 to 1,024, sees
-# 2,048 samples. Two stacks of ten, 1 to 512 and again, see 2,047. The paper stacks too, and so did the first page.
-# Why spend nine more layers on one sample less? Count the ways by which a sample of the past can reach the output: at
-# each layer it takes the near tap or the far one.
+# 2,048 samples. Two stacks of ten, 1 to 512 and again, see 2,047. The paper stacks too, and so did the first page. Why
+# spend nine more layers on one sample less? Count the ways by which a sample of the past can reach the output: at each
+# layer it takes the near tap or the far one.
 
 
 # %%
@@ -125,16 +127,16 @@ show_curves(
 # second, with what it found anywhere else. A stack is cheap reach; the next one is for thinking about it.
 #
 # At 8,000 samples a second our largest memory is 256 ms, 2,047 samples. The paper's speech had 16,000 a second and a
-# memory of 240 ms, 3,840 samples; its model of many voices had 300 ms. So each sample may depend on thousands. Does
-# it? And does it need to?
+# memory of 240 ms, 3,840 samples; its model of many voices had 300 ms. So each sample may depend on thousands. Does it?
+# And does it need to?
 #
 # ## A judge that cannot be flattered
 #
 # *Is it a good sound?* is several questions. A `Listener` answers two of them, and it has learnt from real words only.
 #
 # **Is it understood?** The listener names the phone of each frame by a linear classifier of the spectrum around it. A
-# phone is right when most of its frames are; a *t* must burst besides, since silence is no *t*. A word is right when all of
-# its phones are.
+# phone is right when most of its frames are; a *t* must burst besides, since silence is no *t*. A word is right when
+# all of its phones are.
 
 # %%
 from course_lib.measure.listening import Listener, burst_levels, segments, unlike
@@ -175,14 +177,14 @@ assert max(shares["each the next one"], shares["hiss"], shares["silence"]) < 0.0
 assert lost < 0.2
 
 # %% [markdown]
-# The listener understands nearly all real words, at 256 levels too; no hiss, no silence, and no word that stands in the
-# place of another (now and then two neighbours are the same word). Without its burst, hardly a *t* is left. The first row is
-# the ceiling: nothing can be better understood than real words are.
+# The listener understands 92 to 100 % of real words (five seeds), at 256 levels too; no hiss, no silence, and no word
+# that stands in the place of another (now and then two neighbours are the same word). Without its burst, hardly a *t*
+# is left. The first row is the ceiling: nothing can be better understood than real words are.
 #
 # **Does it sound like a voice?** A machine that says every *a* in exactly the same way, the mean one, is perfectly
 # clear and sounds like a machine. So we compare **distributions**, not means: for a trait such as the first formant,
-# `unlike` is the mean distance between equal quantiles of the drawn values and the real ones, in standard deviations
-# of the real ones. It is 0 for two equal distributions. Five hundred draws each:
+# `unlike` is the mean distance between equal quantiles of the drawn values and the real ones, in standard deviations of
+# the real ones. It is 0 for two equal distributions. Five hundred draws each:
 
 # %%
 normal, other = torch.randn(2, 500, generator=make_generator(seed))
@@ -197,8 +199,8 @@ for name, values in cheats.items():
     print(f"{name:17} {unlike(values, normal):.2f}")
 
 # %% [markdown]
-# Too narrow is as bad as too wide, and always the mean costs 0.8. The listener measures six traits: the two formants of each
-# vowel, its *brightness* (how much lies above 2 kHz), the level of each *s* and of each *t*'s burst, and the
+# Too narrow is as bad as too wide, and always the mean costs 0.8. The listener measures six traits: the two formants of
+# each vowel, its *brightness* (how much lies above 2 kHz), the level of each *s* and of each *t*'s burst, and the
 # *harmonics*: which part of the voice's power comes again after one period of the pitch that was asked for. Now the
 # cheat: one typical word for ever.
 
@@ -221,18 +223,19 @@ print(f"{'mean':12} real words {mean(honest):.2f}, one for ever {mean(cheat):.2f
 assert mean(cheat) > mean(honest) + 0.3
 
 # %% [markdown]
-# Each copy of that word is understood, and in every trait it is unlike the real words: about 1 on average, where other real words
-# have 0.2. (That 0.2 is chance, since 60 words are few. It is the floor to compare with.) What the mean of six traits
-# does *not* say is how a listener would mark the sound. It finds whoever is too regular, and whoever is too noisy.
+# Each copy of that word is understood, and in every trait it is unlike the real words: about 1 on average, where other
+# real words have 0.2. (That 0.2 is chance, since 60 words are few. It is the floor to compare with.) What the mean of
+# six traits does *not* say is how a listener would mark the sound. It finds whoever is too regular, and whoever is too
+# noisy.
 #
 # ## The experiment
 #
-# Four networks learn words, and four learn notes: with memories of 16, 64 and 256 ms, and one more with 16 ms but as
-# many layers as the largest, since a longer memory also means a deeper network. All have 32 channels. Each step is
-# one whole clip from silence to silence, so that every prediction has all the past that it will have in drawing. (Short
-# windows would cut it off, and a long memory would be of no use.) All see the same clips in the same order, 1,200
-# words or 800 notes. That is more than fits on this page, so a command of the course trained them, and stored numbers and
-# sounds: `python benchmarks/memory_of_sound.py`.
+# Networks learn words, and others notes, with memories of 16, 64 and 256 ms; and since a longer memory also means a
+# deeper network, one more has 16 ms and as many layers as the largest. All have 32 channels. Every prediction has, in
+# training, all the past that it will have in drawing. (Short windows would cut it off, and a long memory would be of no
+# use.) For words a step is one whole clip, 1,200 times; for notes it is 40 ms of four clips after all the past that the
+# network sees, 400 times. All predict the same samples in the same order. That is more than fits on this page, so a
+# command of the course trained them, and stored numbers and sounds: `python benchmarks/memory_of_sound.py`.
 
 # %% tags=["drawing"]
 stored = json.loads(shipped("results/memory_of_sound.json").read_text("utf-8"))
@@ -265,9 +268,29 @@ show_rows("words", columns | {"harmonics": "harmonics", "in tune": "in_tune"})
 show_rows("words", {"spread of F1": "spread_of_F1", "spread of F2": "spread_of_F2"})
 tones = {"of notes": "harmonics_of_notes", "of chords": "harmonics_of_chords"}
 show_rows("notes", {"bits": "bits", "harmonics": "harmonics"} | tones)
+bursts, chords = "t_bursts", "harmonics_of_chords"
+assert of("words 256 ms", bursts).min() > of("words 16 ms", bursts).max() + 0.15
+shallow, deep = of("notes 16 ms", chords), of("notes 16 ms, 20 layers", chords)
+assert of("notes 256 ms", chords).min() > max(shallow.max(), deep.max())
+assert abs(of("words 256 ms", "bits") - of("words 16 ms", "bits")).max() < 0.05
 
 # %% [markdown]
-# WORDS_READ
+# (Where two numbers stand, they are two seeds; the last rows are what the real clips reach, and what hiss does.)
+#
+# **Words.** Sixteen times the memory, and a sample costs the same within 0.03 bits, as many words are right, and 41 %
+# of the voice's power is in its harmonics, where real voices have 96. That is less of a riddle than it seems: pitch and
+# phone are *told* to the network, frame by frame. What it must remember for itself is where in its period the voice is,
+# and in 16 ms there is room for one and a half periods even of the lowest voice.
+#
+# One thing did change, and no mean over samples shows it. A *t* is silence, and then a burst in its last 30 ms. With 16
+# ms of memory 69 to 72 % of the drawn ones burst (78 % after 2,000 steps instead of 1,200); with 64 and 256 ms 94 to
+# 100 %, as many as of the real ones. In the silence every sample is like the last, and the condition says no more than
+# *t, now and in the frames beside*. How long it has been silent a network must see for itself, and that is 40 to 60 ms.
+#
+# **Notes.** Here memory buys bits: 0.22 between 16 and 256 ms. Half of that is depth, as the row with 20 layers and 16
+# ms shows; 0.10 to 0.14 are the memory's own. And what is drawn? Single notes get no purer; a tone comes again after 2
+# to 4 ms, and 16 hold several periods. Chords do: 24 to 26 % of their power is in the harmonics with 16 ms, whatever
+# the depth, and 31 to 35 % with 256. Three tones together come again only after 15 ms (C) to 45 ms (Am).
 
 # %% tags=["drawing"]
 
@@ -280,14 +303,18 @@ def play_memory(what, ms):
 explore(play_memory, what=["notes", "words"], ms=[16, 64, 256])
 
 # %% [markdown]
-# MEMORY_STORY
+# Two things these rows do not say. They are short trainings: with 2,000 steps instead of 1,200, about the same number
+# of multiplications as the largest network had, the *smallest* reaches 4.11 bits where that one has 4.30, and 48 % in
+# the harmonics. When time is short, steps are worth more than memory. And our words are synthetic and told everything.
+# A real voice has a breath, a mood and an accent that nobody writes into `local_condition`; the paper's networks were
+# given 240 ms to find such things out for themselves.
 
 # %% [markdown]
 # ## The same in half a minute
 #
 # You need not believe stored numbers. Two networks of eight layers, with equally many weights, learn notes: one with
-# dilations 1 to 128, so a memory of 256 samples, 32 ms; one with dilation 1 in all layers, 9 samples. A window is 80 ms;
-# its first 30 are given and not asked for, so that every prediction has its full past.
+# dilations 1 to 128, so a memory of 256 samples, 32 ms; one with dilation 1 in all layers, 9 samples. A window is 80
+# ms; its first 30 are given and not asked for, so that every prediction has its full past.
 
 # %%
 window, past = 8, 3  # frames of 10 ms
@@ -327,8 +354,9 @@ def learn_notes(growth):
 dilated, flat = learn_notes(growth=2), learn_notes(growth=1)
 
 # %% [markdown]
-# Both have trained on the same windows in the same order. We ask each for 36 notes and chords, and measure what a sample
-# costs and which part of the drawn power lies within 8 Hz of the tones that were asked for and of their overtones.
+# Both have trained on the same windows in the same order. We ask each for 36 notes and chords, and measure what a
+# sample costs and which part of the drawn power lies within 8 Hz of the tones that were asked for and of their
+# overtones.
 
 
 # %%
@@ -372,15 +400,16 @@ hiss = replace(
 floor = note_share(hiss).mean().item()
 print(f"the data {note_share(asked).mean():.0%}, hiss {floor:.0%}")
 (far, far_share), (near, near_share) = found.values()
-assert near > far + 0.1
+assert near > far
 assert far_share > 2 * near_share
 
 # %% [markdown]
-# In a memory of 9 samples there is room for a fifth of the lowest tone's period. The price looks small: 8 % more bits a sample,
-# because most of what there is to know about a sample stands in the few before it. But the notes are gone: what is
-# left in their harmonics is little more than hiss has there. **A cost that is a mean over samples can hide the very
-# thing that you listen for.** (And 25 % is not 100: after half a minute of training, most of the power even of the better one
-# is noise.)
+# In a memory of 9 samples there is room for a fifth of the lowest tone's period. The price looks small: over five seeds
+# it is 1 to 8 % more bits a sample, because most of what there is to know about a sample stands in the few before it.
+# But the notes are gone. With the longer memory 19 to 27 % of the power is where it should be, with the short one 8 or
+# 9, and hiss has
+# 4. **A cost that is a mean over samples can hide the very thing that you listen for.** (And 27 is not 100: after so short a
+# training, most of the power even of the better one is noise.)
 
 
 # %% tags=["drawing"]
@@ -403,8 +432,9 @@ show_curves(
 # The chord G is *g*, *b* and *d*. With the longer memory it has three peaks, at 196, 247 and 294 Hz. With the short one
 # there is nothing to be read.
 #
-# Nothing in the model knows what a mouth is, or a string. The same code that says words plays notes and chords on two instruments
-# (small letters are notes, capitals chords), because all it has ever been told is to predict the next sample.
+# Nothing in the model knows what a mouth is, or a string. The same code that says words plays notes and chords on two
+# instruments (small letters are notes, capitals chords), because all it has ever been told is to predict the next
+# sample.
 
 # %% tags=["drawing"]
 pick = {
@@ -422,29 +452,33 @@ show_sounds(
 # %% [markdown]
 # ## Which part does what?
 #
-# Four things made the network of the first page work: the gate, the residual connections, the skip connections and
-# the smooth start of the embedding. Leave out one at a time, train for 250 steps on the same words, and see what a sample costs
-# (rows of the same command):
+# Four things made the network of the first page work: the gate, the residual connections, the skip connections and the
+# smooth start of the embedding. Leave out one at a time, train for 250 steps on the same words, and see what a sample
+# costs (rows of the same command):
 
 # %% tags=["checking"]
-for row in ("all parts", "no gate", "no residual", "no skips", "no smooth start"):
-    each = of(row, "bits")
+parts = ("no gate", "no residual", "no skips", "no smooth start")
+for row in ("all parts", *parts):
+    each, more = of(row, "bits"), of(row, "bits") - of("all parts", "bits")
     print(
-        f"{row:16} "
-        + "  ".join(f"{b:.2f}" for b in each)
-        + f"   mean {each.mean():.2f}"
+        f"{row:16}", *(f"{b:6.2f} ({d:+.2f})" for b, d in zip(each, more, strict=True))
     )
+assert all((of(row, "bits") > of("all parts", "bits")).all() for row in parts[:3])
 
 # %% [markdown]
-# ABLATION_READS
+# A column is a seed; its words are its own, so compare within it. Without the skips a sample costs 0.36 to 0.88 bits
+# more: the head hears the last layer only, and what the first ones found must be carried through all others. Without
+# the gate it is 0.17 to 0.39, without the residual connections 0.08 to 0.24, and twelve layers are not deep. The smooth
+# start is undecided here: one seed says it saves 0.22 bits, the other that it costs 0.05. Two seeds of 250 steps can
+# show what is large, and no more.
 
 # %% [markdown]
 # ## Three honest ways to speak
 #
-# How would you make a machine say a word? Before 2016 there were two ways. We build both, and let each of the three machines
-# learn from the same recordings: 400 words of Adam's, 3 minutes. Each is told the same things about a new word: its
-# phones, how long each lasts, and where it is voiced; the last two machines are also told the pitch. Where these come
-# from for a new text we shall say at the end.
+# How would you make a machine say a word? Before 2016 there were two ways. We build both, and let each of the three
+# machines learn from the same recordings: 400 words of Adam's, 3 minutes. Each is told the same things about a new
+# word: its phones, how long each lasts, and where it is voiced; the last two machines are also told the pitch. Where
+# these come from for a new text we shall say at the end.
 
 # %%
 from course_lib.measure.listening import spectra
@@ -458,9 +492,9 @@ print(f"{len(known)} words, {(known.label > 0).sum() / 100:.0f} s of speech")
 # %% [markdown]
 # ### Cut and join
 #
-# **Concatenative** speech keeps the recordings, cuts them into units and joins units from different words. Where to cut? In
-# the middle of a phone, where least happens. So a unit goes from the middle of one phone to the middle of the next, a
-# *diphone*: *sami* is ·s, sa, am, mi, i·, with silence at both ends.
+# **Concatenative** speech keeps the recordings, cuts them into units and joins units from different words. Where to
+# cut? In the middle of a phone, where least happens. So a unit goes from the middle of one phone to the middle of the
+# next, a *diphone*: *sami* is ·s, sa, am, mi, i·, with silence at both ends.
 
 # %%
 units = {}  # (phone, next phone): [(clip, first frame, frame after the last)]
@@ -474,9 +508,9 @@ print(f"{len(units)} units, {counts[0]} to {counts[-1]} candidates each")
 
 # %% [markdown]
 # There are many candidates for each unit, and which one is taken decides how the word sounds. A good join is one where
-# pitch, level and spectrum on both sides agree. Sum that mismatch over all joins of a word, and find the sequence of units with the
-# smallest sum. Each join depends on two neighbours only, so **dynamic programming** finds it exactly: keep for each
-# candidate the cheapest way to get there.
+# pitch, level and spectrum on both sides agree. Sum that mismatch over all joins of a word, and find the sequence of
+# units with the smallest sum. Each join depends on two neighbours only, so **dynamic programming** finds it exactly:
+# keep for each candidate the cheapest way to get there.
 
 # %%
 octaves = known.pitch.where(known.pitch > 0, SPEAKERS[ADAM].pitch).log2()
@@ -501,8 +535,8 @@ def cheapest(word):
 
 
 # %% [markdown]
-# The mismatch is a distance in decibels, in which a twentieth of an octave counts as much as 3 dB. Two rivals show what the choice is worth: the
-# first candidate in the list, and a random one.
+# The mismatch is a distance in decibels, in which a twentieth of an octave counts as much as 3 dB. Two rivals show what
+# the choice is worth: the first candidate in the list, and a random one.
 
 # %%
 dice = make_generator(seed + 21)
@@ -543,11 +577,11 @@ assert all((best < rival / 2).all() for rival in rivals)
 
 # %% [markdown]
 # Chosen joins jump by a thousandth of an octave, less than a voice moves from one frame to the next, and so little
-# because many of them are no joins at all: the cheapest neighbour of a unit is often the one that followed it in the recording.
-# The first match and the random one jump by 70 and 80 times as much.
+# because many of them are no joins at all: the cheapest neighbour of a unit is often the one that followed it in the
+# recording. The first match and the random one jump by 70 and 80 times as much.
 #
-# Two pieces must also be joined without a click: slide the second one by up to a period until the waves lie on each other, and
-# fade over 5 ms. Label and pitch go along with the samples, so that we know what was said when.
+# Two pieces must also be joined without a click: slide the second one by up to a period until the waves lie on each
+# other, and fade over 5 ms. Label and pitch go along with the samples, so that we know what was said when.
 
 
 # %%
@@ -589,8 +623,8 @@ machines |= {f"joined, {way}": concatenated(p) for way, p in paths.items()}
 #
 # **Parametric** speech keeps numbers. A mouth is a tube with a buzzer behind it: the vocal cords give pulses, or the
 # breath gives noise, and the tube's resonances, the **formants**, favour some frequencies. *Linear prediction* finds
-# the tube in a recording: coefficients $a$ with which each sample is best predicted from the ten before it,
-# $x_t \approx -\sum_{i=1}^{10} a_i\,x_{t-i}$. The tube, and how loud it is buzzed, give an **envelope**: the power of each
+# the tube in a recording: coefficients $a$ with which each sample is best predicted from the ten before it, $x_t
+# \approx -\sum_{i=1}^{10} a_i\,x_{t-i}$. The tube, and how loud it is buzzed, give an **envelope**: the power of each
 # frequency, frame by frame.
 
 # %%
@@ -611,8 +645,8 @@ def envelopes(x):  # (T,) -> power at 65 frequencies, 0 to 4 kHz: (F, 65)
 
 
 # %% [markdown]
-# A **vocoder** goes back: pulses at the pitch, or noise where there is none, through the tube of each envelope. The frames overlap
-# and fade into each other, so nothing clicks where one tube follows another.
+# A **vocoder** goes back: pulses at the pitch, or noise where there is none, through the tube of each envelope. The
+# frames overlap and fade into each other, so nothing clicks where one tube follows another.
 
 
 # %%
@@ -633,9 +667,9 @@ def vocode(envelope, pitch):  # (F, 65), (F,) in Hz -> (T,)
 
 
 # %% [markdown]
-# What is left is to know the envelope of a *new* word. Cut each phone into five parts, the **states**; the prediction for a
-# state is the mean envelope of all its frames in the recordings, smoothed over time, since a mouth does not jump. (Real systems predict such
-# means with decision trees and hidden Markov models, or with a recurrent network.)
+# What is left is to know the envelope of a *new* word. Cut each phone into five parts, the **states**; the prediction
+# for a state is the mean envelope of all its frames in the recordings, smoothed over time, since a mouth does not jump.
+# (Real systems predict such means with decision trees and hidden Markov models, or with a recurrent network.)
 
 
 # %%
@@ -658,8 +692,9 @@ def predicted(label):  # (F,) -> (F, 65)
 
 
 # %% [markdown]
-# Two of them go on trial. *Parametric* predicts its numbers. *Vocoder, told* is given the numbers of the very recording that it
-# should imitate: it is no way to say anything new, and stands here as the ceiling of what pulses through tubes can do.
+# Two of them go on trial. *Parametric* predicts its numbers. *Vocoder, told* is given the numbers of the very recording
+# that it should imitate: it is no way to say anything new, and stands here as the ceiling of what pulses through tubes
+# can do.
 
 # %%
 pairs = list(zip(asked.x, asked.label, asked.pitch, strict=True))
@@ -673,8 +708,8 @@ machines |= {
 # %% [markdown]
 # ### Sample by sample
 #
-# **WaveNet** learnt the same 400 words, from phones and pitch, in 2,000 steps of the same command (16 layers in two stacks, 64 ms; its
-# weights ship with the course).
+# **WaveNet** learnt the same 400 words, from phones and pitch, in 2,000 steps of the same command (16 layers in two
+# stacks, 64 ms; its weights ship with the course).
 
 # %%
 config = {"layers": 16, "stacks": 2, "features": 32, "skip_features": 32}
@@ -685,8 +720,8 @@ wavenet.load_state_dict(weights)
 machines["WaveNet"] = say(wavenet, asked, make_generator(seed + 23, device))
 
 # %% [markdown]
-# All are brought to the same loudness, a root mean square of 0.1 where there is sound, and none reaches full scale, so nothing is clipped. Three
-# words in a row, the first of the 60:
+# All are brought to the same loudness, a root mean square of 0.1 where there is sound, and none reaches full scale, so
+# nothing is clipped. Three words in a row, the first of the 60:
 
 
 # %%
@@ -728,19 +763,22 @@ for name, (_, _, far) in verdicts.items():
 assert max(clips.x.abs().max() for clips in machines.values()) < 1
 unlike_real = {name: away for name, (_, away, _) in verdicts.items()}
 joins = [unlike_real[f"joined, {way}"] for way in paths]
-assert joins[0] < min(joins[1:]) - 0.05, "the join cost is worth it"
+assert joins[0] < min(joins[1:]), "the join cost is worth it"
 assert joins[0] < 0.5 * min(unlike_real["parametric"], unlike_real["WaveNet"])
 assert verdicts["WaveNet"][0] > verdicts["parametric"][0]
 noisy, smooth = verdicts["WaveNet"][2], verdicts["parametric"][2]
 assert noisy["harmonics"] > 4 * smooth["harmonics"], "where WaveNet loses"
 
 # %% [markdown]
-# Here the oldest machine wins, and clearly. Words joined by the cheapest path are as well understood as said ones and no more
-# unlike real ones than said ones are (0.2). Without the join cost the same pieces are twice as far off. The parametric machine is understood in half of its words: its
-# vowels are clear, but in a frame of 10 ms, averaged, the burst of a *t* drowns; the vocoder that was *told* the
-# numbers loses some too, so part of this is the vocoder and not the prediction. And its second formants are all alike,
-# as means are. WaveNet is the clearer of the two that make new sound, with five of six words right. It keeps the spread of the formants and
-# the bursts, and loses in one trait by far: between its harmonics there is noise, 2 to 3 standard deviations more than in a voice.
+# Here the oldest machine wins, and clearly. Words joined by the cheapest path are understood like said ones, and are
+# hardly more unlike real ones than other said words are: about 0.2. Without the join cost the same pieces are at 0.3 to
+# 0.4. The other two are at 0.8 to 1.0, and for opposite reasons.
+#
+# The parametric machine is too smooth. Its second formants are all alike, as means are. Its vowels are clear, but in
+# frames of 10 ms, averaged, the burst of a *t* drowns, and with it a third to a half of the words. (The vocoder that
+# was *told* the numbers loses every third burst too: part of this is the vocoder, and not the prediction.) WaveNet is
+# the clearer of the two, 83 to 96 % of its words are right, and it keeps the bursts. It loses in one trait by far:
+# between the harmonics of its voice there is noise, more than two standard deviations off.
 #
 # The parametric voice has one advantage that no table shows. Multiply its pitch by 1.4, and it speaks higher. The
 # joined one cannot: other recordings would be needed, as for another voice or another emphasis. WaveNet can be told a
@@ -761,31 +799,33 @@ assert noisy["harmonics"] > 4 * smooth["harmonics"], "where WaveNet loses"
 # | recordings at 16 bits | 4.55 |
 #
 # The best machine before was 0.69 below the recordings, WaveNet 0.34: half of the gap, and more than half of what 256
-# levels leave. Two things were different from ours. It learnt from 25 hours of one real voice, with a network that
-# saw 240 ms of 16,000 samples a second; ours had three minutes and trained for minutes on one core. And *our* real voice is
+# levels leave. Two things were different from ours. It learnt from 25 hours of one real voice, with a network that saw
+# 240 ms of 16,000 samples a second; ours had three minutes and trained for minutes on one core. And *our* real voice is
 # itself pulses through resonators: a vocoder is the right theory of it, and recordings of it join well, because nobody
 # sighs, hurries or sits in a room. A real voice does all of that. It breaks the theory of the vocoder and the joins of
 # the units; a model of the samples themselves has no theory to be wrong.
 #
 # And nobody gave the paper's network a text. Its `local_condition` came from other models: from the text, linguistic
-# features of each phone and its neighbours; from those, one model predicted how long each phone lasts, another the pitch. So WaveNet
-# there, and here, replaces the last step: from *what to say, when, and how high* to sound.
+# features of each phone and its neighbours; from those, one model predicted how long each phone lasts, another the
+# pitch. So WaveNet there, and here, replaces the last step: from *what to say, when, and how high* to sound.
 #
 # ## What came of it
 #
-# The next networks predicted, from text, a picture of the sound instead: a spectrogram, for which WaveNet was the vocoder
-# ([Tacotron 2](references.md#shen2018), 4.53 against 4.58 for recordings). Sample by sample was too slow for a telephone,
-# so a trained WaveNet taught a network that draws all samples at once ([Parallel WaveNet](references.md#oord2018),
-# which is distillation). Then a discriminator, the idea of chapter 8, trained such parallel vocoders without any teacher
-# ([HiFi-GAN](references.md#kong2020)). And today an autoencoder with a list of codes, as in chapter 2 but
-# quantised, turns a second of sound into some hundreds of **tokens**, and a model of chapter 3's kind predicts those
-# ([SoundStream](references.md#zeghidour2021), [AudioLM](references.md#borsos2023)): autoregressive again, over symbols that each
-# stand for 10 or 20 ms, so that a memory of thousands of steps is half a minute and not half a second.
+# The next networks predicted, from text, a picture of the sound instead: a spectrogram, for which WaveNet was the
+# vocoder ([Tacotron 2](references.md#shen2018), 4.53 against 4.58 for recordings). Sample by sample was too slow for a
+# telephone, so a trained WaveNet taught a network that draws all samples at once ([Parallel
+# WaveNet](references.md#oord2018), which is distillation). Then a discriminator, the idea of chapter 8, trained such
+# parallel vocoders without any teacher ([HiFi-GAN](references.md#kong2020)). And today an autoencoder with a list of
+# codes, as in chapter 2 but quantised, turns a second of sound into some hundreds of **tokens**, and a model of chapter
+# 3's kind predicts those ([SoundStream](references.md#zeghidour2021), [AudioLM](references.md#borsos2023)):
+# autoregressive again, over symbols that each stand for 10 or 20 ms, so that a memory of thousands of steps is half a
+# minute and not half a second.
 #
 # ## What we saw
 #
 # - Stacks of dilations reach thousands of samples back; the second stack is for combining what the first one found.
-# - What a memory is worth depends on what you measure: SAW_MEMORY
+# - What a memory is worth depends on what you measure: bits hardly tell. A *t* must know how long it has been silent, and a
+#   chord takes a longer past than a note. What the condition tells, memory need not hold.
 # - A judge must know its ceiling, its floor and its cheats. Naturalness has two sides: compare distributions, not means.
 # - Concatenative speech is as good as its recordings and its joins. Parametric speech is smooth because it is a mean.
 #   WaveNet has no theory of the voice; it needs much data, much time, and to be told what to say, how long and how high.
@@ -802,5 +842,6 @@ assert noisy["harmonics"] > 4 * smooth["harmonics"], "where WaveNet loses"
 # 6. `python benchmarks/memory_of_sound.py --seeds 2` adds a seed to every row of the tables.
 #
 # Further reading: [Hunt and Black (1996)](references.md#hunt1996) chose units by dynamic programming; [Zen, Tokuda and
-# Black (2009)](references.md#zen2009) explain why averaged parameters sound muffled, and [Toda and Tokuda (2007)](references.md#toda2007)
-# gave them their spread back; [Boersma (1993)](references.md#boersma1993) measures which part of a voice is harmonic.
+# Black (2009)](references.md#zen2009) explain why averaged parameters sound muffled, and [Toda and Tokuda
+# (2007)](references.md#toda2007) gave them their spread back; [Boersma (1993)](references.md#boersma1993) measures
+# which part of a voice is harmonic.
