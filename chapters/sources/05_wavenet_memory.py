@@ -64,9 +64,10 @@ show_spectrograms(
 )
 
 # %% [markdown]
-# They are *b*, *c* and the chord G, on a string. Neither network is a musician yet: most of what you hear is noise. The
-# longer memory makes the cheaper predictions, and its lines in the chord are the clearer ones; its single notes are no
-# better. So what is a memory worth? It depends on what you ask for, and this page asks in several ways.
+# They are *b*, *c* and the chord G, on a string, the first draws of each. Neither network is a musician yet: most of
+# what you hear is noise. The longer memory holds the *c*, in the middle, in clear lines; of the *b* the shorter one has
+# more. So what is a memory worth? Three sounds do not say. It depends on what you ask for, and this page asks in
+# several ways.
 #
 # ## Setup
 
