@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 5 · WaveNet: sound, sample by sample
 #
-# **You will build WaveNet, which draws sound one sample at a time, see what it believes about each next sample, stop
-# it from doing the same work twice, and hear it speak in four voices.**
+# **You will build WaveNet, which draws sound one sample at a time, and see what it believes about each next sample. You
+# will stop it from doing the same work twice and hear it speak in four voices.**
 #
 # *Laptop: under 90 seconds, and your ears. You need: chapters 3 and 4.*
 
@@ -124,9 +124,9 @@ show_waves({"amplitude": phrase}, rate, labels=stretches(clips[:2]))
 show_sounds({"two words": phrase}, rate)
 
 # %% [markdown]
-# In the spectrogram above, the fine, evenly spaced lines in a vowel are the **pitch** of the voice, the number of
-# pulses its vocal cords give in a second, and the multiples of it. The broad dark bars are the **formants**, the
-# frequencies at which the mouth resonates. Each vowel has its own.
+# A vowel is made of the **pitch** of the voice and its multiples. The pitch is the number of pulses that the vocal
+# cords give in a second. In the spectrogram above, the broad dark bars are the **formants**, the frequencies at which
+# the mouth resonates. Each vowel has its own.
 #
 # ## How machines spoke before
 #
@@ -149,8 +149,8 @@ from course_lib.show.explore import explore
 def show_stretch(ms):
     """The first milliseconds of the two words"""
     start = T // 4 - T // 4 % FRAME
-    cut = phrase[start : start + ms * rate // 1000]
-    return show_waves({"amplitude": cut}, rate, height=1.3)
+    cut = {"amplitude": phrase[start : start + ms * rate // 1000]}
+    return show_waves(cut, rate, height=1.3)
 
 
 explore(show_stretch, ms=[10, 100, 900])
@@ -196,26 +196,21 @@ def linear_decode(k, levels=256):
     return 2 * k / (levels - 1) - 1
 
 
-laws = {
-    "linear": (linear_encode, linear_decode),
-    "μ-law": (mu_law_encode, mu_law_decode),
-}
+laws = {"linear": (linear_encode, linear_decode)}
+laws["μ-law"] = mu_law_encode, mu_law_decode
 
 # %% [markdown]
 # Both laws use 256 levels. We round the two words at several volumes. The **signal-to-noise ratio** compares the power
-# of the words with the power of the rounding error, in **decibels**: 10 dB are a factor of 10 in power.
+# of the words with the power of the rounding error, in **decibels**: 10 dB is a factor of 10 in power.
 
 # %% tags=["checking"]
 from course_lib.measure.speech import snr
 
-kept = {law: [] for law in laws}
+kept = {}
 for law, (encode, decode) in laws.items():
-    for db in (0, -15, -30):
-        x = phrase * 10 ** (db / 20)
-        kept[law].append(snr(x, decode(encode(x))))
-    print(
-        law, *(f"{ratio:3.0f}" for ratio in kept[law]), "dB at volumes 0, −15, −30 dB"
-    )
+    volumes = [phrase * 10 ** (db / 20) for db in (0, -15, -30)]
+    kept[law] = [snr(x, decode(encode(x))) for x in volumes]
+    print(law, *(f"{ratio:3.0f}" for ratio in kept[law]), "dB at 0, −15, −30 dB")
 lost = {law: ratio[0] - ratio[2] for law, ratio in kept.items()}
 assert not exact or (27 < lost["linear"] < 33 and lost["μ-law"] < 7)
 
@@ -303,8 +298,7 @@ def show_lattice(sample):
     for row, ts in enumerate(tree[::-1]):
         ax.scatter(range(24), [row] * 24, s=14, color="#c4ccd4")
         for t in ts:
-            new = red if t == sample else blue
-            ax.scatter([t], [row], s=40, color=new, zorder=3)
+            ax.scatter([t], [row], s=40, color=red if t == sample else blue, zorder=3)
             for back in (0, dilations[row - 1]) if row else ():
                 if t >= back:
                     ax.plot([t - back, t], [row - 1, row], color=blue, lw=1.2)
@@ -321,13 +315,13 @@ explore(show_lattice, sample=range(24), start={"sample": 20})
 # has been computed before. Only five values are new for each sample, one for each row. Remember this; it will make
 # drawing fast.
 #
-# Why does WaveNet not simply go on doubling? Each doubling adds one layer of computing, and as much memory as all the
-# layers before it. Often one wants more computing over the same memory. So after a few layers the dilation goes back
-# to 1 and grows once more. One such run is a **stack**. In a single stack, each input reaches the output along exactly
-# one path. A second stack combines in many ways what the first has found, and adds only its own length to the field.
-# The paper's networks saw 240 to 300 ms. Ours has two stacks with dilations 1 to 32. It sees 127 samples, which is
-# 16 ms: one and a half periods of the lowest voice. What a longer memory is worth is the question of the
-# [second page](05_wavenet_memory.ipynb).
+# Why does WaveNet not simply go on doubling? Each doubling adds one layer of computing, and as much to the field as all
+# the layers before it. Often we want more layers without a longer field. So after a few layers the dilation goes back
+# to 1 and grows once more. One such run is a **stack**. In a single stack, and through the convolutions alone, each
+# input reaches the output along exactly one path. A second stack combines in many ways what the first has found, and
+# adds only its own length to the field. The paper's networks saw 240 to 300 ms. Ours has two stacks with dilations 1 to
+# 32. It sees 127 samples, which is 16 ms: one and a half periods of the lowest voice. What a longer memory is worth is
+# the question of the [second page](05_wavenet_memory.ipynb).
 
 # %% [markdown]
 # ## Build: one layer
@@ -336,9 +330,9 @@ explore(show_lattice, sample=range(24), start={"sample": 20})
 #
 # - The **gate**. The convolution gives two numbers for each feature: what the layer has found, and how much of it to let
 #   through. An *s* and a vowel need different features, and a gate can switch them on and off.
-# - The **skip connection**. Each layer hands its finding straight to the end. What layer 1 learnt from 2 samples counts
-#   as much for the next sample as what layer 12 learnt from 127.
-# - The **residual connection**. The layer adds its finding to what it was given, which goes on unchanged otherwise. A
+# - The **skip connection**. Each layer hands its finding straight to the end. What layer 1 learnt from 2 samples can
+#   count as directly for the next sample as what layer 12 learnt from 127.
+# - The **residual connection**. The layer adds its finding to what it was given, which otherwise goes on unchanged. A
 #   layer with nothing to say does no harm.
 #
 # ![One layer: h goes into a causal convolution; the conditions are added; the result splits into tanh and sigmoid, which
@@ -365,10 +359,10 @@ def layer(h, look, skip, add, told):  # h (B, R, T) -> the next h, what was foun
 #
 # ## Build: a smooth start
 #
-# The levels enter through an embedding, a table with a row of R numbers for each level, and leave through a linear map
-# with a row for each level. Usually such rows start as pure chance, and the network would have to learn that level 140
-# sounds nearly like level 141, for each pair of neighbours. We tell it at the start: each column is a smooth random
-# curve over the levels, a sum of 16 cosines, the slow ones strongest.
+# The levels enter through an embedding, a table with a row of R numbers for each level. They leave through a linear map
+# with a row for each level. Usually such rows start at random. The network would then have to learn that level 140
+# sounds nearly like level 141, and so for each pair of neighbours. We tell it at the start: each column is a smooth
+# random curve over the levels, a sum of 16 cosines, the slow ones strongest.
 
 # %% tags=["twin:course_lib.models.wavenet._smooth_start"]
 SMOOTH = 16
@@ -386,10 +380,9 @@ def _smooth_start(weight):
 # %% tags=["drawing"]
 with initialised_by(make_generator(seed)):
     table = nn.Embedding(256, 32).weight.detach()
-    starts = {"usual start": table[:, 0].clone()}
+    starts = {"usual start": (range(256), table[:, 0].clone())}
     _smooth_start(table)
-starts["smooth start"] = table[:, 0]
-starts = {name: (range(256), column) for name, column in starts.items()}
+starts["smooth start"] = range(256), table[:, 0]
 show_curves(starts, xlabel="level", ylabel="one column of the table")
 
 # %% [markdown]
@@ -441,7 +434,8 @@ def conditions(clips):  # who (N, 6), what (N, F, L)
 #
 # The input is shifted by one: at position $t$ the network is fed $x_{t-1}$. Each layer gets its own share of what the
 # conditions add, repeated for the 80 samples of a frame. The findings are summed, and the head turns them into logits.
-# `what` carries one frame more on either side, so that the first and the last frame have their neighbours.
+# (`staticmethod` keeps Python from handing `self` to our function `layer`.) `what` carries one frame more on either
+# side, so that the first and the last frame have their neighbours.
 
 
 # %%
@@ -480,7 +474,7 @@ steps = 1000  # half a minute
 lr = 1e-2  # a small model takes large steps
 
 # %% [markdown]
-# The library's `WaveNet` is this class. From the same seed both start with the same weights, and say the same.
+# The library's `WaveNet` is this class. From the same seed both start with the same weights and give the same logits.
 
 # %% tags=["checking"]
 with initialised_by(make_generator(seed)):
@@ -565,31 +559,31 @@ def believed(clips, told=1):  # (N, T, V) log-probabilities
 
 # %% tags=["checking"]
 said, y = (test.label > 0).repeat_interleave(FRAME, 1), mu_law_encode(test.x)
-bits = lambda log_p: -log_p.gather(2, y[..., None])[..., 0] / math.log(2)  # (N, T)
-log_p = believed(test)
+bits = lambda log_p, y=y: -log_p.gather(2, y[..., None])[..., 0] / math.log(2)  # (N, T)
+log_p, known = believed(test), clips[:60]
 cost, bigram = bits(log_p), table_bits(clips, test)
 wavenet, untold = (c[said].mean().item() for c in (cost, bits(believed(test, 0))))
+easy = bits(believed(known), mu_law_encode(known.x))
+easy = easy[(known.label > 0).repeat_interleave(FRAME, 1)].mean().item()
 print(f"uniform {8:.2f} bits a sample, bigram {bigram:.2f}")
-print(f"WaveNet {wavenet:.2f}, not told what is said {untold:.2f}")
-assert not exact or (wavenet < bigram - 1.8 and untold > wavenet + 0.2)
+print(f"WaveNet {wavenet:.2f}, training words {easy:.2f}, without phones {untold:.2f}")
+assert not exact or (wavenet < bigram - 1.9 and 0.3 < untold - wavenet < 0.8)
 
 # %% tags=["drawing"]
 smooth = np.convolve(np.array(history.loss) / math.log(2), np.ones(20) / 20, "valid")
 training = np.arange(len(smooth)) + 20, smooth
-show_curves(
-    {"training, mean of 20 steps": training, "held out": ([steps], [wavenet])},
-    xlabel="steps",
-    ylabel="bits a sample",
-    floors={"uniform": 8.0, "bigram, held out": bigram},
-)
+axes = {"xlabel": "steps", "ylabel": "bits a sample", "ylim": (3, 9.6)}
+show_curves({"training, mean of 20 steps": training}, floors={"uniform": 8.0}, **axes)
 
 # %% [markdown]
-# WaveNet pays 2.2 bits less than the table. At 8,000 samples a second that is some 18,000 bits saved every second.
-# Part of this comes from being told what is said: without the phones it pays half a bit more.
+# WaveNet pays 2.2 bits less than the table. At 8,000 samples a second that is some 18,000 bits saved every second. Part
+# of this comes from being told what is said: without the phones it pays half a bit more. Words that it was trained on
+# cost it 4.18 bits, held-out words 4.26: it has hardly learnt by heart. The curve ends lower, at 3.7, because its
+# windows contain silence, which costs almost nothing.
 #
 # ## Look: what it believes about the next sample
 #
-# At each moment the network gives 256 probabilities. Is such a list needed? A simpler network would give two numbers,
+# At each moment the network gives 256 probabilities. Do we need such a list? A simpler network would give two numbers,
 # a mean and a spread, and say that the next sample lies in a **bell** around this mean. To compare the two, we give
 # each level the part of the bell between the level's two borders. Then both pay bits for the same levels.
 
@@ -614,8 +608,10 @@ def moments(log_p):  # (T, V) -> mean and spread of the amplitude, (T,)
 
 # %% [markdown]
 # This bell is a *logistic* one: like a Gaussian, with a little more in the tails, and a simple formula for its area.
-# First a look, at three places in the held-out words: the frame in which the sound crosses zero most often, the
-# loudest frame, and the moment where the softmax is least like a bell of its own mean and spread.
+# Its area is kept above $10^{-12}$, so that the logarithm stays finite; a level so far out gives no gradient. First we
+# look at three places in the held-out words. The first is the frame in which the sound crosses zero most often, and the
+# second is the loudest frame. The third is the moment where the softmax is least like a bell of its own mean and
+# spread.
 
 # %% tags=["drawing"]
 mean, sd = map(torch.stack, zip(*map(moments, log_p), strict=True))
@@ -650,40 +646,53 @@ def show_next(place, t):
     below.plot(range(256), p, color=DIGIT_COLOURS[7], label="bell", aa=False)
     below.axvline(int(y[clip, now]), color=DIGIT_COLOURS[1], label="what came")
     below.set(xlabel="level of the next sample", ylabel="probability")
-    below.legend(frameon=False, fontsize=8, loc="upper left")
+    figure.legend(frameon=False, fontsize=8, loc="outside upper center", ncols=3)
     return figure
 
 
 explore(show_next, place=list(places), t=range(0, 96, 12))
 
 # %% tags=["checking"]
-phone = test.label.repeat_interleave(FRAME, 1)
-for k in range(1, len(names)):
-    print(f"{names[k]}: {cost[phone == k].mean():.1f} bits a sample")
-pulse = sd.flatten()[places["in the loudest frame"] - 48 :][:96]
-print(f"loudest frame: the spread goes from {pulse.min():.3f} to {pulse.max():.3f}")
-matched = bell(y, mean, sd)[said].mean().item() / math.log(2)
-print(f"bells of the same mean and spread: {matched:.2f} bits a sample")
-assert not exact or (abs(matched - wavenet) < 0.05 and pulse.max() > 2 * pulse.min())
+phone, p = test.label.repeat_interleave(FRAME, 1), log_p.exp()
+low, high = p[..., :127].amax(2), p[..., 130:].amax(2)  # a hump on either side
+two = (low.minimum(high) > low.maximum(high) / 10) & (p[..., 128] < low.minimum(high))
+matched, humped, swung = bell(y, mean, sd) / math.log(2), {}, {}
+swing = sd.view(frames.shape).amax(2) / sd.view(frames.shape).amin(2)
+for k, c in enumerate(names):
+    humped[c] = two[phone == k].float().mean().item()
+    swung[c] = swing[test.label == k].median().item()
+    print(f"{c}: {cost[phone == k].mean():.1f} bits", end=", ")
+    print(f"two humps {humped[c]:.0%}, spread × {swung[c]:.1f} in a frame")
+apart = unlike[said].mean() / math.log(2)
+print(f"silence: softmax {cost[~said].mean():.2f}, bells {matched[~said].mean():.2f}")
+print(f"said: bells {matched[said].mean():.2f}; {apart:.3f} bits from bell to softmax")
+assert not exact or (abs(matched[said].mean() - wavenet) < 0.05 and apart < 0.1)
+assert not exact or (cost[~said].mean() < 0.1 and matched[~said].mean() > 2)
+assert not exact or (humped["f"] > 0.5 > humped["s"] and swung["a"] > 2 * swung["s"])
 assert log_p.flatten(0, 1)[places["least like a bell"]].argmax() == 128 or not exact
 
 # %% [markdown]
-# In the noise the distribution is wide, and it often has two humps with a valley at level 128, which is zero. The
-# valley is the work of μ-law: near zero its levels are narrow, so a bell puts little on each of them. The bell has the
-# same two humps. In the vowel the distribution is a narrow peak for most of the time. At each pulse of the vocal cords
-# it becomes several times as wide, because the network cannot tell exactly when the pulse comes. So an *s* or an *f*
-# is expensive, at 5.7 and 6.8 bits a sample, and a vowel cheap, at 2.9 to 4.5.
+# In the noise the distribution is wide. In an *f* it usually has two humps, with a valley at level 128, the level of
+# silence. The valley is the work of μ-law: near zero its levels are narrow, so a bell puts little on each of them. The
+# bell has the same two humps. In an *s* the network mostly knows the sign, and there is one hump, on one side of zero.
+# In the vowel the distribution is a narrow peak for most of the time. At each pulse of the vocal cords it becomes
+# several times as wide, much more than it varies in a noise. So an *s* or an *f* is expensive, here at 5.7 and 6.8 bits
+# a sample, and a vowel is cheaper, here at 2.9 to 4.5.
 #
-# The third place is a silence, inside a *t* or at the end of a word: one tall column at level 128, which is zero, and
-# a little probability spread far to both sides. Almost surely nothing, or else something loud: no bell can say that.
-# Such moments are rare. Over all samples, bells of the same mean and spread would pay 4.25 bits, and the softmax pays
-# 4.26. **On these voices the softmax is not needed**: they are pulses and noise, sent through filters, and what is new
-# in a sample is nearly Gaussian. But nobody told the network so. A softmax assumes nothing about the shape, and here
-# it has found the bell by itself.
+# The third place is a silence, inside a *t* or at the end of a word. There is one tall column at level 128, and a
+# little probability spread far to both sides. Almost surely nothing, or else something loud: no bell can say that.
+#
+# Wherever something is said, bells of the same mean and spread pay 4.25 bits and the softmax 4.26. There **the softmax
+# is not needed**: these voices are pulses and noise, sent through filters, and what is new in a sample is nearly
+# bell-shaped. Nobody told the network so. A softmax assumes nothing about the shape, and here it has found the bell by
+# itself. In silence, a third of all samples, the bells pay about 3 bits and the softmax nearly none. A bell of the same
+# spread cannot say "almost surely exactly zero, but perhaps not". (The comparison is harsh there: a bell that was
+# trained could choose a smaller spread.)
 #
 # ## What each part is worth
 #
-# To try a change, we train half the network for a moment, from the same seed: once as it should be, and once changed.
+# To try a change, we train a network with half the layers for a short time, from the same seed: once as it should be,
+# and once changed.
 
 # %%
 half = dataclasses.replace(config, layers=6, stacks=1)
@@ -724,8 +733,9 @@ def bell_costs(net, x, who, what):
 try_out("a bell", Bell, bell_costs)
 
 # %% [markdown]
-# After this short training the bell pays 0.2 to 0.4 bits more, with different seeds. Here, then, the softmax does not
-# win by its shape. It is quicker to learn. Question 7 asks what is left of that after a longer training.
+# After 120 steps this bell pays 0.2 to 0.4 bits more, with different seeds. How much depends on how its two numbers
+# start: with a smaller spread at the start, the gap falls to about 0.15. So this short trial says little about shape.
+# Question 7 asks what is left after a longer training.
 #
 # The second trial starts in the usual way, without smooth curves:
 
@@ -739,11 +749,12 @@ class Usual(Built):
 
 try_out("the usual start", Usual)
 worse = [paid[name] - paid["as it should be"] for name in ("a bell", "the usual start")]
-assert not exact or (worse[0] > 0.05 and worse[1] > 0.1)
+assert not exact or (0.1 < worse[0] < 0.5 and 0.15 < worse[1] < 0.5)
 
 # %% [markdown]
-# The smooth start is worth about 0.3 bits after 120 steps. What the gate, the residual and the skip connection are
-# worth is a row each on the [second page](05_wavenet_memory.ipynb), where there is time for longer trainings.
+# The smooth start is worth about 0.3 bits after 120 steps. Nearly all of this comes from the embedding: smooth rows at
+# the output alone add less than 0.1. What the gate, the residual and the skip connection are worth is a row each on the
+# [second page](05_wavenet_memory.ipynb), where there is time for longer trainings.
 
 # %% [markdown]
 # ## Draw: the simple way
@@ -766,15 +777,15 @@ def naive(model, who, what, u):  # uniform numbers u (T, n) -> x (n, T)
 
 
 # %% [markdown]
-# That is all, and it is wasteful. Each step computes every layer at every position, although only the five red dots of
-# the lattice are new.
+# That is all, and it is wasteful. Each step computes every layer at every position, although only the newest column is
+# new. In the lattice that was five red dots; in this network of 12 layers it is 13.
 #
 # ## Draw: nothing twice
 #
 # So let each layer remember what it was given, in a **queue** as long as its dilation. The tap that looks back takes
 # the oldest entry, and the new one takes its place. A sample then costs one pass at one position. This is *Fast
-# WaveNet*. All queues together are a **state**, as in chapter 3, with the position and what the conditions add.
-# `begin` makes it, full of zeros, and `step` takes it one sample further.
+# WaveNet*. All queues together, with the position and what the conditions add, are the **state**: all that drawing must
+# remember. `begin` makes it, full of zeros, and `step` takes it one sample further.
 
 
 # %% tags=["twin:course_lib.fast.queues.step"]
@@ -820,8 +831,9 @@ def queued(model, who, what, u):  # what naive draws
 
 
 # %% [markdown]
-# What does each way cost? We count multiplications, and how many passes through the network wait for the one before.
-# Beside the two stands one step of training, forward and backward, on a sound of the same 160 samples.
+# What does each way cost? We count the multiplications of the convolutions and linear maps, and how many passes must
+# run one after another. Beside the two stands one step of training, forward and backward, on a sound of the same 160
+# samples.
 
 # %% tags=["checking"]
 from course_lib.fast.queues import begin, fill
@@ -848,15 +860,13 @@ counts = {
 }
 for way, (millions, passes) in counts.items():
     print(f"{way:19}{millions:7,.0f} million multiplications, {passes:3} passes")
-(trained, once), (again, _), (drawn_once, waits) = counts.values()
-assert once == 1 and waits == len(u) and again / 100 > drawn_once > trained / 4
 
 # %% [markdown]
-# Two different things are at work here. The naive way computes 160 times as much as the queues: it is **redundant**,
-# and the queues cure it. With them, drawing takes a third of the multiplications of a training step, whose backward
-# pass costs about twice the forward pass. But training runs through the network once, for all positions together.
-# Drawing needs 160 passes, since each must wait for the sample before. **Training is parallel, drawing is not**, and
-# no queue cures that.
+# Two different things are at work here. The naive way computes 160 times as much as the queues, once for each sample of
+# this sound. It is **redundant**, and the queues cure it. With them, drawing takes a third of the multiplications of a
+# training step, whose backward pass costs about twice the forward pass. But training runs through the network once, for
+# all positions together. Drawing needs 160 passes, since each must wait for the sample before. **Training is parallel,
+# drawing is not**, and no queue cures that.
 #
 # ## The same, up to rounding
 #
@@ -893,21 +903,22 @@ assert 0 < flips < u.numel() / 10_000 and farthest == 1
 
 # %% tags=["checking"]
 ask = {"global_condition": who[:1], "local_condition": what[:1], "length": T}
-nudged = x[:1, : T // 3].clone()
+given, nudged = x[:1, : T // 3], x[:1, : T // 3].clone()
 nudged[0, -1] ^= 1
-drawn = [
-    model.sample(1, generator=make_generator(seed), given=past, progress=False, **ask)
-    for past in (x[:1, : T // 3], nudged)
-]
-moved = (drawn[0] != drawn[1])[0, T // 3 :].float()
-soon, later = moved[:80].mean(), moved[400:800].mean()
-print(f"{soon:.0%} of the samples in the next 10 ms differ, {later:.0%} 50 ms on")
+ask |= {"progress": False}
+draw = lambda s, past: model.sample(1, generator=make_generator(s), given=past, **ask)
+first = draw(seed, given)
+for name, *how in ("another seed", seed + 1, given), ("one nudge", seed, nudged):
+    moved = (first != draw(*how))[0, T // 3 :].float()
+    soon, later = moved[:80].mean(), moved[400:800].mean()
+    print(f"{name}: {soon:.0%} of the next 10 ms differs, {later:.0%} 50 ms on")
 assert not exact or later > 0.5
 
 # %% [markdown]
-# So the two ways draw from the **same distribution**, and from the same seed nearly always the same sound. Now and
-# then one draw flips, and from there on you hear another sound, just as likely. "The same seed, the same sound" holds
-# for one program on one machine. It is no law for two.
+# After one nudge the two sounds soon differ in nearly as many samples (94 to 95 %) as two independent draws do (96 to
+# 100 %). So the two ways draw from the **same distribution**, and from the same seed nearly always the same sound. Now
+# and then one draw flips, and from there on you hear another sound, just as likely. "The same seed, the same sound"
+# holds for one program on one machine. It need not hold for two.
 
 # %% [markdown]
 # ## Listen
@@ -940,9 +951,9 @@ def hear(voice, told):
 explore(hear, voice=people, told=["the words", "nothing"], start={"told": "the words"})
 
 # %% [markdown]
-# The voices are hoarse. Told the words, they say something close to them; told nothing, they babble in the same voice.
-# Your ear is no judge of how well the words came out, for it has been told them, too. The
-# [second page](05_wavenet_memory.ipynb) measures that.
+# The voices are hoarse. Told nothing, they murmur without a pause, and mostly without a pitch. Your ear is no judge of
+# how well the words came out, because you know what they should be. The [second page](05_wavenet_memory.ipynb) measures
+# that.
 #
 # Dividing the logits by a **temperature** below 1 makes the likely likelier. At 0 each sample is the likeliest one.
 
@@ -958,17 +969,24 @@ explore(cool, temperature=[0, 0.7, 1.0], start={"temperature": 0.7})
 
 # %% tags=["checking"]
 hissing, voiced = crossings[:20] > 0.35, (crossings[:20] < 0.35) & (power[:20] > 1e-2)
-level = {}
+level, again = {}, {}
 for temperature in (0, 0.7, 1.0):
-    heard = say(test[:20], temperature=temperature).view(20, -1, FRAME).square().mean(2)
+    x = say(test[:20], temperature=temperature).view(20, -1, FRAME)
+    s, heard = x[hissing], x.square().mean(2)  # s: noises, compared with themselves
+    lags = [F.cosine_similarity(s[:, d:], s[:, :-d]) for d in range(1, 41)]
+    again[temperature] = like = torch.stack(lags).amax(0).median().item()
     shares = [(heard[p].mean() / power[:20][p].mean()) for p in (hissing, voiced)]
     level[temperature] = noise, voice = [10 * math.log10(s + 1e-9) for s in shares]
-    print(f"temperature {temperature:3}: noises {noise:+.0f} dB, voice {voice:+.0f} dB")
-assert not exact or -12 < level[0][0] < level[1.0][0] - 1
+    print(f"at {temperature}: noises {noise:+.1f}, voice {voice:+.1f} dB; {like:.2f}")
+assert not exact or (-12 < level[0][0] < noise - 1 and level[0][1] < voice - 0.5)
+assert not exact or (again[0] > 0.95 and again[1.0] < 0.8)
 
 # %% [markdown]
-# A low temperature makes it quieter, by 2 to 6 dB at 0. It does not silence the noises: in an *s* the likeliest level
-# is not zero but the top of one of the two humps.
+# A low temperature makes it quieter: at 0 by 2 to 6 dB against the real words, with different seeds. It does not
+# silence the noises, since in an *s* the likeliest level is not zero. The last number is how like a noise is to itself
+# a few samples later, where 1 is an exact repetition. It is about 0.4 at temperature 1 and 1.00 at 0. At 0 an *s* is no
+# longer a noise but a whistle: the likeliest level jumps from one side of zero to the other, always
+# in the same way.
 #
 # ## Break it
 #
@@ -977,10 +995,9 @@ assert not exact or -12 < level[0][0] < level[1.0][0] - 1
 
 
 # %%
-def peeking_costs(net, x, who, what):
+def peeking_costs(net, x, who, what):  # position t is asked for x[:, t - 1], its input
     logits = net(x, who, what).transpose(1, 2)
-    fed = x.roll(1, 1)  # position t was fed x[:, t - 1], and is asked for it
-    return F.cross_entropy(logits, fed, reduction="none")
+    return F.cross_entropy(logits, x.roll(1, 1), reduction="none")
 
 
 try_out("peeking", cost=peeking_costs)
@@ -993,9 +1010,9 @@ assert not exact or (paid["peeking"] < paid["as it should be"] - 1.2 and honest 
 
 # %% [markdown]
 # After the same short training it pays half as much, and it knows nothing. Asked for the next sample, it pays far more
-# than the 8 bits of a uniform guess, for all it has learnt is to repeat what it was given. When a loss is too good,
-# look for the leak. `assert_causal` would not have found this one: the network is causal, and the pairing is wrong.
-# Ask of each position which sample it is asked for.
+# than the 8 bits of a uniform guess. All it has learnt is to repeat what it was given. When a loss is too good, look
+# for the leak. `assert_causal` would not have found this one: the network is causal, and the pairing is wrong. Ask of
+# each position which sample it is asked for.
 #
 # **Space the levels evenly.** The same short training, on 256 even levels:
 
@@ -1033,8 +1050,8 @@ assert not exact or paid["even levels"] < paid["as it should be"] - 0.3
 #
 # ## What we saw
 #
-# - Sound is a sentence of samples. A softmax over 256 levels, spaced by **μ-law**, says what may come next. It assumes
-#   no shape, and here it finds a bell by itself.
+# - Sound is a sequence of samples, as a sentence is of characters. A softmax over 256 levels, spaced by **μ-law**, says
+#   what may come next. It assumes no shape, and here, wherever something is said, it finds a bell by itself.
 # - **Dilated causal convolutions** see exponentially far in depth, and train on all positions at once.
 # - A layer is a convolution, a **gate**, a **skip** and a **residual** connection. Twelve of them with a smooth start, a
 #   head and two conditions are a WaveNet.
@@ -1048,9 +1065,10 @@ assert not exact or paid["even levels"] < paid["as it should be"] - 0.3
 # ## Your turn
 #
 # 1. In the lattice, count the dots of one tree. How many are new? How many of each would there be for L layers?
-# 2. Raise the two words up to +3 dB before rounding, nearly as loud as they can be. Where does the linear law overtake
-#    μ-law, and why there?
-# 3. `growth=3, layers=8, stacks=2`: what does the network see now, where are the holes, and what does it cost in bits?
+# 2. Raise the two words by almost 3 dB before rounding, as far as `x` stays within ±1. How close does the linear law
+#    come to μ-law, and why there?
+# 3. `growth=3, layers=8, stacks=2`: what does the network see now, why are there no holes, and what does it cost in
+#    bits?
 # 4. Begin a word in Adam's voice and finish it in Dora's: `sample` takes `given`.
 # 5. Which temperature sounds best to you? Does your neighbour agree?
 # 6. Set `place` to *least like a bell* and step through `t`. What is the network waiting for?
