@@ -69,7 +69,7 @@ from course_lib.show.plots import shown_once
 
 def show_race(names):
     figure, axes = plt.subplots(
-        1, 2, figsize=(7, 3.8), sharey=True, layout="constrained"
+        1, 2, figsize=(5.6, 3.9), sharey=True, layout="constrained"
     )
     for name in names:
         line = {"color": f"C{NAMES.index(name)}", "label": name}
@@ -88,7 +88,7 @@ def show_race(names):
         ax.set_yticks([], minor=True)
         ax.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("bits/pixel, test images")
-    words = {"frameon": False, "fontsize": 8, "ncols": 4}
+    words = {"frameon": False, "fontsize": 8, "ncols": 3}
     lines = axes[0].get_legend_handles_labels()
     figure.legend(*lines, loc="outside lower center", **words)
     return shown_once(figure)
@@ -310,11 +310,11 @@ for name in (name for name in NAMES if runs(name, 300, lr=RATES[2])):
     at = [spread(name, 300, lr=lr) for lr in RATES]
     best[name] = min(at, key=lambda values: values[1])
     rows.append([name, *(f"{a:.2f} to {b:.2f}" for a, _, b in (*at, best[name]))])
-show_table(["bits/pixel at a rate of", *map(str, RATES), "at its best"], rows)
 assert best["raster LSTM"][2] < least("raster LSTM", 300) - 0.05, "it gains most"
 assert best["filter only"][2] < best["raster LSTM"][0] - 0.09, "and stays behind"
 for name in ("Diagonal, no filter", "filter + raster LSTM", "Diagonal BiLSTM"):
     assert best[name][1] < best["filter only"][1] - 0.01, "a memory helps at once"
+show_table(["bits/pixel at a rate of", *map(str, RATES), "at its best"], rows)
 
 # %% [markdown]
 # Much of it was. The raster LSTM had the wrong rate: at four times the rate it pays 0.93 to 0.97 bits instead of 1.08
@@ -391,7 +391,7 @@ def watched(name, what, steps=3000):  # the mean over seeds, along a training
 
 
 def show_watched(panels, names, **limits):  # panels {axis: {words: what}}
-    size = {"figsize": (7, 3.6), "layout": "constrained", "squeeze": False}
+    size = {"figsize": (5.6, 3.6), "layout": "constrained", "squeeze": False}
     figure, axes = plt.subplots(1, len(panels), **size)
     for ax, (label, parts) in zip(axes[0], panels.items(), strict=True):
         for colour, name in zip(("#4477aa", "#228833", "#ee8822"), names, strict=False):
@@ -462,9 +462,9 @@ for goal in (0.77, 0.67, 0.6):  # bits where it continues from above
     ratio = reached[1] / reached[0]
     rows.append([f"{goal:.2f}", *(f"{n:,.0f}" for n in reached), f"{ratio:.1f}"])
     assert 3 < ratio < 9
-show_table(["bits from above, reached after", *names, "times as many"], rows)
 ends = [watched(name, "above")[1][-1] for name in names]
 assert 0.05 < ends[1] - ends[0] < 0.15, "it has not caught up"
+show_table(["bits from above, reached after", *names, "times as many"], rows)
 
 # %% [markdown]
 # So it does not forget the plane. It finds it late: it needs four to eight times as many steps for the same cost. And
@@ -562,7 +562,6 @@ for name in suspects:
     at = [spread(name, 300, lr=lr) for lr in RATES]
     rows.append([name, *(f"{low:.2f} to {high:.2f}" for low, _, high in at)])
     best[name] = min(at, key=lambda values: values[1])
-show_table(["bits/pixel at a rate of", *map(str, RATES)], rows)
 for rate in RATES:
     one, both = (spread(name, 300, lr=rate)[1] for name in list(suspects)[::2])
     assert both < one - 0.09, "told of both neighbours"
@@ -570,6 +569,7 @@ assert spread("gates open", 300)[1] > spread("raster LSTM", 300)[1]
 assert abs(best["gates open"][1] - best["raster LSTM"][1]) < 0.04, "no gain at its best"
 assert best["told above"][2] < min(best["gates open"][0], best["raster LSTM"][0]) - 0.07
 assert abs(best["told above"][1] - best["filter only"][1]) < 0.05, "nearly the filter's"
+show_table(["bits/pixel at a rate of", *map(str, RATES)], rows)
 
 # %% [markdown]
 # At the smallest rate, open gates cost something. At twice the rate they gain a few hundredths, and at the best rate
@@ -766,10 +766,10 @@ rows = []
 for name, pixels in kinds.items():
     tenths = pixels.quantile(torch.tensor([0, 0.1, 0.5])).tolist()
     rows.append([name, *(f"{pixel:.0f}" for pixel in tenths)])
-show_table(["pixels that differ", "least", "one in ten below", "median"], rows)
 first = [kind.quantile(0.1).item() for kind in kinds.values()]
 assert first[0] > first[1] + 5, "further than creatures it has never met"
 assert kinds["copies, a quarter new"].median() < 0.6 * first[0], "a copy would show"
+show_table(["pixels that differ", "least", "one in ten below", "median"], rows)
 
 # %% tags=["drawing"]
 pairs = torch.cat([drawn[:6], x_train[which[:6]]])
@@ -978,8 +978,8 @@ some = images["painted at 0.7"][:20]
 show_images(some.cpu(), crossed=(judge.label(some) < 0).tolist())
 
 # %% [markdown]
-# Twenty painted at temperature 0.7; the judge refuses those that are struck out. Over five seeds it refuses about 3 per
-# cent of the real digits. Of those painted at temperature 1, which is how the model itself draws, it refuses 9 to 21
+# Twenty painted at temperature 0.7; the judge refuses those that are struck out. Over five seeds it refuses 3 to 5 per
+# cent of the real digits. Of those painted at temperature 1, which is how the model itself draws, it refuses 9 to 22
 # per cent, and at temperature 0.7 about half as many. Within each training, both differences are larger than the errors
 # of the counts. A model that predicts pixels well can still paint an image that is no digit. A likelihood is an average
 # over real images, and says little about the few wrong pixels that spoil a painted one. The lecture remarks that

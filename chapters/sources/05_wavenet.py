@@ -667,7 +667,7 @@ apart = unlike[said].mean() / math.log(2)
 print(f"silence: softmax {cost[~said].mean():.2f}, bells {matched[~said].mean():.2f}")
 print(f"said: bells {matched[said].mean():.2f}; {apart:.3f} bits from bell to softmax")
 assert not exact or (abs(matched[said].mean() - wavenet) < 0.05 and apart < 0.1)
-assert not exact or (cost[~said].mean() < 0.1 and matched[~said].mean() > 2)
+assert not exact or cost[~said].mean() < 0.1
 assert not exact or (humped["f"] > 0.5 > humped["s"] and swung["a"] > 2 * swung["s"])
 assert log_p.flatten(0, 1)[places["least like a bell"]].argmax() == 128 or not exact
 
@@ -685,9 +685,9 @@ assert log_p.flatten(0, 1)[places["least like a bell"]].argmax() == 128 or not e
 # Wherever something is said, bells of the same mean and spread pay 4.25 bits and the softmax 4.26. There **the softmax
 # is not needed**: these voices are pulses and noise, sent through filters, and what is new in a sample is nearly
 # bell-shaped. Nobody told the network so. A softmax assumes nothing about the shape, and here it has found the bell by
-# itself. In silence, a third of all samples, the bells pay about 3 bits and the softmax nearly none. A bell of the same
-# spread cannot say "almost surely exactly zero, but perhaps not". (The comparison is harsh there: a bell that was
-# trained could choose a smaller spread.)
+# itself. Silence, a third of all samples, costs the softmax nearly nothing. What it costs the bells depends on the
+# training: 3 bits here, a hundredth with another seed. A trace of probability far away is enough to widen them, and a
+# wide bell cannot say "almost surely exactly zero". (A bell that was trained could choose a smaller spread.)
 #
 # ## What each part is worth
 #
@@ -912,12 +912,13 @@ for name, *how in ("another seed", seed + 1, given), ("one nudge", seed, nudged)
     moved = (first != draw(*how))[0, T // 3 :].float()
     soon, later = moved[:80].mean(), moved[400:800].mean()
     print(f"{name}: {soon:.0%} of the next 10 ms differs, {later:.0%} 50 ms on")
-assert not exact or later > 0.5
+assert not exact or soon > 0.5
 
 # %% [markdown]
-# After one nudge the two sounds soon differ in nearly as many samples (94 to 95 %) as two independent draws do (96 to
-# 100 %). So the two ways draw from the **same distribution**, and from the same seed nearly always the same sound. Now
-# and then one draw flips, and from there on you hear another sound, just as likely. "The same seed, the same sound"
+# After one nudge most samples of the next 10 ms differ: 79 to 94 %, with three seeds. Two independent draws differ in 96
+# to 98 %. (50 ms on it is 49 to 95 %: some sounds drift apart for good, others partly meet again.) So the two ways draw
+# from the **same distribution**, and from the same seed nearly always the same sound. Now and then one draw flips, and
+# from there on you hear another sound, just as likely. "The same seed, the same sound"
 # holds for one program on one machine. It need not hold for two.
 
 # %% [markdown]
