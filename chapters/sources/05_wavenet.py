@@ -531,8 +531,8 @@ def nll(net, *batch):  # nats a sample, so that the bar reads well
 
 settings = {"batch_size": batch_size, "lr": lr, "schedule": "cosine"}
 history = fit(net, data, loss=nll, steps=steps, generator=generator, **settings)
-model = WaveNet(config).to(device)
-model.load_state_dict(net.state_dict())
+model = WaveNet(config, generator=make_generator(seed)).to(device)
+_ = model.load_state_dict(net.state_dict())
 
 # %% [markdown]
 # We trained our own class and gave its weights to the library's, which can draw fast. Is it good? Guessing uniformly
