@@ -270,9 +270,8 @@ def main(argv=None):
             judges[kind] = Notes() if kind == "notes" else Words()
             results[f"{kind}_floors"] = rounded(floors(judges[kind]))
         found, sounds = measure(name, seed, model, history, judges[kind])
-        results["rows"] = [row for row in results["rows"] if (row["row"], row["seed"]) != (name, seed)] + [
-            rounded(found)
-        ]
+        others = [row for row in results["rows"] if (row["row"], row["seed"]) != (name, seed)]
+        results["rows"] = [*others, rounded(found)]
         results["rows"].sort(key=lambda row: (list(ROWS).index(row["row"]), row["seed"]))
         RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
         if seed == 0 and name in HEARD:

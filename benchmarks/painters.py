@@ -158,7 +158,8 @@ def main(argv=None, path=RESULTS, steps=STEPS, seeds=SEEDS):
         write(path, {}, fresh=True)
     if asked.time:
         on = {"timed_on": f"{torch.get_num_threads()} threads, {pick_device().type}"}
-        return write(path, {"milliseconds_a_step": timed()} | on)
+        write(path, {"milliseconds_a_step": timed()} | on)
+        return
     key = ("data", "painter", "steps", "seed", "lr")
     done = {at_its_rate(row) for row in stored(path)["rows"]}
     data, of = None, None
@@ -170,7 +171,6 @@ def main(argv=None, path=RESULTS, steps=STEPS, seeds=SEEDS):
         said = f"{at[0]:16s}{at[1]:22s}{at[2]:5d} steps, seed {at[3]}, rate {at[4]}: {row['bits']:.3f} bits/pixel"
         tqdm.write(said, file=sys.stdout)
         sys.stdout.flush()
-    return None
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Which digit is said, if one is? Two judges of a drawn word that have heard recordings, and no generator.
 
-`Recogniser` is a small network: it learns from recordings and from spoiled ones, and may answer *none*. by `apart`
-the recording that is most alike is found. They share the spectra that they see, and nothing else.
+`Recogniser` is a small network: it learns from recordings and from spoiled ones, and may answer *none*. `apart`
+finds the recording that is most alike. They share the spectra that they see, and nothing else.
 """
 
 import math
