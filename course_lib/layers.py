@@ -1,5 +1,6 @@
 """Small blocks that several models share."""
 
+from collections.abc import Callable
 from contextlib import contextmanager
 from itertools import pairwise
 
@@ -27,12 +28,12 @@ def initialised_by(generator: torch.Generator | None):
 
 
 class MLP(nn.Sequential):
-    """Linear layers with a SiLU between each two: (B, sizes[0]) -> (B, sizes[-1])."""
+    """Linear layers with a SiLU, or another `bend`, between each two: (B, sizes[0]) -> (B, sizes[-1])."""
 
-    def __init__(self, sizes: list[int]):
+    def __init__(self, sizes: list[int], *, bend: type = nn.SiLU, linear: Callable = nn.Linear):
         layers = []
         for in_features, out_features in pairwise(sizes):
-            layers += [nn.Linear(in_features, out_features), nn.SiLU()]
+            layers += [linear(in_features, out_features), bend()]
         super().__init__(*layers[:-1])  # the last layer's output is free to be any number
 
 

@@ -13,12 +13,13 @@ from course_lib.decode import draw
 from course_lib.device import make_generator
 from course_lib.measure import judge, ruins
 from course_lib.models.char_rnn import CharRNN, CharRNNConfig
+from course_lib.models.gan import Discriminator, GANConfig, Generator
 from course_lib.models.gaussian_mixture import GaussianMixture, GaussianMixtureConfig
 from course_lib.models.pixel.convolutional import PixelCNN
 from course_lib.models.pixel.model import PixelConfig
 from course_lib.models.vae import LIKELIHOODS, VAE, VAEConfig, rsample
 from course_lib.models.wavenet import WaveNet, WaveNetConfig
-from course_lib.train import Session, fit
+from course_lib.train import Session, fit, fit_gan
 
 
 def found():
@@ -52,6 +53,7 @@ BERNOULLI = VAE(VAEConfig(shape=(4,), latent=2, features=4, depth=1, likelihood=
 INK = torch.zeros(3, 4, dtype=torch.long)
 LETTERS = CharRNN(CharRNNConfig(levels=3, features=4))
 PAINTER = PixelCNN(PixelConfig(2, 1, 2, 2, features=2, depth=1))
+PLAYERS = {"generator": Generator(GANConfig(features=4)), "discriminator": Discriminator(GANConfig(features=4))}
 SOUND = WaveNet(WaveNetConfig(levels=4, layers=2, stacks=1, features=4, skip_features=4))
 
 
@@ -79,6 +81,8 @@ CALLS = {
     "measure.ruins.unseen_ruins": lambda g: ruins.unseen_ruins(DIGITS, LABELS, generator=g),
     "measure.judge.DigitJudge.__init__": lambda g: judge.DigitJudge((DIGITS, LABELS), (DIGITS, LABELS), generator=g),
     "models.char_rnn.CharRNN.sample": lambda g: LETTERS.sample(1, length=3, generator=g),
+    "models.gan.Generator.draw_z": lambda g: PLAYERS["generator"].draw_z(2, generator=g),
+    "models.gan.Generator.sample": lambda g: PLAYERS["generator"].sample(2, generator=g),
     "models.gaussian_mixture.GaussianMixture.sample": lambda g: MIXTURE.sample(2, generator=g),
     "models.gaussian_mixture.GaussianMixture.fit": lambda g: GaussianMixture(GaussianMixtureConfig(2)).fit(
         torch.arange(12.0).view(6, 2).square(), generator=g
@@ -94,6 +98,7 @@ CALLS = {
     "models.vae.VAE.sample": lambda g: BERNOULLI.sample(2, generator=g),
     "models.wavenet.WaveNet.sample": lambda g: SOUND.sample(1, length=3, generator=g),
     "train.fit.fit": lambda g: fit(BERNOULLI, INK, loss=lambda m, x: m(x).sum(1), batch_size=2, generator=g, **RUN),
+    "train.game.fit_gan": lambda g: fit_gan(PLAYERS, torch.zeros(4, 2), batch_size=2, generator=g, **RUN),
     "train.session.Session.__init__": lambda g: Session(BERNOULLI, generator=g, **RUN),
 }
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import nn
+from torch.nn.functional import softplus
 
 from course_lib.checkpoint import load, save
 from course_lib.decode import State, write
@@ -13,6 +14,7 @@ from course_lib.device import make_generator
 from course_lib.layers import MLP, initialised_by
 from course_lib.models.autoencoder import Autoencoder, AutoencoderConfig
 from course_lib.models.char_rnn import CharRNN, CharRNNConfig
+from course_lib.models.gan import Discriminator, GANConfig, Generator
 from course_lib.models.gaussian_mixture import GaussianMixture, GaussianMixtureConfig
 from course_lib.models.pixel.convolutional import GatedPixelCNN, PixelCNN
 from course_lib.models.pixel.model import PixelConfig
@@ -24,7 +26,9 @@ from course_lib.train import fit
 
 
 def images(config, n, generator):
-    shape = config.shape if isinstance(config, VAEConfig) else (config.channels, config.height, config.width)
+    shape = (
+        config.shape if isinstance(config, VAEConfig | GANConfig) else (config.channels, config.height, config.width)
+    )
     return torch.randint(config.levels, (n, *shape), generator=generator)
 
 
@@ -34,6 +38,19 @@ def sentences(config, n, generator):
 
 def points(config, n, generator):
     return torch.randn(n, 3, generator=generator, dtype=torch.float64)
+
+
+def numbers(config, n, generator):
+    return torch.randn(n, *config.shape, generator=generator)
+
+
+def noise(config, n, generator):
+    return torch.randn(n, config.latent, generator=generator)
+
+
+def bounded_discriminator(config, *, generator):
+    """In training, spectral normalisation learns at every look; the contract asks the same thing twice."""
+    return Discriminator(config, generator=generator).eval()
 
 
 def fitted_mixture(config, *, generator):
@@ -55,6 +72,16 @@ def bound_at_the_mean(model, x):
     """−ELBO, with the mean of q(z | x) for its draw: the same number for the same x. Its noise is in test_vae.py."""
     mu, log_var = model.encoder(x)
     return gaussian_kl(mu, log_var) - model.log_likelihood(x, mu)
+
+
+def cross_entropy(model, x):
+    """A discriminator's, were x all real."""
+    return softplus(-model(x))
+
+
+def squares(model, z):
+    """A generator has no loss of its own: any function of what it makes will do."""
+    return model(z).flatten(1).square().sum(1)
 
 
 class ToldWaveNet(WaveNet):
@@ -82,6 +109,8 @@ PAINTED_IN_COLOUR = PixelConfig(levels=4, channels=3, height=3, width=5, feature
 HEARD = WaveNetConfig(levels=5, layers=4, stacks=2, features=6, skip_features=8)
 WRITES = {"log_prob", "sample", "begin", "step"}  # component by component, by `decode.write`
 BOUNDS = {"elbo", "log_prob_bound", "sample"}
+INKED = GANConfig((1, 8, 8), levels=17, latent=6, features=4, depth=2, convolutional=True)
+COLOURED = GANConfig((1, 4, 4), levels=5, palette=True, latent=6, features=8, depth=2)
 
 # model, config, what it is fed, its loss (B,) nats, and the methods of the taxonomy that its mathematics gives it
 MODELS = {
@@ -128,9 +157,26 @@ MODELS = {
     "mixture": (fitted_mixture, GaussianMixtureConfig(4), points, nll, {"log_prob", "sample"}),
     "mixture-diagonal": (fitted_mixture, GaussianMixtureConfig(4, "diagonal"), points, nll, {"log_prob", "sample"}),
     "mixture-spherical": (fitted_mixture, GaussianMixtureConfig(4, "spherical"), points, nll, {"log_prob", "sample"}),
+    "generator-plane": (Generator, GANConfig(), noise, squares, {"sample"}),
+    "generator-line": (Generator, GANConfig((1,), latent=1, prior="uniform"), noise, squares, {"sample"}),
+    "generator-ink": (Generator, INKED, noise, squares, {"sample"}),
+    "generator-colours": (Generator, COLOURED, noise, squares, {"sample"}),
+    "discriminator-plane": (Discriminator, GANConfig(), numbers, cross_entropy, set()),
+    "discriminator-bounded": (bounded_discriminator, GANConfig(spectral=True), numbers, cross_entropy, set()),
+    "discriminator-ink": (Discriminator, INKED, images, cross_entropy, set()),
+    "discriminator-colours": (Discriminator, COLOURED, images, cross_entropy, set()),
+    "discriminator-colours-bounded": (
+        bounded_discriminator,
+        replace(COLOURED, convolutional=True, spectral=True),
+        images,
+        cross_entropy,
+        set(),
+    ),
 }
 IMAGES = [name for name, (_, _, kind, _, _) in MODELS.items() if kind is images]
 NETWORKS = [name for name, (_, _, kind, _, _) in MODELS.items() if kind is not points]
+LEVELS = [name for name in NETWORKS if not isinstance(MODELS[name][1], GANConfig)]
+SHOWN_LEVELS = [name for name in NETWORKS if MODELS[name][2] in (images, sentences)]
 each_network = pytest.mark.parametrize("case", NETWORKS, indirect=True)
 WRITTEN = [name for name, (*_, methods) in MODELS.items() if methods == WRITES]
 TAXONOMY = {"log_prob", "elbo", "log_prob_bound", "sample", "begin", "step"}
@@ -156,7 +202,7 @@ def test_the_loss_is_one_number_an_observation(case):
     assert torch.isfinite(nats).all()
 
 
-@each_network
+@pytest.mark.parametrize("case", LEVELS, indirect=True)
 def test_levels_are_the_last_axis_of_logits(case):
     model, x, *_ = case
     ink = getattr(model.config, "likelihood", None) == "bernoulli"  # one logit, that of ink
@@ -219,7 +265,7 @@ def test_it_moves_to_the_gpu(case):
 def test_it_survives_the_disk(case, tmp_path):
     model, x, loss, _ = case
     save(tmp_path / "model.pt", model)
-    other = type(model)(model.config)
+    other = type(model)(model.config).train(model.training)
     load(tmp_path / "model.pt", other)
     assert torch.equal(loss(model, x), loss(other, x))
 
@@ -321,7 +367,7 @@ def test_a_wrong_x_is_refused_with_expected_and_given(case, change, error, says)
         loss(model, change(x))
 
 
-@each_network
+@pytest.mark.parametrize("case", SHOWN_LEVELS, indirect=True)
 @pytest.mark.parametrize(
     ("change", "error", "says"),
     [

@@ -260,3 +260,19 @@ def test_what_cannot_be_drawn_is_told(change, error, says):
 def test_points_that_are_none_are_told(x, error, says):
     with pytest.raises(error, match=re.escape(says)):
         load_plane("moons").log_prob(x)
+
+
+@pytest.mark.parametrize(("name", "modes"), [("ring", 8), ("grid", 25)])
+def test_modes_are_the_centres_of_the_gaussians_that_a_density_is_made_of(name, modes):
+    plane = load_plane(name)
+    assert plane.modes.shape == (modes, 2)
+    x = drawn(name).double()[:5000]
+    apart = (x[:, None] - plane.modes.double()) / plane.mode_std
+    nats = (-0.5 * apart.square().sum(2)).logsumexp(1) - math.log(modes * 2 * math.pi * plane.mode_std**2)
+    torch.testing.assert_close(plane.log_prob(x), nats, atol=1e-4, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_made_of_no_gaussians_has_no_modes_to_count(name):
+    plane = load_plane(name)
+    assert (plane.modes is None) == (plane.mode_std is None) == (name not in ("ring", "grid"))

@@ -22,14 +22,19 @@ def load_plane(name: str) -> "Plane":
     Raises ValueError for another name.
     """
     expect_one_of("name", name, _DENSITIES)
-    return Plane(_DENSITIES[name])
+    return Plane(_DENSITIES[name], *_MODES.get(name, (None, None)))
 
 
 class Plane:
-    """A density on the plane that integrates to 1: `log_prob` is exact, and `sample` draws from it."""
+    """A density on the plane that integrates to 1: `log_prob` is exact, and `sample` draws from it.
 
-    def __init__(self, density):
-        self._density = density
+    Where it is made of equal, round Gaussians, `modes` (K, 2) are their centres and `mode_std` is their width; for the
+    others, which have no modes that can be counted, both are None.
+    """
+
+    def __init__(self, density, modes, mode_std):
+        self._density, self.mode_std = density, mode_std
+        self.modes = None if modes is None else torch.tensor(modes)
 
     def log_prob(self, x: torch.Tensor) -> torch.Tensor:
         """log p(x), the density at points x (B, 2) -> (B,) nats, in the dtype and on the device of `x`.
@@ -173,9 +178,14 @@ def _any_of(values, n, like):
     return torch.tensor(values, device=like["device"], dtype=like["dtype"])[chosen]
 
 
+_EIGHTHS = [2 * math.pi * k / 8 for k in range(8)]
+_MODES = {
+    "ring": ([(3 * math.cos(angle), 3 * math.sin(angle)) for angle in _EIGHTHS], 0.25),
+    "grid": (list(product((-3, -1.5, 0, 1.5, 3), repeat=2)), 0.2),
+}
 _DENSITIES = {
     "ring": _Turned(_Gaussians([(3, 0)], std=(0.25, 0.25)), copies=8),
-    "grid": _Gaussians(list(product((-3, -1.5, 0, 1.5, 3), repeat=2)), std=(0.2, 0.2)),
+    "grid": _Gaussians(_MODES["grid"][0], std=(0.2, 0.2)),
     "moons": _Turned(  # a half-circle of radius 2.2 and width 0.2: r dr is how far r²/2 moves
         _Polar(_Normal(2.2**2 / 2, 2.2 * 0.2), _Plateau(0, math.pi, 0.08), centre=(-1.1, -0.55)), copies=2
     ),

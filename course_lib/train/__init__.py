@@ -1,7 +1,11 @@
-"""Training: `fit` in one call, and the `Session` below it for several players, chains and data that is made anew."""
+"""Training in one call, `fit` for a model and `fit_gan` for two, and the `Session` below them.
+
+A session is for any number of players, for chains, and for data that is made anew.
+"""
 
 from .fit import fit
+from .game import fit_gan
 from .keeper import NotFinite
 from .session import Session
 
-__all__ = ["NotFinite", "Session", "fit"]
+__all__ = ["NotFinite", "Session", "fit", "fit_gan"]
