@@ -370,8 +370,8 @@ print(f"{own:.0%} of the images have their digit's mean nearest")
 assert {m.indices.item() for m in most} == set(range(10)) and own > 0.75
 
 # %% [markdown]
-# Starting wide and cooling slowly, one run ends as low as the best of twenty random starts. (That is no law: of four
-# other beginnings that we tried, one ended higher than the median.) Above each mean stands the digit that most of its
+# Starting wide and cooling slowly, one run ends as low as the best of twenty random starts. (That is no law: one of
+# four other beginnings that we tried ended at 645.) Above each mean stands the digit that most of its
 # images are, and their share. Ten means, ten different digits: nobody said what a digit is, and 79 % of the images have their
 # own digit's mean nearest.
 
