@@ -138,14 +138,8 @@ posterior = joint / evidence  # p(k | x)
 # %% tags=["checking"]
 from course_lib.show.typeset import show_table
 
-rows = {
-    "prior p(k)": log_pi.exp(),
-    "joint p(x, k)": joint,
-    "posterior p(k | x)": posterior,
-}
-rows = [
-    [name, *(f"{v:.3f}" for v in row), f"{row.sum():.3f}"] for name, row in rows.items()
-]
+named = {"prior": log_pi.exp(), "joint": joint, "posterior": posterior}
+rows = [[n, *(f"{v:.3f}" for v in [*p, p.sum()])] for n, p in named.items()]
 show_table(["the point (1.8, −1)", "blue", "red", "green", "sum"], rows)
 
 # %% [markdown]
@@ -167,10 +161,11 @@ show_table(["the point (1.8, −1)", "blue", "red", "green", "sum"], rows)
 # - its **Kullback–Leibler divergence** from the posterior, $\mathrm{KL}(q \Vert p) = \sum_k q(k) \log \frac{q(k)}{p(k
 #   \mid x)}$, says how wrong it is: 0 nats if $q$ is the posterior, and more for every other guess.
 #
-# (Why never negative? Because $\log t \le t - 1$, so $\;-\mathrm{KL} = \sum_k q \log \frac{p}{q} \le \sum_k
-# q\,(\frac{p}{q}
-# - 1) = 1 - 1 = 0$.) Now write $p(x, k) = p(x)\, p(k \mid x)$. The average becomes $\sum_k q(k) \log p(x, k) = \log
-#   p(x) + \sum_k q(k) \log p(k \mid x)$, and the last sum is $-H(q) - \mathrm{KL}$, by the two definitions. So
+# (Why never negative? Because $\log t \le t-1$ for every $t$. So $-\mathrm{KL} = \sum_k q \log \frac pq$ is at most
+# $\sum_k q\,(\frac pq-1) = 1-1 = 0$.)
+#
+# Now write $p(x, k) = p(x)\, p(k \mid x)$. The average becomes $\sum_k q(k) \log p(x, k) = \log p(x) + \sum_k q(k)
+# \log p(k \mid x)$. By the two definitions, the last sum is $-H(q)-\mathrm{KL}$. So
 #
 # $$
 # \log p(x) \;=\; \underbrace{\sum_k q(k) \log p(x, k) + H(q)}_{\text{the bound}}
@@ -211,19 +206,14 @@ reached = bound(one.expand(101, 2), guesses, truth)
 import matplotlib.pyplot as plt
 from course_lib.show.plots import shown_once
 
-
-def show_gap(q, bound, top):
-    figure, ax = plt.subplots(figsize=(5.2, 3), layout="constrained")
-    ax.axhline(top, color="black", ls="--", label="log p(x)")
-    ax.fill_between(q, bound, top, alpha=0.2, color="C1", label="the gap: KL(q || p)")
-    ax.plot(q, bound, label="the bound")
-    ax.set(xlabel="the guess: red's share q(red)", ylabel="nats")
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(frameon=False, loc="lower center")
-    return shown_once(figure)
-
-
-show_gap(red, reached, log_prob(one, truth).item())
+top = log_prob(one, truth).item()
+figure, ax = plt.subplots(figsize=(5.2, 3), layout="constrained")
+ax.axhline(top, color="black", ls="--", label="log p(x)")
+ax.fill_between(red, reached, top, alpha=0.2, color="C1", label="the gap: KL(q || p)")
+ax.plot(red, reached, label="the bound")
+ax.set(xlabel="the guess: red's share q(red)", ylabel="nats")
+ax.legend(frameon=False, loc="lower center")
+shown_once(figure)
 
 # %% tags=["checking"]
 divergence = (guesses.xlogy(guesses) - guesses.xlogy(posterior)).sum(1)
@@ -325,11 +315,9 @@ def show_em(half_step):
     return show_em_step(points[few], q[few], (mean, covariance_), **beside, **at)
 
 
-largest = int(gap[1:].argmax()) + 1
-halves = {"half_step": range(21)}
-explore(
-    show_em, **halves, labels={"half_step": "half steps"}, start={"half_step": largest}
-)
+words = {"half_step": "half steps"}
+largest = {"half_step": int(gap[1:].argmax()) + 1}
+explore(show_em, half_step=range(21), labels=words, start=largest)
 
 # %% tags=["checking"]
 from itertools import pairwise
@@ -354,7 +342,8 @@ assert 0.05 < gap[2:].max() < 0.15
 # p(x)$ is never below it. So $\log p(x)$ has risen at least as much.
 #
 # How good is the result? Count the points whose likeliest component is the one that made them. The ceiling is what
-# somebody gets who knows the true 17 numbers: where crowds overlap, nobody can be sure.
+# somebody gets who knows the true 17 numbers (where crowds overlap, nobody can be sure); one colour for all would get
+# 50 %.
 
 
 # %%
@@ -368,19 +357,20 @@ by_em = right(q.argmax(1))
 
 # %% tags=["checking"]
 ceiling = right(log_joint(points, *truth).argmax(1))
-print(f"right colours: EM {by_em:.1%}, the ceiling {ceiling:.1%}, all one colour 50%")
-print("log p(x), nats a point      these 600   20,000 new ones")
 nats = {}
-for name, t in {"found by EM": theta, "the truth": truth}.items():
+for name, t in {"EM": theta, "truth": truth}.items():
     nats[name] = [log_prob(x, t).mean().item() for x in (points, new)]
-    print(f"{name:25}{nats[name][0]:12.3f}{nats[name][1]:18.3f}")
+shares = {"EM": by_em, "truth": ceiling}
+rows = [[n, f"{shares[n]:.1%}", *(f"{v:.3f}" for v in nats[n])] for n in nats]
 em_nats, true_nats = nats.values()
 assert by_em > 0.975 and ceiling - by_em < 0.006
 assert em_nats[0] > true_nats[0] + 0.005 and em_nats[1] < true_nats[1] - 0.005
+head = "right colours", "log p(x), these 600", "20,000 new ones"
+show_table(["17 numbers", *head], rows)
 
 # %% [markdown]
-# Over five seeds EM gets 98 % of the colours right, at most half a percentage point below the ceiling. The lower
-# table holds a surprise. On the points that it was fitted to, EM's result is *likelier* than the truth that made
+# Over five seeds EM gets 98 % of the colours right, at most half a percentage point below the ceiling. The other
+# columns hold a surprise. On the points that it was fitted to, EM's result is *likelier* than the truth that made
 # them, by 0.01 to 0.02 nats. On new points the truth is ahead, by about as much. The 17 numbers have learnt something
 # that is only true of these 600 points. Keep that in mind.
 #
@@ -460,10 +450,8 @@ hard_shaped = log_joint(points, *shaped).argmax(1)
 
 # %% tags=["checking"]
 many = KMeans(3, n_init=20, random_state=seed).fit(points.numpy())
-tried = {
-    "soft colours": (run(0.8)[0].argmax(1), q.argmax(1)),
-    "hard colours": (hard.argmax(1), hard_shaped),
-}
+tried = {"soft colours": (run(0.8)[0].argmax(1), q.argmax(1))}
+tried["hard colours"] = hard.argmax(1), hard_shaped
 share = {name: [right(label) for label in pair] for name, pair in tried.items()}
 rows = [[name, *(f"{n:.1%}" for n in pair)] for name, pair in share.items()]
 best_kmeans = right(torch.tensor(many.labels_).long())
@@ -539,15 +527,9 @@ for init in ("points", "k-means++"):
 # %% tags=["checking"]
 chosen = GaussianMixture(GaussianMixtureConfig(25))
 chosen.fit(crowd, generator=dice, restarts=20)
-floor = price(grid, more)
-rows = [
-    [init, *(f"{f(n):.2f}" for f in (min, torch.median, max))]
-    for init, n in ends.items()
-]
-rows.append(
-    ["k-means++, the likeliest of 20 new starts", f"{price(chosen, more):.2f}", "", ""]
-)
-rows.append(["the truth", f"{floor:.2f}", "", ""])
+nats = {init: [f(n) for f in (min, torch.median, max)] for init, n in ends.items()}
+nats |= {"the likeliest of 20": [price(chosen, more)], "truth": [price(grid, more)]}
+rows = [[name, *(f"{n:.2f}" for n in row), "", ""][:4] for name, row in nats.items()]
 assert ends["k-means++"].median() < ends["points"].median() - 0.05
 assert ends["k-means++"].std() < ends["points"].std(), "and closer together"
 assert price(chosen, more) < ends["k-means++"].median() - 0.02
@@ -556,9 +538,8 @@ show_table(["nats a new point, 20 starts", "best", "median", "worst"], rows)
 # %% tags=["drawing"]
 worst = fits[ends["k-means++"].argmax()]
 pair = {"the worst of twenty": worst, "the likeliest of twenty": chosen}
-show_crowds(
-    {t: {"x": crowd, "ellipses": (m.mean, m.covariance_)} for t, m in pair.items()}
-)
+both = {t: {"x": crowd, "ellipses": (m.mean, m.covariance_)} for t, m in pair.items()}
+show_crowds(both)
 
 # %% [markdown]
 # Starts that lie apart end lower in the median, and closer together. The one that is *likeliest on the old points*,
@@ -784,7 +765,7 @@ assert_close(lost, expected, tolerance=1e-6, name="the gap is the divergence")
 # its divergence. (For two Gaussians with the same mean this is $\tfrac12(c^2 - 1) - \log c$.) Half the width costs
 # 0.32 nats, twice the width 0.81.
 #
-# ## The likeliest line
+# ## The likeliest straight rule
 #
 # The digits of chapter 2 are points, too, in 64 dimensions. Give each a label of 16 numbers. What are the likeliest
 # $W$, $\mu$ and $s$? EM finds them. Its E step is `posterior_of`. Its M step is once more made of weighted averages:
@@ -879,7 +860,7 @@ images = {Z: [decode(z, likeliest(Z)[0]) for z in four_codes(Z)] for Z in (2, 16
 
 # %% tags=["checking"]
 refused = {Z: [judge.invalid_share(x) for x in four] for Z, four in images.items()}
-rows = [[f"{Z}", *(f"{share:.0%}" for share in four)] for Z, four in refused.items()]
+rows = [[f"{Z} numbers", *(f"{n:.0%}" for n in four)] for Z, four in refused.items()]
 reality = judge.invalid_share(test[0])
 for by_prior, by_one, by_ten, rebuilt in (refused[16], refused[32]):
     assert min(by_prior, by_one) > 0.75 and rebuilt < by_ten - 0.1 < by_prior - 0.3
@@ -887,7 +868,7 @@ for by_prior, by_one, by_ten, rebuilt in (refused[16], refused[32]):
 assert refused[32][3] < 0.12 and reality < 0.06 and min(refused[2]) > 0.9
 rows.append(["the digits themselves", "", "", "", f"{reality:.0%}"])
 head = "the prior", "one Gaussian", "ten", "test digits"
-show_table(["refused, by what gave the codes", *head], rows)
+show_table(["refused, with codes from", *head], rows)
 
 # %% tags=["drawing"]
 from course_lib.show.plots import show_images
@@ -901,9 +882,9 @@ show_images(shown, columns=8, size=0.6, crossed=crossed, rows=words)
 # Look at the row of 32 numbers. Rebuilt from their codes, nearly all test digits are still digits: the judge refuses
 # 5 to 9 % of them over five seeds, and 2 to 5 % of the originals. So the decoder *can* show digits. But with codes
 # from the prior it refuses 81 to 87 %. It is not a matter of width, since one Gaussian fitted to the codes is no
-# better (82 to 88 %). The codes of digits do not fill a Gaussian evenly. They lie in crowds, and between the crowds
-# there are bad codes. A mixture of ten Gaussians knows something of that, and 45 to 65 % are refused. With 16 numbers
-# the order is the same; two are too few to show a digit at all.
+# better (82 to 88 %). The codes of digits do not fill a Gaussian evenly. They lie in crowds, and a single Gaussian
+# also draws what is between the crowds. A mixture of ten knows better: 45 to 65 % are refused. With 16 numbers the
+# order is the same; two are too few to show a digit at all.
 #
 # So a straight rule turns and stretches a Gaussian, and what comes out is a Gaussian still. There are two ways out: a
 # prior with crowds, or a rule that bends. We take the second. The next page measures how far it gets.
@@ -963,10 +944,8 @@ show_curves(
 )
 
 # %% tags=["checking"]
-for name, nats in zip(names, short, strict=True):
-    print(
-        f"{name}: the best Gaussian q misses {nats:.3f} nats (ln 2 = {math.log(2):.3f})"
-    )
+for name, n in zip(names, short, strict=True):
+    print(f"{name}: the best Gaussian misses {n:.3f} nats (ln 2: {math.log(2):.3f})")
 peaks = (density[:, 1:-1] > density[:, :-2]) & (density[:, 1:-1] > density[:, 2:])
 assert (peaks & (density[:, 1:-1] > 0.1)).sum(1).tolist() == [1, 2]
 assert short[0] < 0.02 and 0 < short[1] - math.log(2) < 0.03
@@ -1013,9 +992,7 @@ whole = points.mean(0), torch.cov(points.T, correction=0)
 single = MultivariateNormal(*whole).log_prob(points).mean().item()
 stuck, free = (path[-1] for path in paths.values())
 print(f"after 150 steps: {stuck:.4f} and {free:.4f} nats; one Gaussian {single:.4f}")
-left = next(
-    n for n, nats in enumerate(paths["moved by 0.001"], 1) if nats > stuck + 0.1
-)
+left = sum(nats < stuck + 0.1 for nats in paths["moved by 0.001"]) + 1
 print(f"the second has left the first by 0.1 nats after {left} steps")
 assert abs(stuck - single) < 1e-9 and 1 < free - stuck < 1.3 and 20 < left < 50
 

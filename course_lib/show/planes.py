@@ -64,7 +64,7 @@ def show_em_step(x, shares, ellipses, nats: dict, *, gap, half_step: int, title:
     curves = {label: as_array(f"nats[{label!r}]", ys, gaps=True) for label, ys in nats.items()}
     gap = as_array("gap", gap)
     points, lines = _points(x, shares), _ellipses(ellipses, DIGIT_COLOURS)
-    sizes = {"figsize": (5.6, 3.1), "width_ratios": [1.25, 1], "layout": "constrained"}
+    sizes = {"figsize": (4.8, 2.9), "width_ratios": [1.25, 1], "layout": "constrained"}
     figure, at = plt.subplot_mosaic([["plane", "climb"], ["plane", "gap"]], **sizes)
     _draw_points(at["plane"], *points)
     _draw_ellipses(at["plane"], lines, DIGIT_COLOURS)
