@@ -443,7 +443,7 @@ def test_chapter_5_says_what_the_run_wrote():
 
 
 def test_chapter_7_says_what_the_run_wrote():
-    row, text = stored("mnist_vae_dynamic"), " ".join(prose("07_gmm_and_vae").replace("\n# ", " ").split())
+    row, text = stored("mnist_vae_dynamic"), " ".join(prose("07_vae").replace("\n# ", " ").split())
     said = re.search(
         r"after (\d+) minutes on one core, costs at most \*\*([\d.]+)\*\* nats.* report ([\d.]+)\. The", text
     )
