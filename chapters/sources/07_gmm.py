@@ -828,10 +828,11 @@ assert_close(learnt @ learnt.T, principal @ principal.T, tolerance=1e-2)
 # hills. The $W$ itself may differ, since a turn of the labels changes nothing in $p(x)$; so the check compares
 # $WW^{\mathsf T}$.
 #
-# So this is a decoder with a prior, and it can *draw*: choose numbers from $\mathcal N(0, I)$, and decode them.
-# Chapter 2's judge says how many of 2,000 draws are no digits. If they are bad, is it the fault of the decoder or of
-# the prior? To find out, give the same decoder other codes: the posterior means of real test digits; and draws from a
-# density that is fitted to the posterior means of the training digits, one Gaussian or a mixture of ten.
+# So this is a decoder with a prior, and it can *draw*: choose numbers from $\mathcal N(0, I)$, decode them, and add
+# the noise. Chapter 2's judge says how many of 2,000 draws are no digits. If they are bad, is it the fault of the
+# decoder or of the prior? To find out, give the same decoder other codes: the posterior means of real test digits;
+# and draws from a density that is fitted to the posterior means of the training digits, one Gaussian or a mixture of
+# ten.
 
 
 # %%
@@ -840,8 +841,9 @@ from course_lib.measure.judge import DigitJudge
 judge = DigitJudge(train, valid, generator=dice)
 
 
-def decode(z, W):  # (N, Z) -> images (N, 1, 8, 8): each pixel's nearest level
-    return (z @ W.T + centre).round().clamp(0, 16).long().view(-1, 1, 8, 8)
+def decode(z, W, s):  # (N, Z) -> images (N, 1, 8, 8), each pixel at the nearest level
+    x = z @ W.T + centre + s * normal(len(z), 64)
+    return x.round().clamp(0, 16).long().view(-1, 1, 8, 8)
 
 
 def four_codes(Z):
@@ -856,16 +858,20 @@ def four_codes(Z):
 
 
 unseen = test[0].flatten(1).double()
-images = {Z: [decode(z, likeliest(Z)[0]) for z in four_codes(Z)] for Z in (2, 16, 32)}
+ways = {f"{Z} numbers": (likeliest(Z), four_codes(Z)) for Z in (2, 16, 32)}
+(W32, _), codes32 = ways["32 numbers"]
+ways["32, no noise"] = (W32, 0.0), codes32
 
 # %% tags=["checking"]
-refused = {Z: [judge.invalid_share(x) for x in four] for Z, four in images.items()}
-rows = [[f"{Z} numbers", *(f"{n:.0%}" for n in four)] for Z, four in refused.items()]
+pictures = {n: [decode(z, *how) for z in four] for n, (how, four) in ways.items()}
+refused = {n: [judge.invalid_share(x) for x in four] for n, four in pictures.items()}
+rows = [[name, *(f"{n:.0%}" for n in four)] for name, four in refused.items()]
 reality = judge.invalid_share(test[0])
-for by_prior, by_one, by_ten, rebuilt in (refused[16], refused[32]):
-    assert min(by_prior, by_one) > 0.75 and rebuilt < by_ten - 0.1 < by_prior - 0.3
+for by_prior, by_one, by_ten, rebuilt in list(refused.values())[1:]:
+    assert min(by_prior, by_one) > 0.75 and rebuilt < by_ten - 0.05 < by_prior - 0.25
     assert abs(by_prior - by_one) < 0.05, "one Gaussian is no better"
-assert refused[32][3] < 0.12 and reality < 0.06 and min(refused[2]) > 0.9
+assert refused["32 numbers"][3] < 0.16 and reality < 0.06
+assert min(refused["2 numbers"]) > 0.9
 rows.append(["the digits themselves", "", "", "", f"{reality:.0%}"])
 head = "the prior", "one Gaussian", "ten", "test digits"
 show_table(["refused, with codes from", *head], rows)
@@ -873,18 +879,18 @@ show_table(["refused, with codes from", *head], rows)
 # %% tags=["drawing"]
 from course_lib.show.plots import show_images
 
-shown = torch.cat([images[32][n][:8] for n in (0, 2, 3)])
+shown = torch.cat([pictures["32 numbers"][n][:8] for n in (0, 2, 3)])
 crossed = judge.label(shown) < 0
 words = ["prior", "ten\nGaussians", "of test\ndigits"]
 show_images(shown, columns=8, size=0.6, crossed=crossed, rows=words)
 
 # %% [markdown]
 # Look at the row of 32 numbers. Rebuilt from their codes, nearly all test digits are still digits: the judge refuses
-# 5 to 9 % of them over five seeds, and 2 to 5 % of the originals. So the decoder *can* show digits. But with codes
-# from the prior it refuses 81 to 87 %. It is not a matter of width, since one Gaussian fitted to the codes is no
-# better (82 to 88 %). The codes of digits do not fill a Gaussian evenly. They lie in crowds, and a single Gaussian
-# also draws what is between the crowds. A mixture of ten knows better: 45 to 65 % are refused. With 16 numbers the
-# order is the same; two are too few to show a digit at all.
+# 7 to 12 % of them over five seeds, and 2 to 5 % of the originals. So the decoder *can* show digits. But with codes
+# from the prior it refuses 83 to 88 %. It is not a matter of width, since one Gaussian fitted to the codes is no
+# better (83 to 90 %). The codes of digits do not fill a Gaussian evenly. They lie in crowds, and a single Gaussian
+# also draws what is between the crowds. A mixture of ten knows better: 48 to 68 % are refused. Without the pixels'
+# noise, or with 16 numbers, the order is the same; two numbers are too few to show a digit at all.
 #
 # So a straight rule turns and stretches a Gaussian, and what comes out is a Gaussian still. There are two ways out: a
 # prior with crowds, or a rule that bends. We take the second. The next page measures how far it gets.
@@ -1001,7 +1007,7 @@ assert abs(stuck - single) < 1e-9 and 1 < free - stuck < 1.3 and 20 < left < 50
 # same covariance, those of all the points, and the next E step gives equal shares again. They remain one Gaussian for
 # ever: EM stays at the likelihood of a single one, to nine digits, 1.1 to 1.2 nats below what it could reach. The
 # gradient there is zero. A thousandth is enough to break the tie. The difference grows from step to step, and after
-# 29 to 40 steps (five seeds) the curve leaves the floor and soon ends where it should. The same happens to the units
+# 30 to 41 steps (five seeds) the curve leaves the floor and soon ends where it should. The same happens to the units
 # of a network that start equal. This is why one starts at random.
 #
 # ## What we saw
