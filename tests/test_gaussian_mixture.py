@@ -5,6 +5,8 @@ What it shares with every model, shapes, nats, devices and the disk, is in test_
 
 import itertools
 import math
+import threading
+import time
 import warnings
 
 import pytest
@@ -19,6 +21,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from course_lib.checkpoint import load, save
 from course_lib.device import make_generator
 from course_lib.fast import em
+from course_lib.fast.side_by_side import side_by_side
 from course_lib.models.gaussian_mixture import STARTS, GaussianMixture, GaussianMixtureConfig
 
 KINDS = ("full", "diagonal", "spherical")
@@ -194,6 +197,48 @@ def test_an_e_step_is_as_many_operations_in_many_dimensions_as_in_few(kind):
     # PyTorch's calls cost more than what a processor does in them if they are many and small; the second may have one
     # more, for a circle of two has no turn but half of one
     assert counts[0] <= counts[1] <= counts[0] + 1, counts
+
+
+# --- blocks on several cores ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def three_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+@each_kind
+def test_an_e_step_is_the_same_on_one_core_and_on_three(kind, three_threads):
+    model = some(4, 3, kind)
+    blocks = list(clouds(1000, 3).T.split(130, 1))  # eight: the shares are of unequal length
+    given = blocks, (model.log_pi, model.mean, model.covariance_), kind, 1
+    found = em.expectation(*given)
+    torch.set_num_threads(1)
+    for many, one in zip(found, em.expectation(*given), strict=True):
+        torch.testing.assert_close(many, one, rtol=1e-12, atol=1e-12)
+
+
+def test_every_block_is_in_one_share_and_each_share_has_one_thread(three_threads):
+    names = {}
+
+    def work(blocks):
+        names[threading.get_ident()] = torch.get_num_threads()
+        time.sleep(0.05)  # long enough that no thread takes two shares
+        return [int(block) for block in blocks]
+
+    shares = side_by_side(work, list(torch.arange(7)))
+    assert shares == [[0, 3, 6], [1, 4], [2, 5]] and list(names.values()) == [1, 1, 1]
+    assert torch.get_num_threads() == 3, "given back"
+    assert side_by_side(work, [torch.tensor(5)]) == [[5]] and names[threading.get_ident()] == 3, "one block: no threads"
+
+
+def test_what_goes_wrong_in_a_share_is_raised_and_the_threads_are_given_back(three_threads):
+    with pytest.raises(ZeroDivisionError):
+        side_by_side(lambda blocks: 1 / int(blocks[0]), [torch.tensor(1), torch.tensor(0)])
+    assert torch.get_num_threads() == 3
 
 
 # --- EM -----------------------------------------------------------------------------------------------------------
