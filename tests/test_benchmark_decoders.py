@@ -22,6 +22,7 @@ TINY = {
     "refining_steps": 3,
     "grid_step": 0.5,
     "epochs": 1,
+    "collapse_samples": 2,
     "budgets": [0.05],
 }
 # a job of every kind, two where two ways lead through it; and what its rows must say beside the common fields
@@ -327,11 +328,14 @@ def test_the_timing_keeps_the_rows(bench, tmp_path, monkeypatch):
     assert found["rows"] == [{"name": "some"}] and found["timed"] == {"1": 1.5}
 
 
-def test_the_jobs_are_told_apart_and_seed_comes_before_seed(bench):
-    jobs = bench.wanted()
+def test_the_jobs_are_told_apart_and_the_essential_come_first(bench):
+    jobs, essential = bench.wanted(), {"table", "gap", "told", "pixel"}
     assert len({json.dumps(job) for job in jobs}) == len(jobs)
-    seeds = [seed for _, _, seed in jobs]
-    assert seeds == sorted(seeds) and {kind for kind, _, seed in jobs if seed == 4} == {"table", "gap", "told", "pixel"}
+    first = [kind for kind, _, seed in jobs if seed == 0]
+    assert [kind for kind, *_ in jobs[: len(first)]] == first and set(first) == set(bench.KINDS)
+    later = [(kind not in essential, seed) for kind, _, seed in jobs[len(first) :]]
+    assert later == sorted(later) and {seed for _, seed in later} == {1, 2, 3, 4}
+    assert {kind for kind, _, seed in jobs if seed == 4} == essential
     assert bench.wanted(["told"], [1]) == [("told", ["full"], 1)]
 
 
