@@ -12,10 +12,10 @@ from torch import nn
 
 from course_lib.decode import State, draw, write
 from course_lib.device import make_generator
-from course_lib.layers import MaskedConv2d, initialised_by
+from course_lib.layers import MaskedConv2d, gate, initialised_by
 from course_lib.models.gaussian_mixture import GaussianMixture, GaussianMixtureConfig
-from course_lib.models.pixel.convolutional import Block, PixelCNN
-from course_lib.models.pixel.model import PixelConfig, at_pixel, at_point
+from course_lib.models.pixel.convolutional import Block, GatedPixelCNN, PixelCNN
+from course_lib.models.pixel.model import MARGIN, PixelConfig, at_pixel, at_point
 from course_lib.models.vae import VAE, VAEConfig, rsample
 from course_lib.prob import categorical_log_prob, gaussian_kl, gaussian_log_prob, log_mean_exp
 from course_lib.train import Session
@@ -65,37 +65,42 @@ SIGHTS = {
     "four neighbours": ((3, 3), 0),
     "PixelCNN 1": ((7, 7), 1),
     "PixelCNN 2": ((7, 7), 2),
+    "Gated PixelCNN": (None, 4),
 }
+HIDDEN = 0.15  # share of the pixels that chapter 4's Gated PixelCNN does without in training
 
 
 @dataclass(frozen=True)
 class SightConfig(PixelConfig):
-    """A PixelCNN whose first filter has another size, and which is told a code of `latent` numbers (0: none)."""
+    """A PixelCNN whose first filter has another size, and which is told a code of `latent` numbers (0: none).
 
-    kernel: tuple[int, int] = (7, 7)
+    `same`: the code adds the same at every place. `hidden`: in training, this share of the pixels is left blank.
+    """
+
+    kernel: tuple[int, int] | None = (7, 7)
     latent: int = LATENT
+    same: bool = False
+    hidden: float = 0.0
 
 
-class ToldPixelCNN(PixelCNN):
-    """Chapter 4's PixelCNN, told a code z: a linear map of z is added to its features at every place."""
+class Told:
+    """What a painter has that is told a code z: a linear map of z is added to its first features at every place."""
 
-    def build(self, words, features, depth):
+    def listen(self):
         c = self.config
-        self.first = MaskedConv2d(words, features, c.kernel, "A")
-        self.blocks = nn.ModuleList(Block(features) for _ in range(depth))
-        self.tell = nn.Linear(c.latent, features * c.height * c.width) if c.latent else None
+        places = 1 if c.same else c.height * c.width
+        self.tell = nn.Linear(c.latent, c.features * places) if c.latent else None
 
     def told(self, z):  # (B, Z) -> (B, F, H, W)
-        return self.tell(z).unflatten(1, self.place.shape)
+        height, width = (1, 1) if self.config.same else self.place.shape[1:]
+        return self.tell(z).unflatten(1, (-1, height, width)).expand(-1, *self.place.shape)
 
-    def look(self, x):
-        """x (B, 1, H, W) -> what its first filter sees (B, F, H, W), whatever the code."""
-        return self.first(self.words(x)) + self.place
-
-    def logits(self, h):
-        for block in self.blocks:
-            h = block(h)
-        return self.head(F.relu(h), None)
+    def half_blank(self, x):
+        """x (B, 1, H, W) -> its words; in training, some pixels are blank."""
+        words = self.words(x)
+        if not (self.training and self.config.hidden):
+            return words
+        return words * (F.dropout(torch.ones_like(words[:, :1]), self.config.hidden) > 0)
 
     def log_likelihood(self, x, z=None):
         h = self.look(x)
@@ -108,6 +113,30 @@ class ToldPixelCNN(PixelCNN):
         told = torch.zeros_like(self.place).expand(n, -1, -1, -1) if z is None else self.told(z)
         return State((*super().begin(n), told))
 
+    @torch.no_grad()
+    def paint(self, n, z=None, *, generator=None):
+        """`n` images, drawn; without a generator the likeliest level, pixel after pixel."""
+        choose = partial(draw, generator=generator) if generator else lambda logits: logits.argmax(1)
+        return write(self, n, 64, choose=lambda logits, t: choose(logits), z=z).view(n, 1, 8, 8)
+
+
+class ToldPixelCNN(Told, PixelCNN):
+    """Chapter 4's PixelCNN, told a code."""
+
+    def build(self, words, features, depth):
+        self.first = MaskedConv2d(words, features, self.config.kernel, "A")
+        self.blocks = nn.ModuleList(Block(features) for _ in range(depth))
+        self.listen()
+
+    def look(self, x):
+        """x (B, 1, H, W) -> what its first filter sees (B, F, H, W), whatever the code."""
+        return self.first(self.half_blank(x)) + self.place
+
+    def logits(self, h):
+        for block in self.blocks:
+            h = block(h)
+        return self.head(F.relu(h), None)
+
     def context_at(self, i, j, words, narrow, told):
         if j == 0:
             narrow.copy_(F.pad(narrow[..., 1:, :], (0, 0, 0, 1)))  # a row up
@@ -117,24 +146,55 @@ class ToldPixelCNN(PixelCNN):
             h = h + at_point(block.widen, F.relu(at_point(block.look, narrow[:, d, ..., j : j + 3])))
         return F.relu(h)
 
-    @torch.no_grad()
-    def paint(self, n, z=None, *, generator=None):
-        """`n` images, drawn; without a generator the likeliest level, pixel after pixel."""
-        choose = partial(draw, generator=generator) if generator else lambda logits: logits.argmax(1)
-        x = write(self, n, 64, choose=lambda logits, t: choose(logits), z=z)
-        return x.view(n, 1, 8, 8)
+
+class ToldGatedPixelCNN(Told, GatedPixelCNN):
+    """Chapter 4's Gated PixelCNN, both of its stacks told a code."""
+
+    def build(self, words, features, depth):
+        super().build(words, features, depth)
+        self.listen()
+
+    def look(self, x):
+        """x (B, 1, H, W) -> what either stack sees first (2, B, F, H, W), whatever the code."""
+        words = self.half_blank(x)
+        v = self.above(F.pad(words, (2, 2, 2, 0))[:, :, :-1])
+        return torch.stack([v, self.left(F.pad(words, (4, 0))[..., :-1])]) + self.place
+
+    def logits(self, h):
+        v, h = h
+        for block in self.blocks:
+            v, h = block(v, h)
+        return self.head(F.relu(h), None)
+
+    def context_at(self, i, j, words, above, across, before, told):
+        if j == 0:
+            before.zero_()
+            rows = words[:, :, i + MARGIN - 2 : i + MARGIN, MARGIN - 2 : 2 - MARGIN]
+            v = self.above(rows) + self.place[:, i : i + 1] + told[:, :, i : i + 1]
+            for d, block in enumerate(self.blocks):
+                v = F.pad(v, (1, 1))
+                rows = block.down(torch.cat([above[:, d], v], 2))
+                above[:, d], across[:, d] = v, block.across(rows)[:, :, 0]
+                v = gate(rows)
+        h = at_point(self.left, words[:, :, i + MARGIN, j + MARGIN - 4 : j + MARGIN])
+        h = h + self.place[:, i, j] + told[:, :, i, j]
+        for d, block in enumerate(self.blocks):
+            new = at_point(block.along, torch.stack([before[:, d], h], 2)) + across[:, d, :, j]
+            before[:, d] = h
+            h = h + at_point(block.out, gate(new))
+        return F.relu(h)
 
 
 class SightedVAE(VAE):
     """The full model's encoder before a decoder that also looks at the pixels before each."""
 
-    def __init__(self, sight: str, *, features: int = 32, generator: torch.Generator):
+    def __init__(self, sight: str, *, generator: torch.Generator, **more):
         full = LADDER["full"]
         super().__init__(
             VAEConfig(latent=LATENT, features=full.features, depth=full.depth, dropout=full.dropout, tones=0),
             generator=generator,
         )
-        self.decoder_net = painter(sight, features=features, generator=generator)
+        self.decoder_net = painter(sight, generator=generator, **more)
 
     def log_likelihood(self, x, z, y=None):
         return self.decoder_net.log_likelihood(x, z)
@@ -151,10 +211,13 @@ class SightedVAE(VAE):
         return log_mean_exp(torch.stack(log_w))
 
 
-def painter(sight, *, latent=LATENT, features=32, generator):
-    kernel, depth = SIGHTS[sight]
-    config = SightConfig(17, 1, 8, 8, features=features, depth=depth, kernel=kernel, latent=latent)
-    return ToldPixelCNN(config, generator=generator)
+def painter(sight, *, generator, **more):
+    """The decoder of that sight; with latent=0 it is told nothing, and `log_prob` is exact."""
+    (kernel, depth), gated = SIGHTS[sight], sight == "Gated PixelCNN"
+    sizes = {"features": 40 if gated else 32, "depth": depth, "kernel": kernel}
+    return (ToldGatedPixelCNN if gated else ToldPixelCNN)(
+        SightConfig(17, 1, 8, 8, **sizes, **more), generator=generator
+    )
 
 
 # --- training ----------------------------------------------------------------------------------------------
@@ -269,10 +332,9 @@ def refined(model, x, *, steps=400, lr=0.03, draws=4, generator):
 
 
 @torch.no_grad()
-def log_weights(model, x, K, generator, at_once=8):
-    """log p(x, z) / q(z | x) of K codes for each image: (K, B) nats."""
-    mu, log_var = model.encoder(x)
-    many = []
+def log_weights(model, x, q, K, generator, at_once=8):
+    """log p(x, z) / q(z | x) of K codes for each image, q = (mu, log_var): (K, B) nats."""
+    (mu, log_var), many = q, []
     for n in [min(at_once, K - done) for done in range(0, K, at_once)]:
         again, m, v = (t.expand(n, *t.shape).flatten(0, 1) for t in (x, mu, log_var))
         z = rsample(m, v, generator=generator)
