@@ -100,9 +100,10 @@ SETTINGS = {
     "epochs": 400,
     "hidden": 0.15,
     "milliseconds_a_step": {"1": 4.8, "2": 6.2, "4": 10.6, "8": 18.0},  # what equal time is counted by
-    "budgets": [2, 4, 8],
+    "budgets": [2, 4, 8, 16],
 }
-SEEDS = {"table": 5, "gap": 5, "told": 5, "pixel": 5, "beta": 3, "memory": 3, "collapse": 3, "depth": 3, "rate": 3}
+ESSENTIAL = ("table", "gap", "told", "pixel")
+SEEDS = dict.fromkeys([*ESSENTIAL, "beta", "memory", "collapse"], 5) | {"depth": 3, "rate": 3}
 HOW = {"slow": (1 / 3, 1, 0), "annealed": (1, 1, 0.5), "long": (1, 2, 0)}
 FULL = of.LADDER["full"]
 
@@ -127,8 +128,7 @@ def wanted(kinds=SEEDS, seeds=range(5)):
     }
     every = [(kind, list(job), seed) for seed in seeds for kind in jobs if seed < SEEDS[kind] for job in jobs[kind]]
     every = [job for job in every if job[2] == 0 or job[1][-1] not in ("slow", "long")]
-    essential = [kind for kind, count in SEEDS.items() if count == max(SEEDS.values())]
-    every.sort(key=lambda job: (job[2] > 0, job[2] > 0 and job[0] not in essential))
+    every.sort(key=lambda job: (job[2] > 0, job[2] > 0 and job[0] not in ESSENTIAL))
     return [job for job in every if job[0] in kinds]
 
 
