@@ -32,8 +32,10 @@ told: `histogram` of levels without places, `pixels` (evidence that is added up 
 convolutions): the share of held-out images, half real and half made, that each gets right; `…_drawn` for draws.
 
 pixel: `images` are test digits with one pixel at its other extreme. `auc_code`, of the price with the code kept, for
-the judge's refusal; `auc_bound` that of the bound's change; `auc_levels` that of the levels changed; each also for
-pixels `_inked` and `_wiped` alone. `auc_judge`, that of the judge's own loudness, is what a price could reach.
+the judge's refusal; `auc_bound` that of the bound's change; `auc_levels` that of the levels changed; `auc_judge`, that
+of the judge's own loudness, is what a price could reach. `auc_exact` that of the change of the Gated PixelCNN's exact
+log p(x), a model that does know relations. `within_…`: only variants of the same digit are compared, the mean over
+digits. Each also for pixels `_inked` and `_wiped` alone.
 
 beta: `beta`; `knows`, mutual information of code and test image, nats, at most ln 447 = 6.1; `active` latents, whose mu
 varies by more than 0.01.
@@ -119,7 +121,7 @@ def wanted(kinds=SEEDS, seeds=range(5)):
         "table": [("floors",), ("plain",), *((name,) for name in of.LADDER), ("Gated PixelCNN",)],
         "gap": [("full",), ("two latents",)],
         "told": [("full",)],
-        "pixel": [("full",)],
+        "pixel": [("full",), ("Gated PixelCNN",)],
         "beta": [(beta,) for beta in (0, 0.1, 1, 3, 10)],
         "collapse": [*seeing, ("nothing", True, "slow"), ("PixelCNN 2", False, "slow"), *told],
         "memory": list(product((50, 200, 1000), (16, 64, 256))),
@@ -253,8 +255,8 @@ def table(trial, name):
                 yield {"name": f"{name}, {way}"} | how | trial.codes(model, codes)
 
 
-def gated(trial):
-    """Chapter 4's painter of digits, and how well a network tells its draws from digits."""
+def chapter_4(trial):
+    """Chapter 4's painter of digits."""
     dice = trial.dice()
     model = GatedPixelCNN(PixelConfig(17, 1, 8, 8, features=40, depth=4), generator=dice)
 
@@ -264,8 +266,14 @@ def gated(trial):
 
     how = {"steps": SETTINGS["steps"], "lr": 6e-3, "schedule": "cosine"}
     of.learn(model, trial.x, loss, **how, generator=dice, batch_size=32)
+    return model.eval(), how
+
+
+def gated(trial):
+    """What it costs and draws, and how well a network tells its draws from digits."""
+    model, how = chapter_4(trial)
     with torch.no_grad():
-        exact = -model.eval().log_prob(trial.test).mean().item()
+        exact = -model.log_prob(trial.test).mean().item()
     drawn = model.sample(SETTINGS["draws"] + len(trial.test), generator=trial.chance, progress=False)
     n, m = len(trial.x), len(trial.test)
     parts = (trial.x, drawn[:n]), (trial.test, drawn[-m:])
@@ -307,38 +315,60 @@ def told(trial, name):
     yield {"name": name} | how | found
 
 
-@torch.no_grad()
-def changed(model, x):
-    """Every digit with each of its pixels at the other extreme: (B, 64, 1, 8, 8), the levels changed (B, 64), and what
-    each costs, −log p(x' | z) with the code kept, less what x does (B, 64)."""
+def one_pixel(x):
+    """Every digit with each of its pixels at the other extreme: (B, 64, 1, 8, 8), and the levels changed (B, 64)."""
     flat = x.flatten(1)
     other = torch.where(flat > 8, 0, 16)
     variants = torch.where(torch.eye(64, dtype=torch.bool), other[:, None], flat[:, None])
-    nats = -model(x).log_softmax(-1).flatten(1, 3)  # (B, 64, V)
-    price = nats.gather(2, other[..., None]) - nats.gather(2, flat[..., None])
-    return variants.unflatten(2, (1, 8, 8)), other - flat, price[..., 0]
+    return variants.unflatten(2, (1, 8, 8)), other - flat
+
+
+@torch.no_grad()
+def changed(model, x):
+    """As `one_pixel`, and what each change costs a VAE with the code kept: −log p(x' | z), less what x does (B, 64)."""
+    variants, levels = one_pixel(x)
+    nats, flat = -model(x).log_softmax(-1).flatten(1, 3), x.flatten(1)  # (B, 64, V)
+    price = nats.gather(2, (flat + levels)[..., None]) - nats.gather(2, flat[..., None])
+    return variants, levels, price[..., 0]
+
+
+@torch.no_grad()
+def dearer(log_prob, x, variants):
+    """By how much each variant is less likely than the image itself: (B, 64) nats."""
+    each = torch.cat([log_prob(part) for part in variants.flatten(0, 1).split(2000)])
+    return log_prob(x)[:, None] - each.view(len(x), -1)
 
 
 def pixel(trial, name, samples=20):
-    model, how, _ = trial.learn(FULL)
     x = trial.test[trial.judge.label(trial.test) == trial.y_test]
-    variants, levels, price = changed(model, x)
-    every = variants.flatten(0, 1)
-    refused, loud = trial.judge.label(every) < 0, trial.judge.loudness(every).amax(1)
-    with torch.no_grad():
-        bound = torch.cat(
-            [model.log_prob_bound(part, samples=samples, generator=trial.chance) for part in every.split(2000)]
-        )
-        before = model.log_prob_bound(x, samples=samples, generator=trial.chance)
-    dearer = before[:, None] - bound.view(len(x), 64)
-    scores = {"code": price, "bound": dearer, "levels": levels.abs()}
-    found = {"digits_right": len(x), "images": len(every), "refused_share": refused.float().mean().item()}
+    if name == "full":
+        model, how, _ = trial.learn(FULL)
+        variants, levels, price = changed(model, x)
+        how["bound_samples"] = samples
+        bound = partial(model.log_prob_bound, samples=samples, generator=trial.chance)
+        scores = {"code": price, "bound": dearer(bound, x, variants), "levels": levels.abs()}
+        scores["judge"] = -trial.judge.loudness(variants.flatten(0, 1)).amax(1).view(len(x), 64)
+    else:
+        model, how = chapter_4(trial)
+        variants, levels = one_pixel(x)
+        scores = {"exact": dearer(model.log_prob, x, variants)}
+    refused = (trial.judge.label(variants.flatten(0, 1)) < 0).view(len(x), 64)
+    found = {"digits_right": len(x), "images": refused.numel(), "refused_share": refused.float().mean().item()}
     for which, part in (("", levels != 0), ("_inked", levels > 0), ("_wiped", levels < 0)):
-        part = part.flatten()
         for score, values in scores.items():
-            found[f"auc_{score}{which}"] = roc_auc_score(refused[part], values.flatten()[part])
-        found[f"auc_judge{which}"] = roc_auc_score(refused[part], -loud[part])
-    yield {"name": name, "bound_samples": samples} | how | found
+            found[f"auc_{score}{which}"] = roc_auc_score(refused[part], values[part])
+            found[f"within_{score}{which}"] = within(refused, values, part)
+    yield {"name": name} | how | found
+
+
+def within(refused, values, part):
+    """As the AUC, but only variants of the same digit are compared: the mean over digits that have both kinds."""
+    each = [
+        roc_auc_score(no[here], value[here])
+        for no, value, here in zip(refused, values, part, strict=True)
+        if 0 < no[here].sum() < here.sum()
+    ]
+    return sum(each) / len(each) if each else 0.5
 
 
 @torch.no_grad()

@@ -266,6 +266,15 @@ def test_one_pixel_is_changed_and_priced(bench):
     assert torch.allclose(price[:, 20], by_hand, atol=1e-4)
 
 
+def test_within_compares_a_digit_with_itself_alone(bench):
+    refused = torch.tensor([[True, False, False], [True, True, False], [False, False, False]])
+    values = torch.tensor([[3.0, 1, 2], [30, 40, 50], [0, 0, 0]])
+    every = torch.ones_like(refused)
+    assert bench.within(refused, values, every) == 0.5, "right in one, wrong in the other; the third has no say"
+    assert bench.within(refused[:1], values[:1], every[:1]) == 1
+    assert bench.within(refused, values, torch.tensor([[True, True, False], [False] * 3, [True] * 3])) == 1
+
+
 # --- the command -------------------------------------------------------------------------------------------------
 
 
