@@ -54,10 +54,9 @@ teaser = VAE(VAEConfig(depth=1), generator=generator).to(device)
 knobs = {"steps": 400, "batch_size": 100, "lr": 3e-3, "generator": generator}
 fit(teaser, train[0], loss=lambda m, x: -m.elbo(x, generator=generator), **knobs)
 x = [teaser.sample(32, generator=generator, mean=mean) for mean in (True, False)]
-x = torch.cat(x)
 judge = DigitJudge(train, valid, generator=generator)
 look = {"columns": 16, "size": 0.42, "rows": ["likeliest", "", "drawn", ""]}
-show_images(x, crossed=judge.label(x) < 0, **look)
+show_images(torch.cat(x), crossed=judge.label(torch.cat(x)) < 0, **look)
 
 # %% [markdown]
 # In the upper two rows each pixel has its likeliest level: that is what everybody shows of such a model. In the lower two
@@ -91,8 +90,7 @@ from course_lib.measure.judge import DigitJudge
 x_train, y_train = load_digits("train", device=device)
 x_valid, y_valid = load_digits("valid", device=device)
 x_test, y_test = load_digits("test", device=device)
-pairs = (x_train, y_train), (x_valid, y_valid)
-judge = DigitJudge(*pairs, generator=generator)
+judge = DigitJudge((x_train, y_train), (x_valid, y_valid), generator=generator)
 
 # %% tags=["checking"]
 from course_lib.data.shipped import shipped
@@ -105,8 +103,8 @@ assert max(runs.of("table", "real digits", "refused")) < 0.06
 
 # %% [markdown]
 # What this page trains, it trains once. What needs several seeds or more time was trained by one command, `python
-# benchmarks/decoders.py`, with the same settings; its rows are read here. Ranges in the text, such as *3 to 5 per cent
-# of the real digits are refused*, are the least and the most of its five seeds (three, where the text says so).
+# benchmarks/decoders.py`, with the same settings, and its rows are read here. A range in the text, such as *3 to 4 per cent
+# of the real digits are refused*, goes from the least to the most of five seeds (three, where the text says so).
 
 # %% [markdown]
 # ## From chapter 2: a wish
@@ -278,8 +276,7 @@ def gaussian_kl(mu, log_var):
 # %% tags=["checking"]
 from torch.distributions import Normal, kl_divergence
 
-with torch.no_grad():
-    mu, log_var = encode(x_test)
+mu, log_var = encode(x_test)
 q_z, p_z = Normal(mu, (log_var / 2).exp()), Normal(0.0, 1.0)
 print(f"untrained: mu ± {mu.std(0).mean():.2f}, sigma {q_z.stddev.mean():.2f}")
 kl = gaussian_kl(mu, log_var)
@@ -319,9 +316,9 @@ def elbo(x, *, generator):  # (B,) nats
 # %% tags=["checking"]
 from course_lib.check import assert_close
 
-ours = elbo(x_test, generator=make_generator(1, device))
-theirs = vae.elbo(x_test, generator=make_generator(1, device))
-assert_close(theirs, ours)
+assert_close(
+    *(f(x_test, generator=make_generator(1, device)) for f in (vae.elbo, elbo))
+)
 
 # %% [markdown]
 # That is all of it. The library's `vae.elbo` is the same, and it is what we train.
@@ -349,8 +346,7 @@ def train(x, *more, kind=VAE, kl_weight=1.0, how=None, **sizes):
         return kl_weight * kl - log_px
 
     knobs = {"steps": steps, "batch_size": min(len(x), batch_size), "lr": lr}
-    knobs |= {"schedule": "cosine", "valid": None if more else x_valid}
-    knobs |= how or {}
+    knobs |= {"schedule": "cosine", "valid": None if more else x_valid} | (how or {})
     history = fit(model, (x, *more), loss=loss, generator=chance, **knobs)
     return model, history
 
@@ -378,25 +374,15 @@ print("-ELBO, nats per image      this page   five seeds")
 for name, nats in (("learnt sigma", cost(learnt, x_test)), ("full", promised)):
     print(f"{name:25s} {nats:9.1f}   {runs.span('table', name, 'nats_test')}")
 print(f"no code: pixel histograms {no_code:9.1f}")
-print(f"uniform                   {64 * math.log(17):9.1f}")
 assert max(promised, *runs.of("table", "full", "nats_test")) < 95.0 < no_code
 assert runs.below("table", "full", "learnt sigma", "nats_test")
 assert runs.below("table", "learnt sigma", "sigma = 1", "nats_test")
 
-# %% tags=["drawing"]
-from course_lib.show.plots import show_curves
-
-lines = {"training batches": (range(steps), history.loss)}
-lines["validation digits"] = tuple(zip(*history.valid, strict=True))
-axes = {"xlabel": "step", "ylabel": "−ELBO, nats per image"}
-floors = {"no code: pixel histograms": no_code}
-show_curves(lines, **axes, floors=floors, ylim=(80, 130))
-
 # %% [markdown]
-# Where a curve crosses the dotted line, the code begins to pay. (The validation digits are harder ones, and the training
-# batches are measured with dropout.) On the test digits, a VAE that may choose its noise pays about three nats less
-# than the one with noise of width 1, and the full model seven less again: less than 95. Chapter 2's loss was the price
-# of an image *once the code is there*. This one pays for the code too. It is an upper bound on $-\log p(x)$, in the same
+# *Pixel histograms* is what an image costs without any code. On the test digits, a VAE that may choose its noise pays about
+# three nats less than the one with noise of width 1, and the full model seven less again: less than 95. Chapter 2's loss
+# was the price of an image *once the code is there*. This one pays for the code too. It is an upper bound on $-\log p(x)$, in
+# the same
 # currency as chapter 4's PixelCNN.
 #
 # How good is it on images that others have published numbers for? The same class, with Bernoulli pixels and 50
@@ -475,8 +461,7 @@ joint = log_joint(plane, few)
 exact = joint.logsumexp(1) + 2 * math.log(0.1)  # (100,) log p(x)
 rows = []
 for name, model in (("full", vae), ("plane", plane)):
-    with torch.no_grad():
-        answers = {"encoder": model.encoder(few)}
+    answers = {"encoder": [t.detach() for t in model.encoder(few)]}
     answers["improved"] = refine(model, few)
     weights = [log_weights(model, few, q) for q in answers.values()]
     elbos = [-log_w.mean().item() for log_w in weights]
@@ -486,7 +471,7 @@ for name, model in (("full", vae), ("plane", plane)):
     cells = [*elbos, *nearer, truth, *gaps]
     rows.append([name, *(f"{nats:.2f}" for nats in cells)])
     assert 0 < gaps[1] < gaps[0], "most of the gap is the encoder's"
-    assert -0.01 < nearer[0] - truth < 0.2, "a thousand codes find it, by either q"
+    assert all(-0.01 < nats - truth < 0.6 for nats in nearer), "nearly the same"
 heads = ["nats", "−ELBO: encoder's q", "improved q", "1000 codes: encoder's q"]
 heads += ["improved q", "−log p(x)", "gap: encoder", "gap: shape"]
 show_table(heads, rows)
@@ -513,30 +498,32 @@ show_posteriors(few[pick], density, ticks, gaussians)
 # %% tags=["checking"]
 SHARES = {
     "the encoder's": lambda r: r["elbo"] - r["refined"],
-    "the shape's": lambda r: r["refined"] - r["from_refined"][-1],
-    "two runs differ by": lambda r: abs(r["first"][-1] - r["second"][-1]),
-    "either q, by": lambda r: abs(r["first"][-1] - r["from_refined"][-1]),
+    "the shape's": lambda r: r["refined"] - r.get("exact", r["from_refined"][-1]),
+    "by either q": lambda r: abs(r["first"][-1] - r["from_refined"][-1]),
 }
 for name in ("two latents", "full"):
-    spans = (f"{k} {runs.span('gap', name, v, '.2f')};" for k, v in SHARES.items())
-    print(name, *spans)
-    shares = [runs.of("gap", name, share) for share in SHARES.values()]
-    assert all(a > b for a, b in zip(*shares[:2], strict=True)), "mostly the encoder's"
-    assert max(shares[2]) < 0.1 and max(shares[3]) < 0.4
+    spans = [f"{k} {runs.span('gap', name, v, '.2f')};" for k, v in SHARES.items()]
+    print(f"{name}:", *spans)
+    parts = [runs.of("gap", name, share) for share in SHARES.values()]
+    assert all(a > b for a, b in zip(*parts[:2], strict=True)) and max(parts[2]) < 0.4
+missed = runs.of("gap", "two latents", lambda r: r["from_refined"][-1] - r["exact"])
+print(f"two latents, missed by 1000 codes: {min(missed):.2f} to {max(missed):.2f}")
+assert max(missed) < 0.5
 
 # %% [markdown]
 # The columns hang from $\log p(x)$ and end at the ELBO. A column's length is the divergence of $q$ from the true posterior,
 # and its blue part vanishes if the image gets time of its own. **The larger part of the gap is the encoder's.** On this
-# page and in the stored runs, it is more than the half, in the plane and with 16 latents.
+# page and in the stored runs it is more than half, in the plane and with 16 latents.
 #
 # The pictures of the plane show why. Shaded is the true posterior. It is rather round, so a Gaussian would do; but the
 # encoder's (red) is often beside it. The improved one (green) mostly is not. Where the posterior has a second hill,
 # ascent stays on the hill where it began. What it cannot reach counts here as *shape*, together with all that is not
 # Gaussian. The dotted line is the prior's standard deviation: knowing the image makes a large plane small.
 #
-# Where $\log p(x)$ is known, a thousand codes find it to a tenth of a nat. For the full model there is no grid. But there
-# codes from two different $q$ lead to nearly the same number. So the full model costs about 88.3 nats and not 90.8, and
-# this time it is a comparison: chapter 4's Gated PixelCNN, whose $\log p(x)$ is exact, costs 80.7 on the same digits.
+# And is the bound with a thousand codes near $\log p(x)$? In the plane, where we know, it is 0 to 0.4 nats above (stored runs,
+# codes of the improved $q$): codes from one hill miss another. For the full model there is no grid, but codes from both
+# $q$ agree to about a tenth of a nat. So on all test digits it costs about 88 nats and not 91 (the table below has both), and now
+# it can be compared: chapter 4's Gated PixelCNN, whose $\log p(x)$ is exact, costs 80 to 81.
 
 # %% [markdown]
 # ## What is in the code space?
@@ -553,8 +540,7 @@ show_images(plane.observe(cells), columns=14, size=0.38)
 from course_lib.show.explore import explore
 from course_lib.show.planes import show_decoded
 
-with torch.no_grad():
-    z_plane = plane.encoder(x_train)[0]
+z_plane = plane.encoder(x_train)[0]
 
 
 def show_digit_at(z1, z2):
@@ -604,33 +590,29 @@ def surplus(z):  # log r(z) - log p(z): how much rather codes are here
 z, of_test = normal(4000, latent), surplus(draw_codes(vae, x_test))
 orders = {"log r − log p": surplus(z), "nearness to the origin": -z.norm(dim=1)}
 hole = (orders["log r − log p"] < of_test.quantile(0.1)).double().mean().item()
-with torch.no_grad():
-    pairs = two_ways(vae.decoder(z))
-refused = torch.stack([(judge.label(x) < 0).double() for x in pairs])  # (2, 4000)
-fifths, rows = {}, []
+x = two_ways(vae.decoder(z))[1]
+refused, fifths = (judge.label(x) < 0).double(), {}
 for name, score in orders.items():
-    parts = [refused[:, part].mean(1).tolist() for part in score.argsort().chunk(5)]
-    fifths[name] = [drawn for _, drawn in parts]
-    rows.append([name, *(f"{a:.0%}, {b:.0%}" for a, b in parts)])
+    fifths[name] = [refused[part].mean().item() for part in score.argsort().chunk(5)]
+rows = [[name, *(f"{share:.0%}" for share in row)] for name, row in fifths.items()]
 print(f"mean of log r - log p over codes of test images: {of_test.mean():.2f} nats")
 print(f"lower than for 90 % of these codes: {hole:.0%} of the prior's draws")
 by_surplus, by_length = fifths.values()
 assert of_test.mean() > 0.25 and hole > 0.3
-assert by_surplus[0] > 1.7 * by_surplus[-1], "in holes, more are refused"
-assert by_length[-1] > by_length[0], "the middle is no better"
-show_table(["refused: likeliest, drawn", "lowest fifth", "", "", "", "highest"], rows)
+assert by_surplus[0] > 1.7 * by_surplus[-1] and by_length[-1] > by_length[0]
+show_table(["draws refused, by", "lowest fifth", "", "", "", "highest"], rows)
 
 # %% [markdown]
 # The prior and the codes are not the same. On codes of *test* images, which $r$ has not seen, $\log r$ is higher than $\log
-# p$ by about half a nat on average. (That average can never exceed the divergence of the aggregate posterior from the
-# prior, so this is a lower bound on it. With $r$ in the prior's place, −ELBO falls by just this much.) Half a nat seems
-# little. But more than a third of the prior's draws fall where only a tenth of the test images' codes lie. And there
-# the draws are worse: in the lowest fifth about twice as many are refused as in the highest.
+# p$ by half a nat or a little more. (That average cannot exceed the divergence of the aggregate posterior from the prior. And
+# with $r$ in the prior's place, −ELBO falls by just this much.) It seems little. But nearly half of the prior's draws fall
+# where only a tenth of the test images' codes lie. There the draws are worse: in the lowest fifth two to three times as
+# many are refused as in the highest.
 #
 # It is not that holes lie far out. Sorted by their distance from the origin, the codes in the *middle* do a little worse
 # than those outside: there the codes of all digits meet.
 #
-# A hole could be mended: draw codes from $r$ instead of the prior. The next table tries that, too.
+# A hole can be mended: draw codes from $r$ instead of the prior. The next table tries that, too.
 
 # %% [markdown]
 # ## Does it generate? One table
@@ -660,8 +642,7 @@ LESS = [  # in every seed the first is below this share of the second
     ("learnt sigma", "sigma = 1", "refused_drawn", 0.85),
     ("+ size", "+ schedule", "refused_drawn", 0.6),
     ("+ schedule", "+ size", "nats_test", 0.97),
-    ("+ dropout", "+ size", "nats_test", 0.97),
-    ("full", "+ dropout", "nats_test", 0.96),
+    ("full", "+ size", "nats_test", 0.9),
     ("plain, mixture", "plain, Gaussian", "refused_drawn", 0.5),
     ("full, mixture", "full", "refused_drawn", 0.5),
     ("plain, mixture", "full", "refused_drawn", 0.7),
@@ -685,25 +666,24 @@ show_table([*heads, "copies", "−ELBO", "−log p(x) at most"], rows)
 # Read the first table three times.
 #
 # **Likeliest levels.** By this count the wish has come true. Of the full VAE's images 1 to 3 per cent are refused, as few
-# as of the real digits; of the plain autoencoder's with a Gaussian for its codes, 16 to 22.
+# as of the real digits; of the plain autoencoder's, with a Gaussian for its codes, 15 to 24.
 #
-# **Draws.** Noise of width 1 makes two thirds of them or more no digits, learnt noise about half. A larger network halves
-# that again, and here the price of an image goes the other way: −ELBO rises by six nats, because a network of this size
-# learns the training images by heart. Dropout and tones bring the price down by 13 nats, and the draws are no better for
-# it. So the two measures say different things, and neither is enough. A decoder that is too sure of itself is dear on new
-# digits, but its draws look clean.
+# **Draws.** With noise of width 1, two thirds of them or more are no digits, with learnt noise about half. A larger network
+# more than halves that again, while the price of an image *rises* by about six nats, because this network learns the
+# training images by heart. Dropout and tones lower the price by 13 nats, and the draws are no better for it. So the two
+# measures say different things. A decoder that is too sure of itself is dear on new digits, but its draws look clean.
 #
-# **Codes.** The most is gained without any training: draw the codes from ten Gaussians fitted to the codes of the training
-# images. That more than halves the refused draws, of the VAE to 8 to 13 per cent, and of the plain autoencoder, too.
-# (It is not copying: as many real digits are as near to a training image. With their *own codes*, more than twice as
-# many are.)
+# **Codes.** Most is gained without any training, by drawing codes from ten Gaussians fitted to the codes of the training
+# images. That more than halves the refused draws of the VAE, to 8 to 13 per cent, and those of the plain autoencoder, too.
+# (It is hardly copying. Of its likeliest images 7 to 8 per cent are copies, and of real digits 5 per cent would be. With
+# their *own codes* it is 12 to 15.)
 #
-# Then is the plain autoencoder with a mixture the better generator? It has been trained for 800 steps, and was most
-# certain of new digits after 200. It, too, was too sure of itself. So the second table (three seeds) gives each model up
-# to 4,000 steps, and takes it where the validation digits cost least. Now the order is clear. The full VAE with
-# nothing but its prior has 15 per cent of its draws refused, about as many as the Gated PixelCNN. The plain autoencoder
-# has 25 with a mixture and 38 with a Gaussian. **It generates.** What it adds to an autoencoder is a prior that
-# roughly fits, a price for each image, and with it a way to know when to stop.
+# Then is a plain autoencoder with a mixture the better generator? It was trained for 800 steps, and was best on new digits
+# after 200. It, too, was too sure of itself. The second table gives each model up to 4,000 steps and takes it where
+# the validation digits cost least (three seeds). Now the full VAE, with nothing but its prior, is ahead of the plain
+# autoencoder even with its mixture: 15 per cent of its draws are refused, about as many as of the Gated PixelCNN's,
+# against 25 and, with a Gaussian, 38. **It generates.** What it adds to an autoencoder is a prior that roughly fits, a
+# price for each image, and thereby a way to know when to stop.
 
 # %% [markdown]
 # ## The weight of the leash
@@ -790,8 +770,8 @@ class SeeingVAE(VAE):
 # image's?
 
 # %%
-seeing = train(x_train, kind=SeeingVAE, how={"steps": 400})[0]
-forced = train(x_train, kind=SeeingVAE, how={"steps": 250}, kl_weight=0.1)[0]
+less = {"kind": SeeingVAE, "how": {"steps": 300}}
+seeing, forced = (train(x_train, kl_weight=w, **less)[0] for w in (1, 0.1))
 
 # %% tags=["checking"]
 told = {}
@@ -802,10 +782,12 @@ for name, model in (("beta 1", seeing), ("beta 0.1", forced)):
         kl = gaussian_kl(*model.encoder(x_test)).mean()
         both = (model.log_likelihood(x_test, c) for c in (z, z.roll(1, 0)))
         own, other = (-log_px.mean() for log_px in both)
-    told[name] = kl, other - own
+    told[name] = kl, own, other
     print(f"{name:9s}{kl:9.1f}{knows(model):7.1f}{own:16.1f}{other:19.1f}")
-assert told["beta 1"][0] < 0.5 and told["beta 1"][1] < 0.6, "not used"
-assert told["beta 0.1"][0] > 5 and told["beta 0.1"][1] > 3, "used"
+(kl, own, other), (kl_forced, own_forced, other_forced) = told.values()
+assert kl < 0.5 and other - own < 0.6, "not used"
+assert other_forced - own_forced > 3, "used"
+assert kl_forced - kl > own - own_forced + 3, "and not worth its price"
 
 # %% tags=["checking"]
 SIGHTS = ["nothing", "left", "four neighbours", "PixelCNN 2"]
@@ -821,14 +803,14 @@ show_table(["the decoder sees", "KL", "knows", "−ELBO"], rows)
 
 # %% [markdown]
 # The code has **collapsed at $\beta = 1$**: it costs about a tenth of a nat, and another image's code does just as well.
-# It is not that it could not be used. With a tenth of the leash, the same network uses it for fifteen nats or so, and
-# another's code does harm. But what a code says must be paid for, in full and from the first step on. What the decoder can
-# read off the neighbours costs nothing. Both ways lead to about the same price, and the free one is learnt first.
+# It is not that it cannot be used. With a tenth of the leash, the same network listens to it, and another's code does
+# harm. But what the code says there costs more nats than it saves. What the decoder can read off the neighbours, it need not
+# pay for.
 #
-# It also depends on how the code is told. The stored runs (three seeds) tell it by a map of its own for each pixel. Then
-# the code is not dropped, and the table shows a gradual trade: **the more the decoder sees, the less the code says.**
-# Told the same everywhere, as above, it is dropped there too. Note what the collapsed model is: not a bad one, but a
-# PixelCNN, with a code that means nothing.
+# It also matters how the code is told. In the stored runs (three seeds) each pixel has a map of its own from the code.
+# Then the code is not dropped, and the table shows a gradual trade: **the more the decoder sees by itself, the less the code
+# says.** Told as on this page, it is dropped there as well. The collapsed model is not a bad one. It is a PixelCNN, with
+# a code that means nothing.
 
 # %% [markdown]
 # ## Say which digit
@@ -839,8 +821,7 @@ show_table(["the decoder sees", "KL", "knows", "−ELBO"], rows)
 # %%
 conditional, _ = train(x_train, y_train, classes=10)
 many = torch.arange(10, device=device).repeat(200)
-with torch.no_grad():
-    logits = conditional.decoder(normal(2000, latent), many)
+logits = conditional.decoder(normal(2000, latent), many)
 asked = [judge.label(x) == many for x in two_ways(logits)]
 
 # %% tags=["checking"]
@@ -879,14 +860,16 @@ how = {"steps": 400, "valid_every": 10}
 by_heart, memory = train(x_train[:50], features=256, dropout=0, how=how)
 
 # %% tags=["drawing"]
+from course_lib.show.plots import show_curves
+
 lines = {"the fifty images": (range(400), memory.loss)}
 lines["validation digits"] = at, validation = [*zip(*memory.valid, strict=True)]
-axes["xlabel"] = "step: each sees as many images as there are"
-show_curves(lines, **axes, floors=floors, ylim=(0, 300))
+lines["validation digits, full model"] = [*zip(*history.valid[:4], strict=True)]
+axes = {"xlabel": "step", "ylabel": "−ELBO, nats per image", "ylim": (0, 300)}
+show_curves(lines, **axes, floors={"no code: pixel histograms": no_code})
 
 # %% tags=["checking"]
 lowest = at[validation.index(min(validation))]
-print(f"validation is lowest, {min(validation):.0f} nats, after {lowest} steps")
 assert lowest <= 100 and validation[-1] > 2 * min(validation)
 COLUMNS = {"best_step": "d", "seen": ".0f", "new": ".0f", "home_self": "%"}
 COLUMNS |= {"test_self": "%", "copies": "%", "refused_drawn": "%"}
@@ -910,13 +893,13 @@ show_table(heads, runs.table("memory", SIZES, COLUMNS))
 # nearer to the original than all but one in twenty test digits are to any training image.
 #
 # - **Without a stop, it memorises at any size.** All training images are rebuilt as copies, even a thousand of them, and a
-#   seen image costs a fraction of a new one. So it is not a matter of few images alone: it is a matter of epochs.
-# - **Early stopping is the remedy.** Stopped, seen and new images cost nearly the same, and few are rebuilt as copies. Some
-#   are, of new digits too: a good code also rebuilds what it has never seen.
-# - **From the prior come few copies.** At most one image in seven, with fifty training images, and with a thousand fewer than
-#   of real new digits. In between two learnt codes is a ditch, and no copy.
-# - **Refused draws do not show it.** The ones that know everything by heart draw *cleaner* images than those that
-#   were stopped. Whoever only looked at draws would have stopped too late.
+#   seen image costs a third of a new one or less. So it is not only a matter of few images. It is a matter of epochs.
+# - **Early stopping is the remedy.** Stopped, a new image costs a tenth to a quarter more than a seen one, and far fewer are
+#   rebuilt as copies. (Some are, of new digits too: a good code also rebuilds what it has never seen.)
+# - **From the prior come few copies.** With fifty training images it is one in seven, with a thousand 4 per cent, and of
+#   new digits about as many are that near. Most of the code space lies between the codes that it knows.
+# - **The refused draws do not show it.** The networks that know all by heart draw *cleaner* images than those that were
+#   stopped. If you look at the draws alone, you stop too late.
 #
 # ### One pixel
 #
@@ -972,11 +955,11 @@ show_images(variants[few], crossed=refused[few], framed=framed, size=0.7, **look
 
 # %% [markdown]
 # Eight accepted and eight refused ones, taken at random, with the pixel in a frame and its price above. Over five seeds the
-# AUC of the VAE's price is 0.50 to 0.51: a coin. If the encoder may look at the new image and choose a new code (`auc_bound`),
+# AUC of the VAE's price is 0.49 to 0.51: a coin. If the encoder may look at the new image and choose a new code (*bound*),
 # it is no better. The lecture is right: the loss does not know which pixel breaks the digit. Whether a pixel goes on with
 # a stroke or breaks it is a matter of its *neighbours*, and of those the likelihood, given the code, knows nothing.
 #
-# But is that the reason? The PixelCNN's likelihood does know the neighbours, and it hardly does better: PIX. Even the
+# But is that the reason? The PixelCNN's likelihood does know the neighbours, and it does hardly better: 0.54 to 0.57. Even the
 # number of levels by which the pixel was changed says more. A likelihood says how frequent an image is, and a judge's
 # verdict is about something else. (It can be said: the judge's own two measures, nearness and claim, give 0.95.)
 #
@@ -1004,9 +987,9 @@ assert max(runs.of("table", "Gated PixelCNN", "network_drawn")) < 0.65
 # %% [markdown]
 # Likeliest levels give themselves away without any relation: the counts of levels alone tell all of them, because a pixel
 # is hardly ever one of the rarer greys. Draws are another matter. Their counts are right, and each pixel by itself is
-# nearly right: the first two classifiers do little better than a coin. The network tells 83 to 85 per cent. So **what is
+# nearly right: the first two classifiers do little better than a coin. The network tells 80 to 85 per cent. So **what is
 # wrong with the draws is the relations between pixels**. Of the draws of a PixelCNN, which has them, the same network
-# tells 57 to 59.
+# tells 55 to 59.
 #
 # ### Depth
 #
@@ -1018,11 +1001,8 @@ assert max(runs.of("table", "Gated PixelCNN", "network_drawn")) < 0.65
 # pixels would make up most of the sum. So what is left over is clipped at ±5.)
 
 # %% tags=["checking"]
-names = {
-    f"depth {depth}, {seconds} s, rate 0.003": f"{depth} layers, {seconds} s"
-    for seconds in (2, 4, 8)
-    for depth in (1, 2, 4, 8)
-}
+grid = [(depth, seconds) for seconds in (2, 4, 8) for depth in (1, 2, 4, 8)]
+names = {f"depth {d}, {s} s, rate 0.003": f"{d} layers, {s} s" for d, s in grid}
 for name in names:
     slower = name.replace("0.003", "0.001")
     assert runs.below("depth", name, slower, "nats_valid"), "the better rate"
@@ -1030,17 +1010,18 @@ COLUMNS = {"nats_test": ".1f", "refused_drawn": "%", "left_over": ".2f"}
 COLUMNS |= {"left_over_drawn": ".2f"}
 for seconds in (2, 4, 8):
     one, two, eight = (f"depth {d}, {seconds} s, rate 0.003" for d in (1, 2, 8))
-    assert runs.below("depth", two, eight, "nats_test"), "more layers cost nats"
+    for what in ("nats_test", "refused_drawn"):
+        assert runs.below("depth", two, eight, what), "more layers do not help"
     assert runs.below("depth", two, one, "refused_drawn", 0.9), "the second helps"
 assert min(min(runs.of("depth", name, "left_over")) for name in names) > 0.15
-heads = ["", "−ELBO", "draws refused, %", "left over: digits", "draws"]
+heads = ["", "−ELBO", "draws refused", "left over: digits", "draws"]
 show_table(heads, runs.table("depth", names, COLUMNS))
 
 # %% [markdown]
-# **In equal time the second layer helps the draws, and more layers do not help further.** Eight layers are behind in nats at
-# every budget, and with eight seconds, where four layers draw as well as two, they are behind in draws as well. (Three
-# seeds. The seconds are counted in steps, of 5 to 18 milliseconds.) What is left over in real digits is a correlation of
-# 0.24 to 0.35. It falls as the model gets better, by whatever means, and stays far from 0; in draws it is 0. Given
+# **In equal time the second layer helps the draws, and more layers do not help further.** Eight layers are behind two at every
+# budget, in nats and in draws. (Three seeds. The seconds are counted in steps of 5 to 18 milliseconds.) What is left over in
+# real digits is a correlation of 0.24 to 0.35. It falls as the model gets better, by whatever means, and stays far from 0. In
+# draws it is 0. Given
 # the code, pixels are independent at *any* depth. Depth can only bring more of their relations into the code.
 #
 # What would see what is wrong? The network above did, and we need not know by what. It also has a gradient, which could tell
