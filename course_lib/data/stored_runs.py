@@ -1,0 +1,54 @@
+"""What a command of `benchmarks/` stored: rows of several seeds, and the sentences and tables that rest on them."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+PERCENT = "%"  # as a format: a share in per cent, without the sign
+
+
+class StoredRuns:
+    """The rows of a JSON file {"rows": [{"kind": …, "name": …, "seed": …, …}, …]}, by kind and name."""
+
+    def __init__(self, path: Path):
+        self.rows = json.loads(path.read_text("utf-8"))["rows"]
+
+    def of(self, kind: str, name: str, what: str | Callable) -> list:
+        """The values of all seeds, by seed; `what` is a column, or a function of a row.
+
+        Raises KeyError where no row has this kind and name, and for a column that they lack.
+        """
+        rows = [row for row in self.rows if (row["kind"], row["name"]) == (kind, name)]
+        if not rows:
+            near = sorted({row["name"] for row in self.rows if row["kind"] == kind})
+            raise KeyError(
+                f"no rows of kind {kind!r} and name {name!r}; names of this kind: {', '.join(near) or 'none'}"
+            )
+        rows.sort(key=lambda row: row["seed"])
+        return [what(row) if callable(what) else row[what] for row in rows]
+
+    def span(self, kind: str, name: str, what: str | Callable, form: str = ".1f") -> str:
+        """From the least of all seeds to the most: "3 to 5"; one number where both are written alike."""
+        values = self.of(kind, name, what)
+        low, high = (f"{100 * v:.0f}" if form == PERCENT else format(v, form) for v in (min(values), max(values)))
+        return low if low == high else f"{low} to {high}"
+
+    def table(self, kind: str, names: Mapping[str, str] | Sequence[str], columns: Mapping[str, str]) -> list[list[str]]:
+        """A row for each name, its word first, then the `span` of each column {column: format}.
+
+        `names` may be {name: word}. A cell is empty where the rows have no such column.
+        """
+        words = names if isinstance(names, Mapping) else dict(zip(names, names, strict=True))
+        table = []
+        for name, word in words.items():
+            has = self.of(kind, name, lambda row: set(row))[0]
+            table.append([word, *(self.span(kind, name, c, f) if c in has else "" for c, f in columns.items())])
+        return table
+
+    def below(self, kind: str, first: str, second: str, what: str | Callable, times: float = 1) -> bool:
+        """Is the first name's value below `times` the second's, in each seed? ValueError where their seeds differ."""
+        seeds = [self.of(kind, name, "seed") for name in (first, second)]
+        if seeds[0] != seeds[1]:
+            raise ValueError(f"expected the same seeds of {first!r} and {second!r}, got {seeds[0]} and {seeds[1]}")
+        pairs = zip(self.of(kind, first, what), self.of(kind, second, what), strict=True)
+        return all(a < times * b for a, b in pairs)
