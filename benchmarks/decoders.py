@@ -14,7 +14,7 @@ pixel after pixel.)
   are among the others (e^H of their shares); the share that is nearer to a training image than all but one in twenty
   of the test digits are.
 - `nats_test`, `nats_valid`: −ELBO, nats an image, the mean over 20 codes for each; `kl` its second term on the test
-  digits. `bound`: −log p(x) by `samples` importance weights, on the test digits: at most that, and less than the ELBO.
+  digits. `bound`: −log p(x) by `samples` importance weights, on the test digits: the true one is at most that, and it is less than −ELBO.
 - `lr`, `steps`, `schedule`; `best_step` where the best state on the validation digits was kept.
 
 table: plain (`plain, box | Gaussian | mixture | own codes`; `rebuilt_test`, −log p(x | its code), is no −ELBO), then

@@ -21,7 +21,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from course_lib.checkpoint import load, save
 from course_lib.device import make_generator
 from course_lib.fast import em
-from course_lib.fast.side_by_side import side_by_side
+from course_lib.fast.cores import on_every_core
 from course_lib.models.gaussian_mixture import STARTS, GaussianMixture, GaussianMixtureConfig
 
 KINDS = ("full", "diagonal", "spherical")
@@ -229,15 +229,17 @@ def test_every_block_is_in_one_share_and_each_share_has_one_thread(three_threads
         time.sleep(0.05)  # long enough that no thread takes two shares
         return [int(block) for block in blocks]
 
-    shares = side_by_side(work, list(torch.arange(7)))
+    shares = on_every_core(work, list(torch.arange(7)))
     assert shares == [[0, 3, 6], [1, 4], [2, 5]] and list(names.values()) == [1, 1, 1]
     assert torch.get_num_threads() == 3, "given back"
-    assert side_by_side(work, [torch.tensor(5)]) == [[5]] and names[threading.get_ident()] == 3, "one block: no threads"
+    assert on_every_core(work, [torch.tensor(5)]) == [[5]] and names[threading.get_ident()] == 3, (
+        "one block: no threads"
+    )
 
 
 def test_what_goes_wrong_in_a_share_is_raised_and_the_threads_are_given_back(three_threads):
     with pytest.raises(ZeroDivisionError):
-        side_by_side(lambda blocks: 1 / int(blocks[0]), [torch.tensor(1), torch.tensor(0)])
+        on_every_core(lambda blocks: 1 / int(blocks[0]), [torch.tensor(1), torch.tensor(0)])
     assert torch.get_num_threads() == 3
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from course_lib.data.stored_runs import StoredRuns
+from course_lib.show.stored_runs import StoredRuns
 
 
 @pytest.fixture
@@ -35,6 +35,23 @@ def test_a_table_leaves_empty_what_is_not_measured(runs):
     columns = {"share": "%", "nats": ".0f"}
     assert runs.table("table", ["a", "b"], columns) == [["a", "3 to 21", "90"], ["b", "5 to 40", ""]]
     assert runs.table("table", {"a": "first"}, {"nats": ".0f"}) == [["first", "90"]]
+
+
+def test_a_number_that_is_written_as_0_has_no_sign_and_others_a_minus(tmp_path):
+    rows = [{"kind": "k", "name": "n", "seed": seed, "x": x} for seed, x in enumerate((-0.01, 0.3, -1.2))]
+    path = tmp_path / "runs.json"
+    path.write_text(json.dumps({"rows": rows[:2]}), "utf-8")
+    assert StoredRuns(path).span("k", "n", "x") == "0.0 to 0.3"
+    path.write_text(json.dumps({"rows": rows}), "utf-8")
+    assert StoredRuns(path).span("k", "n", "x") == "−1.2 to 0.3"
+
+
+def test_two_rows_of_one_seed_are_refused(tmp_path):
+    row = {"kind": "k", "name": "n", "seed": 0, "x": 1}
+    path = tmp_path / "runs.json"
+    path.write_text(json.dumps({"rows": [row, row]}), "utf-8")
+    with pytest.raises(ValueError, match="kind 'k', name 'n': expected one row a seed, got two"):
+        StoredRuns(path).of("k", "n", "x")
 
 
 def test_below_is_asked_of_each_seed(runs):

@@ -94,7 +94,7 @@ judge = DigitJudge((x_train, y_train), (x_valid, y_valid), generator=generator)
 
 # %% tags=["checking"]
 from course_lib.data.shipped import shipped
-from course_lib.data.stored_runs import StoredRuns
+from course_lib.show.stored_runs import StoredRuns
 
 runs = StoredRuns(shipped("results/decoders.json"))
 print(f"real digits refused: {judge.invalid_share(x_test):.1%}")

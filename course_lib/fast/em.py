@@ -5,7 +5,7 @@ the responsibilities. Many mixtures (R restarts of K components) are only more r
 `Units`, come in blocks (D, n), and nothing is larger than the features of a block.
 
 Most of the time goes into the two products, near to what a core can multiply, and a third into making the features. So
-a block is a few large operations, on memory that is used again, and the cores go through blocks `side_by_side`.
+a block is a few large operations, on memory that is used again, and every core has blocks of its own.
 
 Source: Dempster, Laird and Rubin (1977), section 4.3; in the words of Wainwright and Jordan (2008), section 3, the
 statistics are the mean parameters of an exponential family.
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from .side_by_side import side_by_side
+from .cores import on_every_core
 
 Parameters = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # log_pi (M,), mean (M, D), covariance (M, …)
 CLAIMED = 1e-10  # points; a component with fewer is dead
@@ -153,7 +153,7 @@ def gathered(blocks: list, kind: str, look) -> tuple[torch.Tensor, torch.Tensor]
             statistics, log_prob = statistics + r @ phi.T, log_prob + nats
         return statistics, log_prob
 
-    statistics, log_prob = zip(*side_by_side(share, blocks), strict=True)
+    statistics, log_prob = zip(*on_every_core(share, blocks), strict=True)
     return sum(statistics), sum(log_prob)
 
 

@@ -12,7 +12,7 @@ def show_posteriors(images, densities, ticks, gaussians: dict) -> Figure:
     """Of N images (N, 1, H, W), ink from 0 to 16, each above the density of its code (z₁, z₂), shaded.
 
     `densities` (N, T, T) ≥ 0 are values at the codes (ticks[i], ticks[j]), in any unit. `gaussians` {name: (mu (N, 2),
-    sigma (N, 2))} are drawn as ellipses, two standard deviations wide. Each panel shows where its density is, and a
+    sigma (N, 2))} (one or two) are drawn as ellipses, two standard deviations to each side. Each panel shows where its density is, and a
     grey circle where the prior N(0, 1) has its standard deviation. Raises ValueError for other shapes.
     """
     expect_titled("gaussians", gaussians, "(mu, sigma)")
@@ -24,6 +24,8 @@ def show_posteriors(images, densities, ticks, gaussians: dict) -> Figure:
             f"{densities.shape}"
         )
     lines = {name: [as_array(f"gaussians[{name!r}]", part) for part in pair] for name, pair in gaussians.items()}
+    if len(lines) > 2 or densities.min() < 0 or not (densities.max((1, 2)) > 0).all():
+        raise ValueError("expected one or two gaussians, and densities ≥ 0, each above 0 somewhere")
     for name, pair in lines.items():
         if any(part.shape != (N, 2) for part in pair):
             raise ValueError(f"gaussians[{name!r}]: expected mu and sigma ({N}, 2), got {[p.shape for p in pair]}")
@@ -36,7 +38,7 @@ def show_posteriors(images, densities, ticks, gaussians: dict) -> Figure:
         above.axis("off")
         plane.contourf(ticks, ticks, densities[n].T, levels=8, cmap="Blues")
         plane.plot(*circle.T, color=QUIET, ls=":")
-        for (name, (mu, sigma)), colour in zip(lines.items(), [ACCENT, DIGIT_COLOURS[2]], strict=False):
+        for (name, (mu, sigma)), colour in zip(lines.items(), [ACCENT, DIGIT_COLOURS[2]][: len(lines)], strict=True):
             plane.plot(*(mu[n] + 2 * sigma[n] * circle).T, color=colour, label=name)
         edges = _where(densities[n], ticks, [pair[k][n] for pair in lines.values() for k in (0, 1)])
         plane.set(xlim=edges[0], ylim=edges[1], aspect="equal", xlabel="z₁")
@@ -67,6 +69,10 @@ def show_gaps(parts: dict, *, top: str, ylabel: str, xlabel: str) -> Figure:
     heights = {name: as_array(f"parts[{name!r}]", part) for name, part in parts.items()}
     if len({part.shape for part in heights.values()}) > 1 or any(part.ndim != 1 for part in heights.values()):
         raise ValueError(f"parts: expected (N,) each, got {[part.shape for part in heights.values()]}")
+    if not all(len(part) for part in heights.values()) or len(heights) > len(DIGIT_COLOURS):
+        raise ValueError(
+            f"parts: expected 1 to {len(DIGIT_COLOURS)} of them, of one or more numbers, got {len(heights)}"
+        )
     if min(part.min() for part in heights.values()) < 0:
         raise ValueError("parts: expected heights ≥ 0, got a negative one")
     figure, ax = plt.subplots(figsize=(6.4, 3), layout="constrained")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 PERCENT = "%"  # as a format: a share in per cent, without the sign
@@ -25,13 +26,22 @@ class StoredRuns:
                 f"no rows of kind {kind!r} and name {name!r}; names of this kind: {', '.join(near) or 'none'}"
             )
         rows.sort(key=lambda row: row["seed"])
+        if any(a["seed"] == b["seed"] for a, b in pairwise(rows)):
+            raise ValueError(f"kind {kind!r}, name {name!r}: expected one row a seed, got two")
         return [what(row) if callable(what) else row[what] for row in rows]
 
     def span(self, kind: str, name: str, what: str | Callable, form: str = ".1f") -> str:
         """From the least of all seeds to the most: "3 to 5"; one number where both are written alike."""
         values = self.of(kind, name, what)
-        low, high = (f"{100 * v:.0f}" if form == PERCENT else format(v, form) for v in (min(values), max(values)))
+        low, high = (self._written(v, form) for v in (min(values), max(values)))
         return low if low == high else f"{low} to {high}"
+
+    @staticmethod
+    def _written(value, form):
+        text = f"{100 * value:.0f}" if form == PERCENT else format(value, form)
+        if not text.strip("-0."):  # no number is −0
+            text = text.removeprefix("-")
+        return text.replace("-", "−")
 
     def table(self, kind: str, names: Mapping[str, str] | Sequence[str], columns: Mapping[str, str]) -> list[list[str]]:
         """A row for each name, its word first, then the `span` of each column {column: format}.
@@ -41,7 +51,7 @@ class StoredRuns:
         words = names if isinstance(names, Mapping) else dict(zip(names, names, strict=True))
         table = []
         for name, word in words.items():
-            has = self.of(kind, name, lambda row: set(row))[0]
+            has = set.intersection(*self.of(kind, name, set))
             table.append([word, *(self.span(kind, name, c, f) if c in has else "" for c, f in columns.items())])
         return table
 
