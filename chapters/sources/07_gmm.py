@@ -931,7 +931,8 @@ show_images(shown, columns=8, size=0.6, crossed=judge.label(shown) < 0, rows=wor
 # Two limits. Ten such Gaussians are not the true crowds: half of their draws are still bad. And the place of a code
 # is not all that counts. Multiply every code by 1.5: the images have more contrast, and the judge refuses fewer of
 # each kind, 53 to 63 % with the prior and 23 to 30 % with the ten. But at either width the prior is 27 to 35 points
-# behind. Without the pixels' noise the order is the same, too.
+# behind. Without the pixels' noise the order is the same, too. (The pictures are the first eight of each kind. The
+# ten Gaussians were lucky with theirs.)
 #
 # So a straight rule turns and stretches a Gaussian, and what comes out is a Gaussian still. There are two ways out: a
 # prior with crowds, or a rule that bends. We take the second. The next page measures how far it gets.
