@@ -235,9 +235,10 @@ assert hardly > smoothed + 1, "a stencil that says never will be wrong"
 # $$ q_{nk} = \frac{\exp(-|x_n - \mu_k|^2 / 2s^2)}{\sum_j \exp(-|x_n - \mu_j|^2 / 2s^2)}, \qquad
 #    \mu_k^{\text{new}} = \frac{\sum_n q_{nk}\, x_n}{\sum_n q_{nk}} $$
 #
-# and for $s \to 0$ this is k-means. Write it so that $s = 0$ can be asked for. Two traps. For a small $s$ every exponential may
-# be 0 for a computer; but the *largest* of them can be made 1 without changing a share. And with hard shares, a mean
-# may get no point at all.
+# and for $s \to 0$ this is k-means. Write it so that $s = 0$ can be asked for: the limit itself, not a small width in its place.
+# Three traps. For a small $s$ every exponential may be 0 for a computer; but the *largest* of them can be made 1 without
+# changing a share. (`softmax` does that for you.) Far from the origin, $|x|^2 - 2x \cdot \mu + |\mu|^2$ loses its digits; take
+# the difference first, then the square. And with hard shares, a mean may get no point at all.
 
 
 # %% nbgrader={"grade": false, "grade_id": "exercise2_solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -320,14 +321,30 @@ name = "q of points 3000 away, at width 0.01: finite, and all for the nearer mea
 assert_close(q, torch.tensor([[0.0, 1.0], [0.0, 1.0]]), name=name)
 wanted = torch.tensor([[0.0, 0.0], [3000.0, 0.5]])
 assert_close(new_mean, wanted, name="new_mean where one mean gets nothing: it stays")
-thrice = torch.tensor([[0.0, 1.0], [1.0, 0.0], [0.0, -1.0], [9.0, 9.0]])
-q, new_mean = kmeans_step(torch.zeros(1, 2), thrice, 0)
+thrice = 5 + torch.tensor([[0.0, 1.0], [1.0, 0.0], [0.0, -1.0], [9.0, 9.0]])
+q, new_mean = kmeans_step(torch.full((1, 2), 5.0), thrice, 0)
 wanted = torch.tensor([[1 / 3, 1 / 3, 1 / 3, 0.0]])
 assert_close(q, wanted, name="q at width 0 of a point equally near to three means")
-wanted = torch.tensor([[0.0, 0.0], [0.0, 0.0], [0.0, 0.0], [9.0, 9.0]])
+wanted = torch.tensor([[5.0, 5.0], [5.0, 5.0], [5.0, 5.0], [14.0, 14.0]])
 assert_close(
     new_mean, wanted, name="new_mean of three that share a point, and one alone"
 )
+for near in (1e-4, 1e-6):
+    close = torch.tensor([[near], [2 * near]])
+    q, _ = kmeans_step(torch.zeros(1, 1), close, 0)
+    name = f"q at width 0, means {near:g} and {2 * near:g} from the point"
+    assert_close(q, torch.tensor([[1.0, 0.0]]), name=name)
+q, _ = kmeans_step(torch.zeros(1, 1), torch.tensor([[0.001], [0.002]]), 0.001)
+share = torch.tensor(1.5).sigmoid()
+wanted = torch.stack([share, 1 - share])[None]
+assert_close(q, wanted, name="q at width 0.001, means 0.001 and 0.002 from the point")
+far = torch.tensor([[100001.0, 0.0], [99998.0, 0.0]])
+q, _ = kmeans_step(torch.tensor([[100000.0, 0.0]]), far, 0)
+name = "q at width 0, far from the origin, means 1 and 2 from the point"
+assert_close(q, torch.tensor([[1.0, 0.0]]), name=name)
+q, new_mean = kmeans_step(torch.tensor([[7.0]]), torch.tensor([[7.0], [13.0]]), 1)
+name = "new_mean of one whose share of a single point is tiny, but not 0"
+assert_close(new_mean, torch.tensor([[7.0], [7.0]]), name=name)
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -518,6 +535,8 @@ for ax, label in zip(panels[:, 0], ("digit", "filled", "2 sd"), strict=True):
     ax.set_ylabel(label)
 assert missed["the exact posterior"] < 0.9 * missed["the mean digit"]
 assert missed["the exact posterior"] < missed["a whole image, patched"] - 0.3
+gain = {name: missed["the mean digit"] - miss for name, miss in missed.items()}
+assert 0.2 < gain["a whole image, patched"] / gain["the exact posterior"] < 0.35
 assert missed["no prior"] > 3 * missed["the mean digit"], "it needs its prior"
 assert 0.92 < within < 0.96, "and knows how far to trust itself"
 
@@ -526,7 +545,7 @@ assert 0.92 < within < 0.96, "and knows how far to trust itself"
 # is hard to tell from the upper one, and a straight rule cannot choose between two endings. It can only take the
 # middle. But it knows how little it knows: 94 % of the hidden pixels lie within two of its standard deviations, as 95 % should.
 # (Its doubt is the same for every image, in the bottom row. In a Gaussian it depends on which pixels are known, not on
-# what they show.) Patching the image first throws half of the gain away, since the patch is taken for a fact. And without the prior, 32 numbers are
+# what they show.) Patching the image first throws nearly three quarters of the gain away, because the model takes the patch for a fact. And without the prior, 32 numbers are
 # fitted to 32 pixels, and anything may come out below.
 
 # %% [markdown]
