@@ -14,14 +14,16 @@ pixel after pixel.)
   are among the others (e^H of their shares); the share that is nearer to a training image than all but one in twenty
   of the test digits are.
 - `nats_test`, `nats_valid`: −ELBO, nats an image, the mean over 20 codes for each; `kl` its second term on the test
-  digits. `bound`: −log p(x) by `samples` importance weights, on the test digits: the true one is at most that, and it is less than −ELBO.
+  digits. `bound`: −log p(x) by `samples` importance weights, on the test digits: the true one is at most that, and it
+  is less than −ELBO.
 - `lr`, `steps`, `schedule`; `best_step` where the best state on the validation digits was kept.
 
 table: plain (`plain, box | Gaussian | mixture | own codes`; `rebuilt_test`, −log p(x | its code), is no −ELBO), then
 one change at a time: `sigma = 1`, `learnt sigma`, `+ schedule` (cosine, 3e-3 instead of 2e-3), `+ size` (128 features
 and 2 layers instead of 64 and 1), `+ dropout`, `full` (three tones). `…, mixture` and `…, own codes`: the prior is
-replaced by ten Gaussians fitted to draws of q(z | x) on the training images, or by these draws. Floors: `real digits`,
-`pixel histograms`, and chapter 4's `Gated PixelCNN` with its own recipe (`exact` nats; `network_drawn` as in told).
+replaced by ten Gaussians fitted to draws of q(z | x) on the training images, or by these draws. `no KL, Gaussian |
+mixture`: the full model trained without its KL, an autoencoder of the same size. Floors: `real digits`, `pixel
+histograms`, and chapter 4's `Gated PixelCNN` with its own recipe (`exact` nats; `network_drawn` as in told).
 
 gap: `full` and `two latents`, on every third test digit. `K` and `first`, `second`: −log p(x) by so many importance
 weights, two independent runs. `elbo` (200 codes an image), `refined` the same with (mu, log_var) improved image by
@@ -33,7 +35,7 @@ convolutions): the share of held-out images, half real and half made, that each 
 
 pixel: `images` are test digits with one pixel at its other extreme. `auc_code`, of the price with the code kept, for
 the judge's refusal; `auc_bound` that of the bound's change; `auc_levels` that of the levels changed; `auc_judge`, that
-of the judge's own loudness, is what a price could reach. `auc_exact` that of the change of the Gated PixelCNN's exact
+of the judge's own loudness (it also refuses by distance). `auc_exact` that of the change of the Gated PixelCNN's exact
 log p(x), a model that does know relations. `within_…`: only variants of the same digit are compared, the mean over
 digits. Each also for pixels `_inked` and `_wiped` alone.
 
@@ -118,7 +120,7 @@ def wanted(kinds=SEEDS, seeds=range(5)):
     told += [("PixelCNN 2", True, "same, annealed"), ("Gated PixelCNN", True, "same, hidden")]
     models = ("plain", "sigma = 1", "learnt sigma", "full")
     jobs = {
-        "table": [("floors",), ("plain",), *((name,) for name in of.LADDER), ("Gated PixelCNN",)],
+        "table": [("floors",), ("plain",), *((name,) for name in of.LADDER), ("no KL",), ("Gated PixelCNN",)],
         "gap": [("full",), ("two latents",)],
         "told": [("full",)],
         "pixel": [("full",), ("Gated PixelCNN",)],
@@ -245,6 +247,12 @@ def table(trial, name):
         for way, density in ways.items():
             codes = density(z, trial.chance)(SETTINGS["draws"])
             yield {"name": f"plain, {way}"} | how | trial.codes(model, codes)
+    elif name == "no KL":
+        model, how, _ = trial.learn(FULL, beta=0)
+        z = trial.around(model, trial.x, 5)
+        for way, density in {"Gaussian": of.gaussian_of, "mixture": of.mixture_of}.items():
+            codes = density(z, trial.chance)(SETTINGS["draws"])
+            yield {"name": f"no KL, {way}"} | how | trial.codes(model, codes)
     else:
         model, how, _ = trial.learn(of.LADDER[name])
         yield {"name": name} | how | trial.vae(model)

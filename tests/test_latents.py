@@ -50,6 +50,19 @@ def test_columns_hang_from_their_line_one_part_below_the_other():
             lambda: show_gaps({"a": [1.0], "b": [1.0, 2.0]}, top="", ylabel="", xlabel=""),
             r"parts: expected \(N,\) each",
         ),
+        (
+            lambda: show_posteriors(
+                IMAGES[:1], 0 * hills((0.0, 0.0)), TICKS, {"q": (torch.zeros(1, 2), torch.ones(1, 2))}
+            ),
+            "densities ≥ 0, each above 0 somewhere",
+        ),
+        (
+            lambda: show_posteriors(
+                IMAGES[:1], hills((0.0, 0.0)), TICKS, dict.fromkeys("abc", (torch.zeros(1, 2), torch.ones(1, 2)))
+            ),
+            "one or two gaussians",
+        ),
+        (lambda: show_gaps({"a": []}, top="", ylabel="", xlabel=""), "of one or more numbers"),
         (lambda: show_gaps({"a": [-1.0]}, top="", ylabel="", xlabel=""), "expected heights ≥ 0, got a negative one"),
     ],
 )

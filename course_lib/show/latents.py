@@ -12,8 +12,8 @@ def show_posteriors(images, densities, ticks, gaussians: dict) -> Figure:
     """Of N images (N, 1, H, W), ink from 0 to 16, each above the density of its code (z₁, z₂), shaded.
 
     `densities` (N, T, T) ≥ 0 are values at the codes (ticks[i], ticks[j]), in any unit. `gaussians` {name: (mu (N, 2),
-    sigma (N, 2))} (one or two) are drawn as ellipses, two standard deviations to each side. Each panel shows where its density is, and a
-    grey circle where the prior N(0, 1) has its standard deviation. Raises ValueError for other shapes.
+    sigma (N, 2))}, one or two, are drawn as ellipses, two standard deviations to each side. Each panel shows where its
+    density is, and a grey circle where the prior N(0, 1) has its standard deviation. Raises ValueError otherwise.
     """
     expect_titled("gaussians", gaussians, "(mu, sigma)")
     images, ticks = as_array("images", images), as_array("ticks", ticks)

@@ -174,7 +174,8 @@ def _name_plane(plane, title):
 def _codes(z, y):
     z, y = as_array("z", z), as_array("y", y)
     if y.ndim != 1 or not np.isin(y, range(10)).all():
-        raise ValueError(f"y: expected digits 0 to 9, shape (N,), got {np.unique(y)[:5].tolist()} in {y.shape}")
+        others = np.setdiff1d(y, range(10))[:5].tolist()
+        raise ValueError(f"y: expected digits 0 to 9, shape (N,), got {others or 'no others'} in {y.shape}")
     if z.shape != (len(y), 2):
         raise ValueError(f"z: expected shape (N, 2) with N = {len(y)} as in y, got {z.shape}")
     return z, y.astype(int)
