@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from course_lib.show.stored_runs import StoredRuns
+from course_lib.show.stored_runs import DASH, StoredRuns
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_a_span_goes_from_the_least_to_the_most(runs):
 
 def test_a_table_leaves_empty_what_is_not_measured(runs):
     columns = {"share": "%", "nats": ".0f"}
-    assert runs.table("table", ["a", "b"], columns) == [["a", "3 to 21", "90"], ["b", "5 to 40", ""]]
+    assert runs.table("table", ["a", "b"], columns) == [["a", f"3{DASH}21", "90"], ["b", f"5{DASH}40", ""]]
     assert runs.table("table", {"a": "first"}, {"nats": ".0f"}) == [["first", "90"]]
 
 
