@@ -7,6 +7,12 @@ import torch
 
 from course_lib.show.latents import show_gaps, show_posteriors
 
+
+@pytest.fixture(autouse=True)
+def nothing_open():
+    plt.close("all")  # what another file's tests left
+
+
 TICKS = torch.linspace(-3, 3, 61)
 IMAGES = torch.zeros(2, 1, 8, 8)
 
