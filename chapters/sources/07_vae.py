@@ -173,7 +173,7 @@ for name, m in small.items():
     found.append([spread, *(judge.invalid_share(x) for x in images)])
     rows.append([name, f"{spread:.1f}", *(f"{v:.0%}" for v in found[-1][1:])])
 plain, noise, leash = found
-assert noise[0] > 1.3 * plain[0] and noise[2] > 0.95 * plain[2], "it ran away"
+assert noise[0] > 1.5 * plain[0] and noise[2] > 0.95 * plain[2], "it ran away"
 assert leash[1] < 0.9 * plain[1] and leash[2] > 1.4 * plain[2], "two ways"
 show_table(["half-way", "spread of codes", "refused: likeliest", "drawn"], rows)
 
@@ -184,8 +184,7 @@ show_table(["half-way", "spread of codes", "refused: likeliest", "drawn"], rows)
 # looking disagree. In likeliest levels fewer images are refused, 7 to 9 per cent instead of 10 to 20. With levels drawn, far more are: 63 to 73 instead of 31 to 43.
 #
 # Both are true. A decoder that must serve a whole neighbourhood of codes hedges: its probabilities are broad. The
-# likeliest level of each pixel hides that, and a draw shows it. Remember this when you compare draws: they judge the
-# breadth of the probabilities together with the codes.
+# likeliest level of each pixel hides that, and a draw shows it.
 
 # %% [markdown]
 # Two questions are left. Why $\tfrac12|z|^2$ and not something else? And why should the noise be equally wide
@@ -363,10 +362,9 @@ assert runs.below("rate", "full, rate 0.006", "full, rate 0.003", "nats_valid")
 # was the price of an image *once the code is there*. This one pays for the code too. It is an upper bound on $-\log p(x)$, in
 # the same currency as chapter 4's PixelCNN.
 #
-# How good is it on images that others have published numbers for? The same class, with Bernoulli pixels and 50
-# latents, on MNIST binarised anew at each step, after 15 minutes on one core, costs at most **87.90** nats with 5,000
-# draws, where [Burda et al. (2016)](references.md#burda2016) report 86.76. The command is `python benchmarks/train.py mnist_vae
-# --source dynamic --steps 95000`.
+# How good is it beside published numbers? The same class on MNIST (Bernoulli pixels binarised anew at each step, 50 latents,
+# 15 minutes on one core) costs at most **87.90** nats with 5,000 draws, where [Burda et al. (2016)](references.md#burda2016)
+# report 86.76. The command is `python benchmarks/train.py mnist_vae --source dynamic --steps 95000`.
 
 # %% [markdown]
 # ## How far below is the bound?
@@ -496,7 +494,7 @@ show_table(heads, [["full", *rows[0]], ["plane", *rows[1]]])
 # %% [markdown]
 # **The larger part of the gap is the encoder's**, in the plane and with 16 latents, on this page and in the stored runs.
 # It has two causes: one network has to answer for all images, and these are digits that it never saw. On digits that it
-# was trained with, the encoder's part is smaller, though not small: about 1.2 nats instead of 1.8.
+# was trained with, the encoder's part is smaller, though not small: 1.1 to 1.2 nats instead of 1.6 to 1.9.
 #
 # And is the bound with a thousand codes near $\log p(x)$? In the plane, where we know, it is 0 to 0.4 nats above. That two
 # $q$ agree does not prove more: codes from one hill miss another, whichever $q$ they come from. So for the full model we can
@@ -591,7 +589,7 @@ show_table(["draws refused, by", "lowest fifth", "", "", "", "highest"], rows)
 
 # %% [markdown]
 # The prior and the codes are not the same. On codes of *test* images, which $r$ has not seen, $\log r$ is higher than $\log
-# p$ by half a nat to three quarters. With $r$ in the prior's place, −ELBO falls by just this much. It seems little.
+# p$ by half a nat to 0.8. With $r$ in the prior's place, −ELBO falls by just this much. It seems little.
 #
 # But about half of the prior's draws fall where only a tenth of the test images' codes lie. There the draws are worse: in
 # the lowest fifth two to three times as many are refused as in the highest.
@@ -656,7 +654,7 @@ assert all(runs.below("table", *each) for each in LESS)
 # model is an autoencoder: precision costs nothing, and the noise dies out. Both get a density for their codes.
 #
 # One more control is needed, since a surer decoder draws cleaner images whatever its codes are. Divide the logits of
-# both by a **temperature** of 0.7. That makes them surer, without training.
+# both by a *temperature* of 0.7. That makes them surer, without training.
 
 # %%
 autoencoder, _ = train(x_train, kl_weight=0)
@@ -689,7 +687,8 @@ def priced(model, density):  # -ELBO with this density in the prior's place
 
 
 # %% [markdown]
-# The last number is −ELBO with that density in the prior's place.
+# *Entropy* is what the decoder leaves to chance, in nats an image. The last number is −ELBO with that density in the
+# prior's place.
 
 # %% tags=["checking"]
 price = {key: priced(*pair) for key, pair in densities.items()}
@@ -704,25 +703,27 @@ show_table([*heads, "copies, temperature 1", "0.7", "−ELBO"], rows)
 mixed, own = made["autoencoder", 10, 1], made["VAE", 10, 1]
 sharp, both = made["VAE", 10, 0.7], made["autoencoder", 10, 0.7]
 assert mixed[0] + 5 < own[0], "the autoencoder's decoder is surer"
-assert sharp[1] < mixed[1] < own[1] and sharp[2] < mixed[2] + 0.02
-assert sharp[2] < 0.6 * both[2] and abs(sharp[1] - both[1]) < 0.02
+assert sharp[1] < mixed[1] < own[1] and sharp[2] < mixed[2] + 0.01
+assert sharp[2] < 0.85 * both[2] and abs(sharp[1] - both[1]) < 0.03
 assert made["VAE", "prior", 0.7][1] < 0.75 * made["autoencoder", 1, 0.7][1]
 assert price["VAE", "prior"] + 20 < min(price["autoencoder", K] for K in (1, 10))
 for name in ("no KL, Gaussian", "no KL, mixture", "full", "full, mixture"):
     each = [runs.span("table", name, f"{w}_drawn", "%") for w in ("refused", "copies")]
     print("five seeds, {:16s} refused {:>8s}%, copies {:>6s}%".format(name, *each))
-assert runs.below("table", "no KL, mixture", "full, mixture", "refused_drawn")
+assert runs.below("table", "no KL, mixture", "no KL, Gaussian", "refused_drawn", 0.5)
 
 # %% [markdown]
 # Three things decide what you see, and the name of the model is none of them.
 #
 # **How well the density fits the codes.** For both models, ten Gaussians instead of one, or of the prior, more than halve
-# the refused draws.
+# the refused draws: from 20 to 32 per cent down to 3 to 7 for the autoencoder, from 19 to 33 down to 8 to 13 for the VAE
+# (stored, temperature 1).
 #
 # **How sure the decoder is.** At temperature 1, fewer of the autoencoder's draws are refused. But its decoder leaves 10
-# nats less to chance. Sharpen the VAE's, and it has no more refused than the autoencoder at 1, and no more copies. Sharpen
-# both, and both have equally few refused, but the autoencoder has more copies. So a count of refused draws, at one
-# temperature, does not tell which model has learnt more.
+# nats less to chance. Sharpen the VAE's, and it has fewer refused than the autoencoder at 1 (2 to 5 per cent, not 4 to 8),
+# and about as few copies. Sharpen both, and with ten Gaussians they are level, but the autoencoder makes more copies. With
+# nothing but its prior, the VAE then has half to two thirds as many refused as the autoencoder with one Gaussian. So a count of refused draws, at one temperature,
+# does not tell which model has learnt more.
 #
 # **What an image costs.** Here the VAE is ahead by far. Whichever density its codes get, the autoencoder's bound is some
 # 50 nats worse, because its encoder is far more exact about each code than any such density can predict. (With the prior
@@ -815,7 +816,7 @@ assert kl < 0.5 and other - own < 0.6, "not used"
 # The usual explanation is: what the decoder can read off the neighbours, it need not pay for. Is that all? The stored runs
 # vary two things. The decoder *sees* nothing, the pixel to the left, four neighbours, or what one or two masked
 # convolutions see. And it is *told* the code in two ways: the same at every place, as here, or by a map of its own for each
-# place. The last row lets the weight of the KL rise slowly from 0 to 1, **annealed** ([Bowman et al.,
+# place. The last row lets the weight of the KL rise slowly from 0 to 1, *annealed* ([Bowman et al.,
 # 2016](references.md#bowman2016)).
 
 # %% tags=["checking"]
@@ -872,11 +873,12 @@ assert obeyed[0] > 0.95 and 0.8 < obeyed[1] < obeyed[0]
 
 # %% [markdown]
 # Two hundred of each digit are asked for, and the judge says how many are what was asked for.
-# Over five seeds it is 97 to 98 per cent, and 92 to 96 with levels drawn.
+# Over five seeds it is 97 to 99 per cent, and 93 to 96 with levels drawn.
 #
 # What is a label worth? By Bayes' rule $\log p(x \mid y) = \log p(x) + \log p(y \mid x) - \log p(y)$. If an image leaves no
 # doubt which digit it is, the middle term is 0, and ten equally frequent digits leave $\ln 10 = 2.30$ nats. Over five
-# seeds the label saves 1.6 to 2.6 nats, 2.2 on average. (We compare two trainings and two bounds, and each may be off by a few tenths.)
+# seeds the label saves 1.6 to 2.5 nats, 2.2 on average. (We compare two trainings and two bounds, and each may be off by
+# a few tenths.)
 
 # %% [markdown]
 # ## What is still wrong
@@ -927,7 +929,7 @@ show_table([*heads, "among new digits", "draws refused"], rows)
 # It does. After 20 steps or so the validation digits are cheapest, and from then on the network learns the fifty images by
 # heart. The table (five seeds) has networks after 400 epochs, and *stopped* where the validation digits cost least. An image
 # is *given back* if its own code is decoded to a copy of it. As before, a copy is nearer than 95 per cent of the test
-# digits are to the thousand training images.
+# digits are to the nearest training image, here of the 50, 200 or 1,000. *New digits* are the validation digits.
 #
 # - **The large network learns all by heart**, fifty images or a thousand. It gives them back, and a seen image costs a
 #   third of a new one or less. But it takes many epochs *and* many weights: with 16 features, after as many epochs, 0 to
@@ -1094,7 +1096,7 @@ assert abs(nats - no_code) < 2 and knows(broken) < 0.1 and len(x.unique(dim=0)) 
 
 # %% [markdown]
 # The encoder now hears only from the leash, so it goes back to the prior, and the decoder learns to ignore the code. The
-# loss ends where chapter 2's pixel histograms stand: no code is sent. In likeliest levels it draws 5 to 15 different
+# loss ends where chapter 2's pixel histograms stand: no code is sent. In likeliest levels it draws 8 to 14 different
 # images in 2,000 attempts.
 
 # %% [markdown]
@@ -1129,7 +1131,7 @@ assert abs(nats - no_code) < 2 and knows(broken) < 0.1 and len(x.unique(dim=0)) 
 #    plane from chapter 2.
 # 2. Draw codes from `r` instead of the prior, and let the judge count. Then give `r` one component, and a hundred. Where do
 #    copies begin?
-# 3. Start with $\beta = 0$ and raise it to 1 during the first half of the training of `SeeingVAE`. Is the code used now?
+# 3. Raise $\beta$ from 0 to 1 during the first half of the training of `SeeingVAE`. Do you find the stored row again?
 # 4. Give `refine` 20 steps, and 1,000. How much of the gap is left?
 # 5. Stop `by_heart` after 20 steps, and show ten draws. Would you have stopped there?
 #
