@@ -4,7 +4,7 @@
 # **You will train a decoder that can draw digits, see how far its bound is from the truth, and measure what its draws
 # are worth.**
 #
-# *Laptop: under 90 seconds. You need: [the first page of this chapter](07_gmm.ipynb), chapter 2, and from
+# *Laptop: under 70 seconds. You need: [the first page of this chapter](07_gmm.ipynb), chapter 2, and from
 # [chapter 4](04_pixelrnn_images.ipynb) the PixelCNN.*
 
 # %% tags=["setup"]
@@ -37,7 +37,7 @@ if find_spec("course_lib") is None:  # the library behind the chapters is not he
 # ## What you will get
 #
 # Images that a decoder makes of 16 random numbers, drawn from the distribution that it was trained for. Chapter 2's judge
-# strikes out what it does not take for a digit.
+# crosses out what it does not accept as a digit.
 
 # %% tags=["drawing"]
 import torch
@@ -59,7 +59,7 @@ look = {"columns": 16, "size": 0.42, "rows": ["likeliest", "", "drawn", ""]}
 show_images(torch.cat(x), crossed=judge.label(torch.cat(x)) < 0, **look)
 
 # %% [markdown]
-# In the upper two rows each pixel has its likeliest level: that is what everybody shows of such a model. In the lower two
+# In the upper two rows each pixel has its likeliest level: pictures of such models usually show this. In the lower two
 # the levels are drawn, as the model itself would draw them, and they are worse. This page keeps the two apart.
 
 # %% [markdown]
@@ -97,8 +97,7 @@ from course_lib.data.shipped import shipped
 from course_lib.show.stored_runs import StoredRuns
 
 runs = StoredRuns(shipped("results/decoders.json"))
-print(f"real digits refused: {judge.invalid_share(x_test):.1%}")
-print(f"five seeds: {runs.span('table', 'real digits', 'refused', '%')} %")
+print(f"real digits refused: {runs.span('table', 'real digits', 'refused', '%')} %")
 assert max(runs.of("table", "real digits", "refused")) < 0.06
 
 # %% [markdown]
@@ -164,31 +163,26 @@ def two_ways(logits):  # (B, 1, 8, 8, 17) -> images: likeliest levels, drawn
     return logits.argmax(-1), drawn.view(logits.shape[:-1])
 
 
-@torch.no_grad()
-def between(model, start, end, t):  # logits, t of the way between two
-    a, b = model.encoder(start), model.encoder(end)
-    return model.decoder((1 - t) * a + t * b)
-
-
 a, b = torch.randint(447, (2, 4000), device=device, generator=generator)
 a, b = a[y_test[a] != y_test[b]], b[y_test[a] != y_test[b]]
 found, rows = [], []
 for name, m in small.items():
-    images = two_ways(between(m, x_test[a], x_test[b], 0.5))
+    between = (m.encoder(x_test[a]) + m.encoder(x_test[b])) / 2
+    images = two_ways(m.decoder(between))
     spread = m.encoder(x_train).std(0).mean().item()
     found.append([spread, *(judge.invalid_share(x) for x in images)])
     rows.append([name, f"{spread:.1f}", *(f"{v:.0%}" for v in found[-1][1:])])
 plain, noise, leash = found
-assert noise[0] > 1.3 * plain[0] and noise[2] > 0.95 * plain[2], "it ran away"
-assert leash[1] < 0.9 * plain[1], "likeliest levels: fewer refused"
-assert leash[2] > 1.4 * plain[2], "levels drawn: more"
+assert noise[0] > 1.5 * plain[0] and noise[2] > 0.95 * plain[2], "it ran away"
+assert leash[1] < 0.9 * plain[1] and leash[2] > 1.4 * plain[2], "two ways"
 show_table(["half-way", "spread of codes", "refused: likeliest", "drawn"], rows)
 
 # %% [markdown]
 # Noise alone does not help the draws: half-way, no fewer are refused than without it. The encoder has a cheap way out.
 # It moves the codes apart until the noise does not reach from one to the next. The third row puts the codes on a
 # **leash**: each pays $\tfrac12 |z|^2$ nats for its distance from the origin. Now they cannot run away, and the two ways of
-# looking disagree. In likeliest levels fewer images are refused, 7 to 9 per cent instead of 10 to 20. With levels drawn, far more are: 63 to 73 instead of 31 to 43.
+# looking disagree. In likeliest levels fewer images are refused, 7 to 9 per cent instead of 10 to 20. With levels drawn,
+# far more are: 63 to 73 instead of 31 to 43.
 #
 # Both are true. A decoder that must serve a whole neighbourhood of codes hedges: its probabilities are broad. The
 # likeliest level of each pixel hides that, and a draw shows it.
@@ -234,8 +228,8 @@ show_table(["half-way", "spread of codes", "refused: likeliest", "drawn"], rows)
 #
 # (from $\mathbb{E}_q[\log q - \log p]$, with $\mathbb{E}_q[z_j^2] = \mu_j^2 + \sigma_j^2$). That answers both questions.
 # The leash is $\tfrac12 |\mu|^2$ because the prior is a Gaussian. And each code may choose its own noise, at a price:
-# precision costs $-\log \sigma_j$. Put $\sigma_j = 1$, and the leash of our experiment comes out. Our third row *was* a
-# VAE, one whose noise is the same everywhere.
+# precision costs $-\log \sigma_j$. Put $\sigma_j = 1$, and what is left is $\tfrac12(\mu_j^2 + 1 - 1 - 0)$: the leash of
+# our experiment. Our third row *was* a VAE, one whose noise is the same everywhere.
 #
 # | symbol | in the code | shape |
 # |---|---|---|
@@ -273,11 +267,10 @@ q_z, p_z = Normal(mu, (log_var / 2).exp()), Normal(0.0, 1.0)
 print(f"untrained: mu ± {mu.std(0).mean():.2f}, sigma {q_z.stddev.mean():.2f}")
 kl = gaussian_kl(mu, log_var)
 assert torch.allclose(kl, kl_divergence(q_z, p_z).sum(1), atol=1e-4)
-assert torch.allclose(gaussian_kl(mu, 0 * mu), mu.square().sum(1) / 2), "the leash"
 
 # %% [markdown]
 # Before any training, every image gets nearly the same answer: *a little off the middle, give or take one*. That is
-# almost the prior, and costs little. (And with $\sigma = 1$ the closed form is the leash.)
+# almost the prior, and costs little.
 #
 # The code $z$ is drawn, and the encoder must learn through the draw. So write it as $z = \mu + \sigma \epsilon$ with
 # $\epsilon \sim \mathcal N(0,1)$. It is the same distribution, but now chance is an input like any other, and $z$ moves
@@ -306,11 +299,8 @@ def elbo(x, *, generator):  # (B,) nats
 
 
 # %% tags=["checking"]
-from course_lib.check import assert_close
-
-assert_close(
-    *(f(x_test, generator=make_generator(1, device)) for f in (vae.elbo, elbo))
-)
+same = [f(x_test, generator=make_generator(1, device)) for f in (vae.elbo, elbo)]
+assert torch.allclose(*same)
 
 # %% [markdown]
 # That is all of it. The library's `vae.elbo` is the same, and it is what we train.
@@ -324,7 +314,8 @@ lr = 3e-3  # large: the cosine schedule takes it down to 0
 dropout = 0.1  # a thousand digits are few: hide a tenth of everything
 
 # %% [markdown]
-# Chosen by the validation digits. Every VAE of this page is trained by this one function, with the same dice:
+# Chosen by the validation digits, except that the rate could be larger still: at 0.006 the full model costs 0.7
+# to 1.0 nats less (stored, three seeds). Every VAE of this page is trained by this one function, with the same dice:
 
 
 # %%
@@ -344,13 +335,10 @@ def train(x, *more, kind=VAE, kl_weight=1.0, how=None, **sizes):
 
 
 # %% [markdown]
-# Two of them: one with the small network of the experiment above, in which only $\sigma$ is new, and the full model,
-# which is twice as wide and deep, and has tones, dropout and a schedule, too.
+# The full model is twice as wide and deep as the networks of the experiment above, and has tones, dropout and a schedule, too.
 
 # %%
-before = {"features": 64, "depth": 1, "tones": 0, "dropout": 0}
-learnt, _ = train(x_train, **before, how={"lr": 2e-3, "schedule": "constant"})
-vae, history = train(x_train)
+vae, _ = train(x_train)
 
 
 # %% tags=["checking"]
@@ -362,24 +350,22 @@ def cost(model, x, *y, draws=20):  # -ELBO in nats an image
 
 no_code = runs.of("table", "pixel histograms", "exact")[0]
 promised = cost(vae, x_test)
-print("-ELBO, nats per image      this page   five seeds")
-for name, nats in (("learnt sigma", cost(learnt, x_test)), ("full", promised)):
-    print(f"{name:25s} {nats:9.1f}   {runs.span('table', name, 'nats_test')}")
-print(f"no code: pixel histograms {no_code:9.1f}")
-assert max(promised, *runs.of("table", "full", "nats_test")) < 95.0 < no_code
-assert runs.below("table", "full", "learnt sigma", "nats_test")
-assert runs.below("table", "learnt sigma", "sigma = 1", "nats_test")
+print(f"-ELBO, full model: {promised:.1f} nats; no code: {no_code:.1f}. Five seeds:")
+for name in ("sigma = 1", "learnt sigma", "full"):
+    print(f"{name:15s}{runs.span('table', name, 'nats_test')}")
+assert runs.below("table", "full", "learnt sigma", "nats_test", 0.94)
+assert runs.below("table", "learnt sigma", "sigma = 1", "nats_test", 0.98)
+assert runs.below("rate", "full, rate 0.006", "full, rate 0.003", "nats_valid")
 
 # %% [markdown]
-# *Pixel histograms* is what an image costs without any code. On the test digits, a VAE that may choose its noise pays about
-# three nats less than the one with noise of width 1, and the full model seven less again: less than 95. Chapter 2's loss
+# *No code* is what chapter 2's pixel histograms ask for an image. Our leashed network was *sigma = 1*. The same network that
+# may choose its noise (*learnt sigma*) pays about three nats less, and the full model seven less again. Chapter 2's loss
 # was the price of an image *once the code is there*. This one pays for the code too. It is an upper bound on $-\log p(x)$, in
 # the same currency as chapter 4's PixelCNN.
 #
-# How good is it on images that others have published numbers for? The same class, with Bernoulli pixels and 50
-# latents, on MNIST binarised anew at each step, after 15 minutes on one core, costs at most **87.90** nats with 5,000
-# draws, where [Burda et al. (2016)](references.md#burda2016) report 86.76. The command is `python benchmarks/train.py mnist_vae
-# --source dynamic --steps 95000`.
+# How good is it beside published numbers? The same class on MNIST (Bernoulli pixels binarised anew at each step, 50 latents,
+# 15 minutes on one core) costs at most **87.90** nats with 5,000 draws, where [Burda et al. (2016)](references.md#burda2016)
+# report 86.76. The command is `python benchmarks/train.py mnist_vae --source dynamic --steps 95000`.
 
 # %% [markdown]
 # ## How far below is the bound?
@@ -442,78 +428,79 @@ def log_weights(model, x, q, samples=1000):  # q = mu, log_var: (S, B)
 
 
 # %% [markdown]
-# On 100 test images, for the model of the plane and for the full one with its 16 latents:
+# We do this on 100 test images, for the full model with its 16 latents and for the plane. Here is the plane:
 
 # %% tags=["checking"]
 from course_lib.prob import log_mean_exp
+from course_lib.show.latents import show_gaps, show_posteriors
 
-few = x_test[:100]
+few, seen = x_test[:100], x_train[:100]
 joint = log_joint(plane, few)
 exact = joint.logsumexp(1) + 2 * math.log(0.1)  # (100,) log p(x)
 rows = []
-for name, model in (("full", vae), ("plane", plane)):
-    answers = {"encoder": [t.detach() for t in model.encoder(few)]}
-    answers["improved"] = refine(model, few)
-    weights = [log_weights(model, few, q) for q in answers.values()]
+for model, x in ((vae, seen), (vae, few), (plane, few)):
+    answers = {"encoder": [t.detach() for t in model.encoder(x)]}
+    answers["improved"] = refine(model, x)
+    samples = 100 if x is seen else 1000
+    weights = [log_weights(model, x, q, samples) for q in answers.values()]
     elbos = [-log_w.mean().item() for log_w in weights]
     nearer = [-log_mean_exp(log_w).mean().item() for log_w in weights]
     truth = -exact.mean().item() if model is plane else nearer[1]
-    gaps = elbos[0] - elbos[1], elbos[1] - truth
-    cells = [*elbos, *nearer, truth, *gaps]
-    rows.append([name, *(f"{nats:.2f}" for nats in cells)])
-    assert 0 < gaps[1] < gaps[0], "most of the gap is the encoder's"
-    assert all(-0.01 < nats - truth < 0.6 for nats in nearer), "nearly the same"
-heads = ["nats", "−ELBO: encoder's q", "improved q", "1000 codes: encoder's q"]
-heads += ["improved q", "−log p(x)", "gap: encoder", "gap: shape"]
-show_table(heads, rows)
+    rows.append([*elbos, truth, elbos[0] - elbos[1], elbos[1] - truth])
+    assert x is seen or all(-0.01 < nats - truth < 0.6 for nats in nearer)
+    assert x is seen or 0 < rows[-1][-1] < rows[-1][-2], "most is the encoder's"
+assert rows[0][3] < 0.85 * rows[1][3], "part of it: digits it never saw"
 
 # %% tags=["drawing"]
-from course_lib.show.latents import show_gaps, show_posteriors
-
 said, own = (log_w.mean(0) for log_w in weights)  # of the plane
 order = (exact - said).argsort()
 shares = {"encoder": own - said, "shape": exact - own}
 parts = {who: part[order[1::4]].clamp(min=0) for who, part in shares.items()}
 show_gaps(parts, top="log p(x)", ylabel="nats below log p(x)", xlabel="test images")
 
+# %% [markdown]
+# The bars hang down from $\log p(x)$ and end at the ELBO. A bar's length is the divergence of $q$ from the true posterior,
+# and its blue part vanishes if the image gets time of its own.
+
 # %% tags=["drawing"]
 pick = order[[10, 40, 70, 85, 96]]
 density = (joint[pick] - joint[pick].amax(1, keepdim=True)).exp().view(5, 101, 101)
-gaussians = {
-    name: (mu[pick], (log_var[pick] / 2).exp())
-    for name, (mu, log_var) in answers.items()
-}
+gaussians = {k: (mu[pick], (v[pick] / 2).exp()) for k, (mu, v) in answers.items()}
 show_posteriors(few[pick], density, ticks, gaussians)
+
+# %% [markdown]
+# Shaded is the true posterior of five test images. It is rather round, so a Gaussian would do; but the encoder's (red) is
+# often beside it. The improved one (green) mostly is not. Where the posterior has a second hill, ascent stays on the hill
+# where it began. What it cannot reach counts here as *shape*, together with all that is not Gaussian. The dotted line is
+# the prior's standard deviation: once the image is known, only a small part of the plane is left.
 
 # %% tags=["checking"]
 SHARES = {
     "the encoder's": lambda r: r["elbo"] - r["refined"],
     "the shape's": lambda r: r["refined"] - r.get("exact", r["from_refined"][-1]),
-    "by either q": lambda r: abs(r["first"][-1] - r["from_refined"][-1]),
 }
 for name in ("two latents", "full"):
     spans = [f"{k} {runs.span('gap', name, v, '.2f')};" for k, v in SHARES.items()]
-    print(f"{name}:", *spans)
+    print(f"five seeds, {name}:", *spans)
     parts = [runs.of("gap", name, share) for share in SHARES.values()]
-    assert all(a > b for a, b in zip(*parts[:2], strict=True)) and max(parts[2]) < 0.4
+    assert all(a > b for a, b in zip(*parts, strict=True))
 missed = runs.of("gap", "two latents", lambda r: r["from_refined"][-1] - r["exact"])
 print(f"two latents, missed by 1000 codes: {min(missed):.2f} to {max(missed):.2f}")
-assert max(missed) < 0.5
+assert max(missed) < 0.45
+print(f"training digits, the encoder's: {rows[0][3]:.2f} (test: {rows[1][3]:.2f})")
+rows = [[f"{nats:.2f}" for nats in row] for row in rows[1:]]
+heads = ["", "−ELBO: encoder's q", "improved q", "−log p(x)", "encoder's", "shape's"]
+show_table(heads, [["full", *rows[0]], ["plane", *rows[1]]])
 
 # %% [markdown]
-# The columns hang from $\log p(x)$ and end at the ELBO. A column's length is the divergence of $q$ from the true posterior,
-# and its blue part vanishes if the image gets time of its own. **The larger part of the gap is the encoder's.** On this
-# page and in the stored runs it is more than half, in the plane and with 16 latents.
+# **The larger part of the gap is the encoder's**, in the plane and with 16 latents, on this page and in the stored runs.
+# It has two causes: one network has to answer for all images, and these are digits that it never saw. On digits that it
+# was trained with, the encoder's part is smaller, though not small: 1.1 to 1.2 nats instead of 1.6 to 1.9.
 #
-# The pictures of the plane show why. Shaded is the true posterior. It is rather round, so a Gaussian would do; but the
-# encoder's (red) is often beside it. The improved one (green) mostly is not. Where the posterior has a second hill,
-# ascent stays on the hill where it began. What it cannot reach counts here as *shape*, together with all that is not
-# Gaussian. The dotted line is the prior's standard deviation: knowing the image makes a large plane small.
-#
-# And is the bound with a thousand codes near $\log p(x)$? In the plane, where we know, it is 0 to 0.4 nats above (stored runs,
-# codes of the improved $q$): codes from one hill miss another. For the full model there is no grid, but codes from both
-# $q$ agree to about a tenth of a nat. So on all test digits it costs about 88 nats and not 91 (the table below has both), and now
-# it can be compared: chapter 4's Gated PixelCNN, whose $\log p(x)$ is exact, costs 80 to 81.
+# And is the bound with a thousand codes near $\log p(x)$? In the plane, where we know, it is 0 to 0.4 nats above. That two
+# $q$ agree does not prove more: codes from one hill miss another, whichever $q$ they come from. So for the full model we can
+# say this. On all test digits an image costs *at most* 88 nats, and not 91 (the table below has both), and the shape's part,
+# 0.7 to 0.9 nats, is a lower limit. Chapter 4's Gated PixelCNN, whose $\log p(x)$ is exact, costs 80 to 81.
 
 # %% [markdown]
 # ## What is in the code space?
@@ -535,15 +522,13 @@ z_plane = plane.encoder(x_train)[0]
 
 def show_digit_at(z1, z2):
     code = torch.tensor([[z1, z2]], device=device)
-    image = plane.observe(code)[0, 0]
-    return show_decoded(z_plane, y_train, image, at=(z1, z2))
+    return show_decoded(z_plane, y_train, plane.observe(code)[0, 0], at=(z1, z2))
 
 
 explore(
     show_digit_at,
     z1=torch.linspace(-2, 2, 9),
     z2=torch.linspace(-2, 2, 9),
-    labels={"z1": "z₁", "z2": "z₂"},
     alt="the code plane of a VAE, and the image decoded at the cross",
 )
 
@@ -574,68 +559,76 @@ def fitted(model, components):  # a density of its training images' codes
 r = fitted(vae, 10)
 
 
-def surplus(z):  # log r(z) - log p(z): how much rather codes are here
+def surplus(z):  # log r(z) - log p(z): how much denser codes are here than the prior
     return r.log_prob(z.double()) - p_z.log_prob(z).sum(1)
 
 
 # %% [markdown]
 # Then draw 4,000 codes from the prior, sort them by this surplus into fifths, and let the judge look at what the decoder
-# makes of each fifth. As a control, sort the same codes by how near to the origin they lie.
+# makes of each fifth. As controls, sort the same codes by how near to the origin they lie, and by how sure the decoder is
+# there: by its **entropy**, the nats that are left to chance once the code is given.
 
 # %% tags=["checking"]
 z, of_test = normal(4000, latent), surplus(draw_codes(vae, x_test))
+logits = vae.decoder(z)
+unsure = torch.special.entr(logits.softmax(-1)).flatten(1).sum(1)
 orders = {"log r − log p": surplus(z), "nearness to the origin": -z.norm(dim=1)}
+orders["sureness of the decoder"] = -unsure
 hole = (orders["log r − log p"] < of_test.quantile(0.1)).double().mean().item()
-x = two_ways(vae.decoder(z))[1]
-refused, fifths = (judge.label(x) < 0).double(), {}
+refused, fifths = (judge.label(two_ways(logits)[1]) < 0).double(), {}
 for name, score in orders.items():
     fifths[name] = [refused[part].mean().item() for part in score.argsort().chunk(5)]
 rows = [[name, *(f"{share:.0%}" for share in row)] for name, row in fifths.items()]
 print(f"mean of log r - log p over codes of test images: {of_test.mean():.2f} nats")
 print(f"lower than for 90 % of these codes: {hole:.0%} of the prior's draws")
-by_surplus, by_length = fifths.values()
-assert of_test.mean() > 0.25 and hole > 0.3
+out, *_, middle = (unsure[p].mean() for p in (-z.norm(dim=1)).argsort().chunk(5))
+by_surplus, by_length, by_sureness = fifths.values()
+assert of_test.mean() > 0.25 and hole > 0.3 and middle > out + 1
 assert by_surplus[0] > 1.7 * by_surplus[-1] and by_length[-1] > by_length[0]
+assert by_sureness[0] / by_sureness[-1] > by_surplus[0] / by_surplus[-1]
 show_table(["draws refused, by", "lowest fifth", "", "", "", "highest"], rows)
 
 # %% [markdown]
 # The prior and the codes are not the same. On codes of *test* images, which $r$ has not seen, $\log r$ is higher than $\log
-# p$ by half a nat to three quarters. (That average cannot exceed the divergence of the aggregate posterior from the prior. And
-# with $r$ in the prior's place, −ELBO falls by just this much.) It seems little. But about half of the prior's draws fall
-# where only a tenth of the test images' codes lie. There the draws are worse: in the lowest fifth two to three times as
-# many are refused as in the highest.
+# p$ by half a nat to 0.8. With $r$ in the prior's place, −ELBO falls by just this much. It seems little.
 #
-# It is not that holes lie far out. Sorted by their distance from the origin, the codes in the *middle* do a little worse
-# than those outside: there the codes of all digits meet.
+# But about half of the prior's draws fall where only a tenth of the test images' codes lie. There the draws are worse: in
+# the lowest fifth two to three times as many are refused as in the highest.
+#
+# Holes are not the whole story, and they do not lie far out. The codes in the *middle* do a little worse than those
+# outside, because the decoder is less sure there. How sure it is sorts the draws better than the holes do.
 #
 # A hole can be mended: draw codes from $r$ instead of the prior. The next table tries that, too.
 
 # %% [markdown]
 # ## Does it generate? One table
 #
-# Now all together, five seeds each. From *sigma = 1* to *full*, each line changes one thing of the line above it.
-# *Mixture* means that codes are drawn from ten Gaussians fitted to codes of the training images, and *own codes* that
-# they are those codes. *Digits* says how many different digits there are among what the judge accepts ($e^H$ of their
-# shares: 10 if all are equally frequent, 1 if all are the same), since a generator that draws one good digit for ever
-# would please a judge. A *copy* is nearer to a training image than 95 per cent of the real test digits are. Refused and
-# copied are per cent of 2,000 images.
+# Now all together, five seeds each.
+#
+# - *Gaussian* and *mixture* say that codes are drawn from one Gaussian, or from ten, fitted to codes of the training images.
+#   All others are drawn from the prior.
+# - *Digits* says how many different digits there are among the accepted draws ($e^H$ of their shares: 10 if all are
+#   equally frequent, 1 if all are the same), since a generator that draws the same good digit every time would please the
+#   judge.
+# - A *copy* is nearer to a training image than 95 per cent of the real test digits are.
+#
+# Refused and copies are per cent of 2,000 images.
 
 # %% tags=["checking"]
-NAMES = ["real digits", "Gated PixelCNN", "plain, box", "plain, Gaussian"]
-NAMES += ["sigma = 1", "learnt sigma", "+ schedule", "+ size", "+ dropout", "full"]
-NAMES += ["plain, mixture", "full, mixture", "full, own codes"]
+NAMES = ["real digits", "Gated PixelCNN", "plain, Gaussian", "plain, mixture"]
+NAMES += ["sigma = 1", "learnt sigma", "full", "full, mixture"]
 REFUSED = {"refused": "%", "refused_drawn": "%", "digits_drawn": ".1f"}
-COLUMNS = REFUSED | {"copies": "%", "copies_drawn": "%"}
-rows = runs.table("table", NAMES, COLUMNS | {"nats_test": ".1f", "bound": ".1f"})
+COLUMNS = REFUSED | {"copies_drawn": "%", "nats_test": ".1f", "bound": ".1f"}
+rows = runs.table("table", NAMES, COLUMNS)
 rows[1][-1] = runs.span("table", "Gated PixelCNN", "exact")
-heads = ["", "refused: likeliest", "drawn", "digits", "copies: likeliest", "drawn"]
-show_table([*heads, "−ELBO", "−log p(x) at most"], rows)
+heads = ["", "refused: likeliest", "drawn", "digits", "copies", "−ELBO"]
+show_table([*heads, "−log p(x) at most"], rows)
 
 # %% tags=["checking"]
 LESS = [  # in every seed the first is below this share of the second
     ("full", "plain, Gaussian", "refused", 0.4),
     ("learnt sigma", "sigma = 1", "refused_drawn", 0.85),
-    ("+ size", "+ schedule", "refused_drawn", 0.6),
+    ("+ size", "+ schedule", "refused_drawn", 0.5),
     ("+ schedule", "+ size", "nats_test", 0.97),
     ("full", "+ size", "nats_test", 0.9),
     ("plain, mixture", "plain, Gaussian", "refused_drawn", 0.5),
@@ -644,21 +637,25 @@ LESS = [  # in every seed the first is below this share of the second
 assert all(runs.below("table", *each) for each in LESS)
 
 # %% [markdown]
-# **Likeliest levels.** By this count the wish has come true. Of the full VAE's images 1 to 3 per cent are refused, as few
-# as of the real digits; of the plain autoencoder's, with a Gaussian for its codes, 15 to 24.
+# **Likeliest levels.** By this count the wish has come true. 1 to 3 per cent of the full VAE's images are refused, no more
+# than of the real digits; of the plain autoencoder's, with a Gaussian for its codes, 15 to 24.
 #
-# **Draws.** With noise of width 1, two thirds of them or more are no digits, with learnt noise about half. A larger network
-# more than halves that again, while the price of an image *rises* by about six nats: it overfits. Dropout and tones lower
-# the price by 13 nats, and the draws are no better for it. So the two measures say different things. A decoder that is too
-# sure of itself is dear on new digits, but its draws look clean.
+# **Draws.** With noise of width 1, two thirds of them or more are no digits, with learnt noise about half. The full model
+# has 19 to 33 per cent. The stored runs say what helped: twice the width and depth more than halves the refused draws, while
+# the price of an image *rises* by about six nats, because the network overfits. Dropout and tones lower the price by 13
+# nats, and the draws are no better for it. So the two measures say different things. A decoder that is too sure of itself
+# is dear on new digits, but its draws look clean.
 #
-# **Codes.** Most is gained without any training, by drawing codes from ten Gaussians fitted to the codes of the training
-# images. That more than halves the refused draws of the VAE, to 8 to 13 per cent, and those of the plain autoencoder, too,
-# to 9 to 17.
+# **Codes.** Most is gained without any training, by drawing codes from ten Gaussians. That more than halves the refused
+# draws of the VAE, to 8 to 13 per cent, and those of the plain autoencoder, too, to 9 to 17.
 #
-# Then what does the VAE add? The plain autoencoder of the table is smaller. Here is the comparison that is missing, with the
-# same network, tones and dropout. Without its KL term the full model is an autoencoder:
-# precision costs nothing, and the noise dies out. Both get a density for their codes.
+# ### What does the VAE add?
+#
+# The plain autoencoder of the table is smaller. So take the same network, tones and dropout. Without its KL term the full
+# model is an autoencoder: precision costs nothing, and the noise dies out. Both get a density for their codes.
+#
+# One more control is needed, since a surer decoder draws cleaner images whatever its codes are. Divide the logits of
+# both by a *temperature* of 0.7. That makes them surer, without training.
 
 # %%
 autoencoder, _ = train(x_train, kl_weight=0)
@@ -673,38 +670,69 @@ def nearest(x):  # how far the nearest training image is
 
 
 @torch.no_grad()
-def measured(model, density):  # refused, copies (both of draws), -ELBO
+def measured(model, density, temperature):  # draws: entropy, refused, copies
     codes = density.sample(2000, generator=generator).float()
-    made = two_ways(model.decoder(codes))[1]
+    logits = model.decoder(codes) / temperature
+    made = two_ways(logits)[1]
     copies = nearest(made) < nearest(x_test).quantile(0.05)
+    entropy = torch.special.entr(logits.softmax(-1)).sum().item() / 2000
+    return entropy, judge.invalid_share(made), copies.float().mean().item()
+
+
+@torch.no_grad()
+def priced(model, density):  # -ELBO with this density in the prior's place
     z = rsample(*(q := model.encoder(x_test)), generator=generator)
     log_q = Normal(q[0], (q[1] / 2).exp()).log_prob(z).sum(1)
     nats = log_q - density.log_prob(z.double()) - model.log_likelihood(x_test, z)
-    return judge.invalid_share(made), copies.float().mean().item(), nats.mean().item()
+    return nats.mean().item()
 
 
 # %% [markdown]
-# The last number is −ELBO with that density in the prior's place.
+# *Entropy* is what the decoder leaves to chance, in nats an image. The last number is −ELBO with that density in the
+# prior's place.
 
 # %% tags=["checking"]
-found = {key: measured(*pair) for key, pair in densities.items()}
-rows = [[*key, f"{a:.0%}", f"{b:.0%}", f"{c:.0f}"] for key, (a, b, c) in found.items()]
-gaussian, mixed, by_prior, own = found.values()
-assert mixed[0] < 1.1 * own[0] < 0.6 * by_prior[0] and mixed[1] < 0.08
-assert 0.7 < by_prior[0] / gaussian[0] < 1.3
-assert max(by_prior[2], own[2]) + 20 < min(gaussian[2], mixed[2])
-heads = ["", "Gaussians", "draws refused", "copies among draws", "−ELBO"]
-show_table(heads, rows)
+price = {key: priced(*pair) for key, pair in densities.items()}
+made = {(*key, T): measured(*densities[key], T) for key in densities for T in (1, 0.7)}
+rows = []
+for key, nats in price.items():
+    (unsure, *one), (_, *sharp) = made[*key, 1], made[*key, 0.7]
+    shares = [f"{share:.1%}" for pair in zip(one, sharp, strict=True) for share in pair]
+    rows.append([*key, f"{unsure:.0f}", *shares, f"{nats:.0f}"])
+heads = ["", "Gaussians", "entropy", "refused, temperature 1", "0.7"]
+show_table([*heads, "copies, temperature 1", "0.7", "−ELBO"], rows)
+mixed, own = made["autoencoder", 10, 1], made["VAE", 10, 1]
+sharp, both = made["VAE", 10, 0.7], made["autoencoder", 10, 0.7]
+assert mixed[0] + 5 < own[0], "the autoencoder's decoder is surer"
+assert sharp[1] < mixed[1] < own[1] and sharp[2] < mixed[2] + 0.01
+assert sharp[2] < 0.85 * both[2] and abs(sharp[1] - both[1]) < 0.03
+assert made["VAE", "prior", 0.7][1] < 0.75 * made["autoencoder", 1, 0.7][1]
+assert price["VAE", "prior"] + 20 < min(price["autoencoder", K] for K in (1, 10))
+for name in ("no KL, Gaussian", "no KL, mixture", "full", "full, mixture"):
+    each = [runs.span("table", name, f"{w}_drawn", "%") for w in ("refused", "copies")]
+    print("five seeds, {:16s} refused {:>8s}%, copies {:>6s}%".format(name, *each))
+assert runs.below("table", "no KL, mixture", "no KL, Gaussian", "refused_drawn", 0.5)
 
 # %% [markdown]
-# **As a maker of draws, the autoencoder with a mixture is at least as good.** Of its draws 4 to 10 per cent are refused, of the
-# VAE's with a mixture 6 to 12, and copies are no more frequent among them than among real digits (5 per cent). With nothing
-# but its prior the VAE has 20 to 31, like the autoencoder with one Gaussian, 19 to 30. **As a density, the VAE is ahead by
-# far.** Whichever density its codes get, the autoencoder's bound is some 50 nats worse, because its encoder is far more exact
-# about each code than any such density can predict.
+# Three things decide what you see, and the name of the model is none of them.
 #
-# So the answer to this chapter's question is: give the codes a density, before the training or after it. After it, the draws are
-# at least as clean. Before it, as in the VAE, each image gets a price that can be compared, and nothing has to be fitted later.
+# **How well the density fits the codes.** For both models, ten Gaussians instead of one, or of the prior, more than halve
+# the refused draws: from 20 to 32 per cent down to 3 to 7 for the autoencoder, from 19 to 33 down to 8 to 13 for the VAE
+# (stored, temperature 1).
+#
+# **How sure the decoder is.** At temperature 1, fewer of the autoencoder's draws are refused. But its decoder leaves 10
+# nats less to chance. Sharpen the VAE's, and it has fewer refused than the autoencoder at 1 (2 to 5 per cent, not 4 to 8),
+# and about as few copies. Sharpen both, and with ten Gaussians they are level, but the autoencoder makes more copies. With
+# nothing but its prior, the VAE then has half to two thirds as many refused as the autoencoder with one Gaussian.
+#
+# So a count of refused draws, at one temperature, does not tell which model has learnt more.
+#
+# **What an image costs.** Here the VAE is ahead by far. Whichever density its codes get, the autoencoder's bound is some
+# 50 nats worse, because its encoder is far more exact about each code than any such density can predict. (With the prior
+# that it never heard of, its bound would be a hundred nats worse: the first row of the next table.)
+#
+# So the answer to this chapter's question is: give the codes a density, before the training or after it. Either way it
+# draws. What the VAE adds is a price of each image that can be compared, and, at equal sharpness, fewer copies.
 
 # %% [markdown]
 # ## The weight of the leash
@@ -725,26 +753,23 @@ def knows(model):  # mutual information of z and the test image, nats
     return (each.diagonal() - each.logsumexp(1) + math.log(447)).mean().item()
 
 
-leashed = {0: autoencoder, 1: vae, 10: train(x_train, kl_weight=10)[0]}
-
 # %% tags=["checking"]
-KNOWS = {"kl": ".1f", "knows": ".1f"}
 BETAS = {f"beta {w}": str(w) for w in (0, 0.1, 1, 3, 10)}
-COLUMNS = {"nats_test": ".1f"} | KNOWS | {"active": "d"} | REFUSED
-assert knows(leashed[10]) < 0.05 < 4 < knows(vae) < knows(leashed[0])
+COLUMNS = {"nats_test": ".1f", "kl": ".1f", "knows": ".1f", "active": "d"} | REFUSED
+assert max(runs.of("beta", "beta 10", "knows")) < 0.05 < 4 < knows(vae)
 for what in ("nats_test", "refused_drawn"):  # at beta 1: the least of the five
     assert all(runs.below("beta", "beta 1", b, what) for b in BETAS if b != "beta 1")
-heads = ["β", "−ELBO", "KL", "knows", "active latents", "refused: likeliest"]
+heads = ["β", "−ELBO", "KL", "knows", "active", "refused, from the prior: likeliest"]
 show_table([*heads, "drawn", "digits"], runs.table("beta", BETAS, COLUMNS))
 
 
 # %% [markdown]
-# With $\beta = 0$ nothing holds the codes. They say all there is to say and lie where they like, and a draw from the prior
+# With $\beta = 0$ nothing holds the codes back. They say all there is to say and lie where they like, and a draw from the prior
 # is a guess, as in chapter 2. With $\beta = 10$ every latent has given up: $q(z\mid x)$ *is* the prior, whatever $x$ is.
 # The code knows nothing, the decoder draws the same for all, and −ELBO is that of the pixel histograms. This is
 # **posterior collapse**. In between, one trades what the code may say for a prior that fits. Of these five, $\beta = 1$
 # has the lowest −ELBO, which is what it was trained for, and also the fewest refused draws, which nobody promised.
-# (Three seeds. The first rows of *knows* stand at their ceiling.)
+# (Five seeds. The first two values of *knows* are at the ceiling, 6.1.)
 
 # %% [markdown]
 # ## When the decoder can see for itself
@@ -775,52 +800,59 @@ class SeeingVAE(VAE):
 
 
 # %% [markdown]
-# All else stays: encoder, prior, bound, training. We train it twice, with $\beta = 1$ and, as a control, with $\beta =
-# 0.1$, and ask three things. What does the code cost? What is an image worth with its own code, and with another
-# image's?
+# Encoder, prior and bound stay. (It gets 300 steps, since it overfits sooner.) We ask three things. What does the code
+# cost? What is an image worth with its own code, and with another image's?
 
 # %%
-less = {"kind": SeeingVAE, "how": {"steps": 300}}
-seeing, forced = (train(x_train, kl_weight=w, **less)[0] for w in (1, 0.1))
+seeing, _ = train(x_train, kind=SeeingVAE, how={"steps": 300})
 
 # %% tags=["checking"]
-told = {}
-print("                KL  knows  -log p(x|z): own code,  another's")
-for name, model in (("beta 1", seeing), ("beta 0.1", forced)):
-    z = draw_codes(model, x_test, 1)
-    with torch.no_grad():
-        kl = gaussian_kl(*model.encoder(x_test)).mean()
-        both = (model.log_likelihood(x_test, c) for c in (z, z.roll(1, 0)))
-        own, other = (-log_px.mean() for log_px in both)
-    told[name] = kl, own, other
-    print(f"{name:9s}{kl:9.1f}{knows(model):7.1f}{own:16.1f}{other:19.1f}")
-(kl, own, other), (kl_forced, own_forced, other_forced) = told.values()
+z = draw_codes(seeing, x_test, 1)
+kl = gaussian_kl(*seeing.encoder(x_test)).mean()
+own, other = (-seeing.log_likelihood(x_test, c).mean() for c in (z, z.roll(1, 0)))
+print(f"KL {kl:.2f} nats; -log p(x|z): own code {own:.1f}, another's {other:.1f}")
 assert kl < 0.5 and other - own < 0.6, "not used"
-assert other_forced - own_forced > 3, "used"
-assert kl_forced - kl > own - own_forced + 3, "and not worth its price"
-
-# %% tags=["checking"]
-SIGHTS = ["nothing", "left", "four neighbours", "PixelCNN 2"]
-names = {f"sees {sight}, told": sight for sight in SIGHTS}
-for more, less in pairwise(names):
-    assert all(runs.below("collapse", less, more, what) for what in KNOWS)
-same = "sees PixelCNN 2, told, same"
-assert max(runs.of("collapse", same, "kl")) < 0.5
-names |= {same: "PixelCNN 2, told as here"}
-rows = runs.table("collapse", names, KNOWS | {"nats_test": ".1f"})
-print("not told a code:", runs.span("collapse", "sees PixelCNN 2", "exact"), "nats")
-show_table(["the decoder sees", "KL", "knows", "−ELBO"], rows)
 
 # %% [markdown]
 # The code has **collapsed at $\beta = 1$**: it costs about a tenth of a nat, and another image's code does just as well.
-# It is not that it cannot be used. With a tenth of the leash, the same network listens to it, and another's code does
-# harm. But what the code says there costs more nats than it saves. What the decoder can read off the neighbours, it need not
-# pay for.
+# The usual explanation is: what the decoder can read off the neighbours, it need not pay for. Is that all? The stored runs
+# vary two things. The decoder *sees* nothing, the pixel to the left, four neighbours, or what one or two masked
+# convolutions see. And it is *told* the code in two ways: the same at every place, as here, or by a map of its own for each
+# place. The last row lets the weight of the KL rise slowly from 0 to 1, *annealed* ([Bowman et al.,
+# 2016](references.md#bowman2016)).
+
+# %% tags=["checking"]
+SIGHTS = ["nothing", "left", "four neighbours", "PixelCNN 1", "PixelCNN 2"]
+rows = []
+for sight, how in [*((sight, "") for sight in SIGHTS), ("PixelCNN 2", ", annealed")]:
+    sees = f"sees {sight}"
+    each, same = f"{sees}, told{how}", f"{sees}, told, same{how}"
+    pairs = [(way, what) for way in (each, same) for what in ("kl", "nats_test")]
+    cells = [runs.span("collapse", *pair) for pair in pairs]
+    rows.append([sight + how, runs.span("collapse", sees, "exact"), *cells])
+    assert runs.below("collapse", same, each, "kl", 0.25), "the narrow path"
+for more, less in pairwise(f"sees {sight}, told" for sight in SIGHTS[:4]):
+    assert runs.below("collapse", less, more, "kl"), "sight"
+alone, dropped = runs.of("collapse", sees, "exact"), f"{sees}, told, same"
+with_maps = runs.of("collapse", f"{sees}, told", "nats_test")
+assert all(a < b for a, b in zip(with_maps, alone, strict=True)), "it pays"
+assert runs.below("collapse", f"{sees}, told", dropped, "nats_test")
+assert runs.below("collapse", same, dropped, "bound"), "training: `same` is annealed"
+assert runs.below("collapse", dropped, same, "kl", 0.3)
+heads = ["the decoder sees", "no code: −log p(x)", "own maps: KL", "−ELBO"]
+show_table([*heads, "told the same: KL", "−ELBO"], rows)
+
+# %% [markdown]
+# - **Sight.** With a map for each place, the more the decoder sees, the less the code says, from 10 nats to 5. (The second
+#   masked convolution makes no more difference.)
+# - **The narrow path.** It does more. Told the same everywhere, even a decoder that sees nothing uses 1 to 2 nats instead of
+#   10. Sight does the rest: 0.4 nats or less from four neighbours on. With maps, the same PixelCNN keeps 5 nats, and the
+#   code *pays*: −ELBO is lower than the PixelCNN's price without a code, and than with the dropped one, in every seed.
+# - **Training.** Annealed, the PixelCNN keeps about 1 nat of a code that is told the same everywhere. −ELBO is then about
+#   the same as with the dropped code, but the bound with many codes (not shown) is lower in every seed. So the code
+#   need not have been lost.
 #
-# It also matters how the code is told. In the stored runs (three seeds) each pixel has a map of its own from the code.
-# Then the code is not dropped, and the table shows a gradual trade: **the more the decoder sees by itself, the less the code
-# says.** Told as on this page, it is dropped there as well. The collapsed model is not a bad one. It is a PixelCNN, with
-# a code that means nothing.
+# Told the same everywhere, a PixelCNN drops its code. A narrow path, and training that lets it go early, are part of it.
 
 # %% [markdown]
 # ## Say which digit
@@ -838,17 +870,17 @@ obeyed = [(judge.label(x) == many).float().mean() for x in two_ways(logits)]
 worth = promised - cost(conditional, x_test, y_test)
 print(f"as asked: {obeyed[0]:.0%}; with levels drawn, {obeyed[1]:.0%}")
 print(f"the label is worth {worth:.2f} nats (ln 10 = {math.log(10):.2f})")
-assert abs(worth - math.log(10)) < 0.8
+assert 1.5 < worth < 2.7
 assert obeyed[0] > 0.95 and 0.8 < obeyed[1] < obeyed[0]
 
 # %% [markdown]
 # Two hundred of each digit are asked for, and the judge says how many are what was asked for.
-# Over five seeds it is 97 to 98 per cent, and 92 to 96 with levels drawn.
+# Over five seeds it is 97 to 99 per cent, and 93 to 96 with levels drawn.
 #
 # What is a label worth? By Bayes' rule $\log p(x \mid y) = \log p(x) + \log p(y \mid x) - \log p(y)$. If an image leaves no
 # doubt which digit it is, the middle term is 0, and ten equally frequent digits leave $\ln 10 = 2.30$ nats. Over five
-# seeds the label saves 1.6 to 2.6 nats, 2.2 on average. (What is compared are two trainings and two bounds, and each is good for a few tenths
-# more or less.)
+# seeds the label saves 1.6 to 2.5 nats, 2.2 on average. (We compare two trainings and two bounds, and each may be off by
+# a few tenths.)
 
 # %% [markdown]
 # ## What is still wrong
@@ -869,41 +901,48 @@ from course_lib.show.plots import show_curves
 
 lines = {"the fifty images": (range(400), memory.loss)}
 lines["validation digits"] = at, validation = [*zip(*memory.valid, strict=True)]
-lines["validation digits, full model"] = [*zip(*history.valid[:4], strict=True)]
 axes = {"xlabel": "step", "ylabel": "−ELBO, nats per image", "ylim": (0, 300)}
 show_curves(lines, **axes, floors={"no code: pixel histograms": no_code})
 
 # %% tags=["checking"]
-assert (
-    at[validation.index(min(validation))] <= 100 < 2 * min(validation) < validation[-1]
-)
-COLUMNS = {"best_step": "d", "seen": ".0f", "new": ".0f", "home_self": "%"}
-COLUMNS |= {"test_self": "%", "copies": "%", "refused_drawn": "%"}
-SIZES = {f"{n} images, 256 features": str(n) for n in (50, 200, 1000)}
-for name in SIZES:
+least = validation.index(min(validation))
+assert at[least] <= 100 and validation[-1] > 2 * validation[least]
+COLUMNS = {"seen": ".0f", "new": ".0f", "home_self": "%", "copies_drawn": "%"}
+COLUMNS |= {"copies_new": "%", "refused_drawn": "%"}
+BIG = [f"{n} images, 256 features" for n in (50, 200, 1000)]
+SMALL = [f"{n} images, 16 features" for n in (50, 1000)]
+for name in BIG:
     stopped = f"{name}, stopped"
     assert min(runs.of("memory", name, "home_self")) > 0.9, "all by heart"
     assert max(runs.of("memory", name, lambda r: r["seen"] / r["new"])) < 0.4
     assert max(runs.of("memory", stopped, "home_self")) < 0.5
     assert runs.below("memory", stopped, name, "new", 0.7)
     assert runs.below("memory", name, stopped, "refused_drawn"), "and cleaner draws"
-SIZES |= {f"{name}, stopped": f"{n}, stopped" for name, n in SIZES.items()}
-heads = ["400 epochs", "best step", "−ELBO: seen", "new", "rebuilt as copies: seen"]
-heads += ["new", "copies from the prior", "refused, drawn"]
-show_table(heads, runs.table("memory", SIZES, COLUMNS))
+    excess = runs.of("memory", name, lambda r: r["copies_drawn"] / r["copies_new"])
+    assert max(excess) < 0.5 if "1000" in name else min(excess) > 2
+assert all(max(runs.of("memory", name, "home_self")) < 0.02 for name in SMALL)
+assert min(runs.of("memory", f"{BIG[0]}, stopped", "new")) > no_code
+heads = ["", "−ELBO: seen", "new", "given back", "copies among draws"]
+names = [*BIG, *(f"{name}, stopped" for name in BIG), *SMALL]
+rows = runs.table("memory", names, COLUMNS)
+show_table([*heads, "among new digits", "draws refused"], rows)
 
 # %% [markdown]
 # It does. After 20 steps or so the validation digits are cheapest, and from then on the network learns the fifty images by
-# heart. The table (three seeds) has the same for 200 and for 1,000 images, each trained for 400 epochs, and the state in
-# which the validation digits cost least. *Rebuilt as copies* is the share of images whose own code gives an image that is
-# nearer to the original than all but one in twenty test digits are to any training image.
+# heart. The table (five seeds) has networks after 400 epochs, and *stopped* where the validation digits cost least. An image
+# is *given back* if its own code is decoded to a copy of it. As before, a copy is nearer than 95 per cent of the test
+# digits are to the nearest training image, here of the 50, 200 or 1,000. *New digits* are the validation digits.
 #
-# - **Without a stop, it memorises at any size.** All training images are rebuilt as copies, even a thousand of them, and a
-#   seen image costs a third of a new one or less. So it is not only a matter of few images. It is a matter of epochs.
-# - **Early stopping is the remedy.** Stopped, a new image costs a tenth to a quarter more than a seen one, and far fewer are
-#   rebuilt as copies. (Some are, of new digits too: a good code also rebuilds what it has never seen.)
-# - **From the prior come few copies.** With fifty training images it is one in seven, with a thousand one in twenty,
-#   and that many would be expected of new digits. Most of the code space lies between the codes that it knows.
+# - **The large network learns all by heart**, fifty images or a thousand. It gives them back, and a seen image costs a
+#   third of a new one or less. But it takes many epochs *and* many weights: with 16 features, after as many epochs, 0 to
+#   2 per cent are given back.
+# - **Early stopping is a remedy, and has its limits.** Stopped, a new image costs far less, and fewer are given back. But
+#   with fifty images the stopped network still asks 118 to 121 nats, more than the pixel histograms (which know a thousand images), and
+#   the small network, without any stop, 109 to 111. And 350 validation digits told it when to stop: seven times its
+#   training set.
+# - **Draws from the prior.** With fifty images 11 to 12 per cent of the draws are copies, with 200 it is 8 to 12, where
+#   only 4 per cent of new digits are as near. So these models do give back what they were given. With a thousand images it is
+#   3 to 4 per cent, fewer than the 9 of new digits.
 # - **The refused draws do not show it.** The networks that know all by heart draw *cleaner* images than those that were
 #   stopped. If you look at the draws alone, you stop too late.
 #
@@ -916,9 +955,8 @@ show_table(heads, runs.table("memory", SIZES, COLUMNS))
 # digit.
 
 # %%
-with torch.no_grad():
-    real = x_test[judge.label(x_test) == y_test]
-    nats = -vae(real).log_softmax(-1).flatten(1, 3)  # (n, 64, V)
+real = x_test[judge.label(x_test) == y_test]
+nats = -vae(real).log_softmax(-1).flatten(1, 3)  # (n, 64, V)
 flat = real.flatten(1)
 flipped = torch.where(flat > 8, 0, 16)  # (n, 64): each pixel's other extreme
 after, before = (nats.gather(2, t[..., None])[..., 0] for t in (flipped, flat))
@@ -928,46 +966,45 @@ variants = torch.where(pixel, flipped[:, None], flat[:, None]).view(-1, 1, 8, 8)
 refused = judge.label(variants) < 0
 
 # %% [markdown]
-# If the price knew anything of the verdict, refused images would be dearer. Take a refused and an accepted one at random:
-# how often is the refused one dearer? That share is the **area under the curve** (AUC). It is 1 if the price sorts them
-# perfectly, and one half if it is a coin. Beside it, the price that the (collapsed) PixelCNN of the last section asks,
-# which does see the neighbours:
-
-# %% tags=["checking"]
-from sklearn.metrics import roc_auc_score
-
-with torch.no_grad():
-    each = [seeing.elbo(x, generator=generator) for x in variants.split(4000)]
-    before = seeing.elbo(real, generator=generator).repeat_interleave(64)
-scores = {"VAE, the code kept": price, "PixelCNN": before - torch.cat(each)}
-scores["levels changed"] = (flipped - flat).abs().flatten()
-auc = {k: roc_auc_score(refused.cpu(), v.cpu()) for k, v in scores.items()}
-for name, share in auc.items():
-    print(f"{name:20s}{share:.2f}")
-AUCS = {
-    what: runs.of("pixel", "full", f"auc_{what}") for what in ("code", "bound", "judge")
-}
-for what, shares in AUCS.items():
-    print(f"five seeds, {what:8s}{min(shares):.2f} to {max(shares):.2f}")
-assert all(abs(v - 0.5) < 0.05 for v in [auc["VAE, the code kept"], *AUCS["code"]])
-assert max(AUCS["bound"]) < 0.55 < 0.9 < min(AUCS["judge"]) and auc["PixelCNN"] < 0.62
+# Here are all 64 variants of one digit, the first of which the judge refuses six or more. They are sorted by what the
+# change costs, the cheapest first:
 
 # %% tags=["drawing"]
-order = torch.randperm(len(refused), device=device, generator=generator)
-few = torch.cat([order[refused[order] == which][:8] for which in (False, True)])
-framed = [divmod(n % 64, 8) for n in few.tolist()]
-look = {"titles": [f"{nats:.0f} nats" for nats in price[few]], "columns": 8}
-show_images(variants[few], crossed=refused[few], framed=framed, size=0.7, **look)
+first = 64 * (refused.view(-1, 64).sum(1) >= 6).int().argmax()
+order = first + price[first : first + 64].argsort()
+framed = [divmod(n % 64, 8) for n in order.tolist()]
+crossed = {"crossed": refused[order], "framed": framed}
+show_images(variants[order], columns=16, size=0.42, **crossed)
 
 # %% [markdown]
-# Eight accepted and eight refused ones, taken at random, with the pixel in a frame and its price above. Over five seeds the
-# AUC of the VAE's price is 0.49 to 0.51: a coin. If the encoder may look at the new image and choose a new code (*bound*),
-# it is no better. The lecture is right: the loss does not know which pixel breaks the digit. Whether a pixel goes on with
-# a stroke or breaks it is a matter of its *neighbours*, and of those the likelihood, given the code, knows nothing.
+# If the price knew the verdict, all refused variants would stand at the end. Count that for every digit. Take one of its
+# refused variants and one of its accepted ones: how often is the refused one dearer? That share is the **area under the
+# curve** (AUC). It is 1 if the price sorts them perfectly, and one half if it is a coin. *Levels* is
+# only by how much the pixel changed. Chapter 4's Gated PixelCNN sees the neighbours.
+
+# %% tags=["checking"]
+PRICES = {"VAE, the code kept": ("full", "code"), "levels": ("full", "levels")}
+PRICES["Gated PixelCNN"] = "Gated PixelCNN", "exact"
+auc, rows = {}, []
+for name, (model, what) in PRICES.items():
+    ways = [f"within_{what}{which}" for which in ("", "_inked", "_wiped")]
+    auc[name] = [runs.of("pixel", model, way) for way in ways]
+    rows.append([name, *(runs.span("pixel", model, way, ".2f") for way in ways)])
+code, levels, seeing_all = auc.values()
+assert all(abs(share - 0.5) < 0.03 for share in code[0])
+assert max(code[1]) < 0.45 and max(seeing_all[1]) < 0.5
+assert min(code[2] + seeing_all[2] + levels[1]) > 0.6
+show_table(["AUC", "all pixels", "ink added", "ink taken away"], rows)
+
+# %% [markdown]
+# Over all pixels the VAE's price is a coin, 0.48 to 0.51. But that is an average of two opposites. Where **ink is taken
+# away**, the refused variants are dearer: 0.64 to 0.70. A pixel that the model is sure of belongs to a stroke, and the
+# stroke breaks without it. Where **ink is added**, the *dear* variants are refused less often: 0.40 to 0.42. A dot far from the
+# digit is a great surprise, and does no harm to it.
 #
-# But is that the reason? The PixelCNN's likelihood does know the neighbours, and it does hardly better: 0.54 to 0.58. Even the
-# number of levels by which the pixel was changed says more. A likelihood says how frequent an image is, and a judge's
-# verdict is about something else. (It can be said: the judge's own two measures, nearness and claim, give 0.95.)
+# So the lecture is half right. The loss does know something of a pixel that is missing, but no more than the number of
+# levels says, and with ink that is added it is misled. That it does not see the neighbours is not the reason: chapter 4's
+# PixelCNN does, and is no better. A likelihood says how frequent an image is, and a judge's verdict is about something else.
 #
 # ### Pixels are drawn independently
 #
@@ -979,16 +1016,15 @@ show_images(variants[few], crossed=refused[few], framed=framed, size=0.7, **look
 
 # %% tags=["checking"]
 WAYS = {"histogram": "levels, wherever", "pixels": "each pixel", "network": "network"}
-right = {way: runs.of("told", "full", f"{way}_drawn") for way in WAYS}
-print("rightly told      likeliest     drawn")
 for way, words in WAYS.items():
     made = [runs.span("told", "full", way + m, "%") for m in ("", "_drawn")]
-    print("{:18s}{:>9s}%{:>9s}%".format(words, *made))
-painted = runs.span("table", "Gated PixelCNN", "network_drawn", "%")
-print(f"network, of a PixelCNN's draws {painted}%")
+    print("{}: likeliest {} %, drawn {} %".format(words, *made))
+    right = runs.of("told", "full", f"{way}_drawn")
+    assert max(right) < 0.65 if way != "network" else min(right) > 0.75
+painted = runs.of("table", "Gated PixelCNN", "network_drawn")
+print(f"network: of a PixelCNN's draws {min(painted):.0%} to {max(painted):.0%}")
+assert max(painted) < 0.65
 assert min(runs.of("told", "full", "histogram")) > 0.95
-assert max(right["histogram"] + right["pixels"]) < 0.65 < 0.75 < min(right["network"])
-assert max(runs.of("table", "Gated PixelCNN", "network_drawn")) < 0.65
 
 # %% [markdown]
 # Likeliest levels give themselves away without any relation: the counts of levels alone tell all of them, because a pixel
@@ -1002,32 +1038,38 @@ assert max(runs.of("table", "Gated PixelCNN", "network_drawn")) < 0.65
 # Then let more layers work on it. The lecture says that a VAE must be deep to learn structure, and that even a deep one
 # does so only moderately well. A deeper one takes longer for each step. So we compare at equal time, and stop by the
 # validation digits. To see structure, subtract from an image what the decoder expects given its code, divide by the
-# spread that it expects, and compare what is **left over** at pixels above each other. In real digits a stroke that is off
-# is off as a whole, so neighbours are correlated. (Where a decoder is nearly certain the spread is nearly 0, and a few
-# pixels would make up most of the sum. So what is left over is clipped at ±5.)
+# spread that it expects. What is **left over** at a pixel we compare with what is left over above it. In real digits a
+# stroke that is off is off as a whole, so neighbours are correlated.
+#
+# (Where a decoder is nearly certain, the spread is nearly 0, and a few pixels would make up most of the sum. So what is
+# left over is clipped at ±5.)
 
 # %% tags=["checking"]
-grid = [(depth, seconds) for seconds in (2, 4, 8) for depth in (1, 2, 4, 8)]
-names = {f"depth {d}, {s} s, rate 0.003": f"{d} layers, {s} s" for d, s in grid}
-for name in names:
-    slower = name.replace("0.003", "0.001")
-    assert runs.below("depth", name, slower, "nats_valid")
-COLUMNS = {"nats_test": ".1f", "refused_drawn": "%", "left_over": ".2f"}
-COLUMNS |= {"left_over_drawn": ".2f"}
-for seconds in (2, 4, 8):
-    one, two, eight = (f"depth {d}, {seconds} s, rate 0.003" for d in (1, 2, 8))
-    for what in ("nats_test", "refused_drawn"):
-        assert runs.below("depth", two, eight, what), "more layers do not help"
+SECONDS, DEPTHS = (2, 4, 8, 16), (1, 2, 4, 8)
+NAME, rows = "depth {}, {} s, rate 0.003", []
+for what, form in (("refused_drawn", "%"), ("nats_test", ".1f")):
+    for d in DEPTHS:
+        cells = [runs.span("depth", NAME.format(d, s), what, form) for s in SECONDS]
+        rows.append([{"nats_test": "−ELBO"}.get(what, "draws refused"), d, *cells])
+for s in SECONDS:
+    one, two, four, eight = (NAME.format(d, s) for d in DEPTHS)
     assert runs.below("depth", two, one, "refused_drawn", 0.9), "the second helps"
-assert min(min(runs.of("depth", name, "left_over")) for name in names) > 0.15
-heads = ["", "−ELBO", "draws refused", "left over: digits", "draws"]
-show_table(heads, runs.table("depth", names, COLUMNS))
+    for what in ("refused_drawn", "nats_test"):
+        assert runs.below("depth", four if s == 16 else two, eight, what)
+    for name in (one, two, four, eight):
+        assert min(runs.of("depth", name, "left_over")) > 0.22
+        assert max(map(abs, runs.of("depth", name, "left_over_drawn"))) < 0.02
+        assert s < 8 or name == one or runs.below("depth", one, name, "nats_test")
+assert runs.below("depth", four, two, "refused_drawn"), "with 16 s"
+show_table(["", "layers", *(f"{s} s" for s in SECONDS)], rows)
 
 # %% [markdown]
-# **In equal time the second layer helps the draws, and more layers do not help further.** Eight layers are behind two at every
-# budget, in nats and in draws. (Three seeds. The seconds are counted in steps of 5 to 18 milliseconds.) What is left over in
-# real digits is a correlation of 0.24 to 0.35. It falls as the model gets better, by whatever means, and stays far from 0. In
-# draws it is 0. Given the code, pixels are independent at *any* depth. Depth can only bring more of their relations into the code.
+# **The second layer helps the draws at every budget, the third and fourth with 16 seconds. The bound gains nothing from depth
+# from 8 seconds on, and eight layers are never the best.** (Three seeds. The seconds are counted in steps of 5 to 18
+# milliseconds, all at rate 0.003.)
+#
+# What is left over in real digits is a correlation of 0.22 to 0.35, at any depth. In draws it is 0. Given the code, pixels
+# are independent, however deep the decoder is. Depth can only bring more of their relations into the code.
 #
 # What would see what is wrong? The network above did, and we need not know by what. It also has a gradient, which could tell
 # the decoder where to mend. That is chapter 8: the loss will be another network.
@@ -1035,7 +1077,7 @@ show_table(heads, runs.table("depth", names, COLUMNS))
 # %% [markdown]
 # ## Break it
 #
-# One word undoes it all. Let no gradient through the draw, as if $z$ had been drawn by somebody else. All else stays as
+# One word undoes it all. Let no gradient through the draw, as if $z$ were a constant. All else stays as
 # for the full model: sizes, dropout, rate, schedule, steps and dice.
 
 
@@ -1050,14 +1092,13 @@ broken, _ = train(x_train, kind=Detached)
 # %% tags=["checking"]
 nats = cost(broken, x_test)
 x = broken.sample(2000, generator=generator, mean=True)
-print(f"-ELBO {nats:.1f} nats (no code: {no_code:.1f})")
-print(f"the code knows {knows(broken):.2f} nats of its image")
+print(f"-ELBO {nats:.1f}; the code knows {knows(broken):.2f} nats of its image")
 print(f"2,000 draws are {len(x.unique(dim=0))} different images")
-assert abs(nats - no_code) < 2 and knows(broken) < 0.1
+assert abs(nats - no_code) < 2 and knows(broken) < 0.1 and len(x.unique(dim=0)) < 20
 
 # %% [markdown]
-# The encoder now hears only from the leash, so it goes back to the prior, and the decoder learns to do without it. The
-# loss ends at that of chapter 2's pixel histograms, where no code is sent. In likeliest levels it draws 5 to 15 different
+# The encoder now hears only from the leash, so it goes back to the prior, and the decoder learns to ignore the code. The
+# loss ends where chapter 2's pixel histograms stand: no code is sent. In likeliest levels it draws 8 to 14 different
 # images in 2,000 attempts.
 
 # %% [markdown]
@@ -1065,15 +1106,19 @@ assert abs(nats - no_code) < 2 and knows(broken) < 0.1
 #
 # - A VAE is a mixture with infinitely many components. Its bound is EM's, with a network in the place of the E step.
 # - The leash is a divergence from the prior. Noise alone does not help: the encoder runs away from it.
-# - The gap between bound and $\log p(x)$ is mostly the encoder's, which has one answer for each image and no time for any.
-#   The Gaussian's shape costs less.
+# - The gap between bound and $\log p(x)$ is mostly the encoder's: one network answers for all images, also those that it
+#   never saw. What a Gaussian cannot reach, a second hill too, costs less.
 # - It generates. In likeliest levels its images are refused as rarely as real digits; with levels drawn, 19 to 33 per cent
-#   are. A mixture fitted to its codes helps, and helps an autoencoder of the same size at least as much. What only the VAE
-#   has is a good bound on $\log p(x)$.
-# - Likeliest levels, draws and the price of new digits are three different measures. Each of them alone can be had cheaply.
-# - A code that need not be used is not used: at $\beta = 10$, or at $\beta = 1$ if the decoder can see for itself.
-# - It memorises unless it is stopped. Its price does not know which pixel matters. Given the code, pixels are independent,
-#   and a network sees that at a glance.
+#   are.
+# - How clean draws are depends on how well a density fits the codes, and on how sure the decoder is. An autoencoder can
+#   have both. At equal sharpness, and with ten Gaussians, the two are level; the VAE copies less. What an image costs is a
+#   third thing, and there the VAE is better by far.
+# - Likeliest levels, draws and the price of new digits are three different measures. A model can do well on any one of them
+#   and badly on the others.
+# - A code that need not be used may be dropped: at $\beta = 10$, or at $\beta = 1$ if the decoder sees for itself, is told the
+#   code by a narrow path, and is trained with the full leash from the start.
+# - A large network memorises unless it is stopped. The price of a pixel says little of whether it matters. Given the code,
+#   pixels are independent, and a network sees that at a glance.
 #
 # **Terms fixed here** ([glossary](glossary.md)): evidence lower bound (ELBO), reparameterisation, importance weight,
 # amortisation, aggregate posterior, mutual information, active latent, posterior collapse, conditional VAE, area under the
@@ -1088,7 +1133,7 @@ assert abs(nats - no_code) < 2 and knows(broken) < 0.1
 #    plane from chapter 2.
 # 2. Draw codes from `r` instead of the prior, and let the judge count. Then give `r` one component, and a hundred. Where do
 #    copies begin?
-# 3. Start with $\beta = 0$ and raise it to 1 during the first half of the training of `SeeingVAE`. Is the code used now?
+# 3. Raise $\beta$ from 0 to 1 during the first half of the training of `SeeingVAE`. Do you find the stored row again?
 # 4. Give `refine` 20 steps, and 1,000. How much of the gap is left?
 # 5. Stop `by_heart` after 20 steps, and show ten draws. Would you have stopped there?
 #
