@@ -700,7 +700,6 @@ for key, nats in price.items():
     shares = [f"{share:.1%}" for pair in zip(one, sharp, strict=True) for share in pair]
     rows.append([*key, f"{unsure:.0f}", *shares, f"{nats:.0f}"])
 heads = ["", "Gaussians", "entropy", "refused, temperature 1", "0.7"]
-show_table([*heads, "copies, temperature 1", "0.7", "−ELBO"], rows)
 mixed, own = made["autoencoder", 10, 1], made["VAE", 10, 1]
 sharp, both = made["VAE", 10, 0.7], made["autoencoder", 10, 0.7]
 assert mixed[0] + 5 < own[0], "the autoencoder's decoder is surer"
@@ -712,6 +711,7 @@ for name in ("no KL, Gaussian", "no KL, mixture", "full", "full, mixture"):
     each = [runs.span("table", name, f"{w}_drawn", "%") for w in ("refused", "copies")]
     print("five seeds, {:16s} refused {:>8s}%, copies {:>6s}%".format(name, *each))
 assert runs.below("table", "no KL, mixture", "no KL, Gaussian", "refused_drawn", 0.5)
+show_table([*heads, "copies, temperature 1", "0.7", "−ELBO"], rows)
 
 # %% [markdown]
 # Three things decide what you see, and the name of the model is none of them.
