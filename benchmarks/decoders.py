@@ -61,8 +61,6 @@ plain.
 """
 
 import argparse
-import json
-import os
 import statistics
 import sys
 import time
@@ -74,6 +72,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from recipes import decoders as of
+from recipes.rows import Rows
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
@@ -527,22 +526,6 @@ def rounded(value):
     return round(value, 4) if isinstance(value, float) else value
 
 
-def stored(path):
-    return json.loads(path.read_text("utf-8")) if path.exists() else {}
-
-
-def write(path, news, rows=(), fresh=False):
-    """Add what was found to what is stored: a line a row, and never half a file."""
-    about = {"command": "python benchmarks/decoders.py", "settings": SETTINGS, "torch": torch.__version__}
-    before = {"timed": {}, "timed_on": "", "rows": []} | ({} if fresh else stored(path))
-    found = before | about | news | {"rows": [*before["rows"], *rows]}
-    head = json.dumps({key: value for key, value in found.items() if key != "rows"}, indent=1)
-    lines = ",\n  ".join(json.dumps(row) for row in found["rows"])
-    half = path.with_suffix(".half")
-    half.write_text(f'{head[:-2]},\n "rows": [\n  {lines}\n ]\n}}\n', "utf-8")
-    os.replace(half, path)
-
-
 def main(argv=None, path=RESULTS, share=1):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--time", action="store_true", help="measure a step at each depth, and train nothing")
@@ -550,22 +533,19 @@ def main(argv=None, path=RESULTS, share=1):
     parser.add_argument("--kinds", nargs="*", choices=KINDS, default=list(KINDS))
     parser.add_argument("--seeds", nargs="*", type=int, default=list(range(5)))
     asked = parser.parse_args(argv)
-    found = stored(path)
-    if found.get("settings", SETTINGS) != SETTINGS and not asked.fresh:
-        raise ValueError(f"{path} has rows of other settings, {found['settings']}: --fresh replaces them")
-    if asked.fresh or not found:
-        write(path, {}, fresh=True)
+    found = Rows(path, "python benchmarks/decoders.py", SETTINGS, {"timed": {}, "timed_on": ""})
+    found.begin(asked.fresh)
     if asked.time:
-        write(path, {"timed": timed(), "timed_on": f"{torch.get_num_threads()} threads, cpu"})
+        found.add(timed=timed(), timed_on=f"{torch.get_num_threads()} threads, cpu")
         return
     trial = cache(partial(Trial, share=share))
-    done = [(row["kind"], row["job"], row["seed"]) for row in stored(path)["rows"]]
+    done = [(row["kind"], row["job"], row["seed"]) for row in found.read()["rows"]]
     for at in tqdm([job for job in wanted(asked.kinds, asked.seeds) if job not in done], desc="jobs"):
         kind, job, seed = at
         trial(seed).begin(kind)
         rows = [{"kind": kind, "seed": seed, "job": job} | row for row in KINDS[kind](trial(seed), *job)]
         rows = [{key: rounded(value) for key, value in row.items()} for row in rows]
-        write(path, {}, rows)
+        found.add(*rows)
         for row in rows:
             shown = {key: row[key] for key in ("nats_test", "bound", "exact", "refused", "refused_drawn") if key in row}
             tqdm.write(f"{kind}, seed {seed}: {row['name']} {shown}", file=sys.stdout)
