@@ -29,6 +29,7 @@ def test_a_span_goes_from_the_least_to_the_most(runs):
     assert runs.span("table", "a", "share", "%") == "3 to 21"
     assert runs.span("table", "a", "nats") == "90.0", "one number where both are written alike"
     assert runs.span("table", "a", "nats", ".2f") == "89.96 to 90.04"
+    assert runs.cell("table", "a", "nats", ".2f") == f"89.96{DASH}90.04" and runs.cell("table", "a", "nats") == "90.0"
 
 
 def test_a_table_leaves_empty_what_is_not_measured(runs):

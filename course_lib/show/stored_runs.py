@@ -31,11 +31,17 @@ class StoredRuns:
             raise ValueError(f"kind {kind!r}, name {name!r}: expected one row a seed, got two")
         return [what(row) if callable(what) else row[what] for row in rows]
 
-    def span(self, kind: str, name: str, what: str | Callable, form: str = ".1f", to: str = " to ") -> str:
+    def span(self, kind: str, name: str, what: str | Callable, form: str = ".1f") -> str:
         """From the least of all seeds to the most: "3 to 5"; one number where both are written alike."""
+        return " to ".join(self._ends(kind, name, what, form))
+
+    def cell(self, kind: str, name: str, what: str | Callable, form: str = ".1f") -> str:
+        """As `span`, for a table: "3–5"."""
+        return DASH.join(self._ends(kind, name, what, form))
+
+    def _ends(self, kind, name, what, form):
         values = self.of(kind, name, what)
-        low, high = (self._written(v, form) for v in (min(values), max(values)))
-        return low if low == high else f"{low}{to}{high}"
+        return dict.fromkeys(self._written(v, form) for v in (min(values), max(values)))  # each once
 
     @staticmethod
     def _written(value, form):
@@ -45,7 +51,7 @@ class StoredRuns:
         return text.replace("-", "−")
 
     def table(self, kind: str, names: Mapping[str, str] | Sequence[str], columns: Mapping[str, str]) -> list[list[str]]:
-        """A row for each name, its word first, then the `span` of each column {column: format}, "3–5".
+        """A row for each name, its word first, then the `cell` of each column {column: format}.
 
         `names` may be {name: word}. A cell is empty where the rows have no such column.
         """
@@ -53,7 +59,7 @@ class StoredRuns:
         table = []
         for name, word in words.items():
             has = set.intersection(*self.of(kind, name, set))
-            table.append([word, *(self.span(kind, name, c, f, DASH) if c in has else "" for c, f in columns.items())])
+            table.append([word, *(self.cell(kind, name, c, f) if c in has else "" for c, f in columns.items())])
         return table
 
     def below(self, kind: str, first: str, second: str, what: str | Callable, times: float = 1) -> bool:
