@@ -733,7 +733,7 @@ print("error of a guess without looking: 1.00")
 assert abs(error - z_cov.sqrt().item()) < 0.03
 
 # %% [markdown]
-# From $x$ alone, $z$ is found with an error of 0.26 to 0.27 over five seeds. The posterior itself says 0.27: its
+# From $x$ alone, $z$ is found with an error of 0.26 to 0.28 over five seeds. The posterior itself says 0.27: its
 # standard deviation is $s / \sqrt{|W|^2 + s^2}$. Without looking, the error would be 1.
 #
 # Is it really the same thing as before, only with more components? Cut the line of labels into 2,001 small pieces,
@@ -1049,7 +1049,7 @@ assert abs(stuck - single) < 1e-9 and 1 < free - stuck < 1.3 and 20 < left < 50
 # same covariance, those of all the points, and the next E step gives equal shares again. They remain one Gaussian for
 # ever: EM stays at the likelihood of a single one, to nine digits, 1.1 to 1.2 nats below what it could reach. The
 # gradient there is zero. A thousandth is enough to break the tie. The difference grows from step to step, and after
-# 30 to 41 steps (five seeds) the curve leaves the floor and soon ends where it should. The same happens to the units
+# 27 to 41 steps (five seeds) the curve leaves the floor and soon ends where it should. The same happens to the units
 # of a network that start equal. This is why one starts at random.
 #
 # ## What we saw
