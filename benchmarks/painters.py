@@ -8,8 +8,6 @@ short turns one after the other, and belongs on a quiet machine.
 """
 
 import argparse
-import json
-import os
 import statistics
 import sys
 import time
@@ -19,6 +17,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from recipes.painters import ALONG, BLIND, LARGER, PAINTERS, SUSPECTS, Copies, begin, creatures, telling
+from recipes.rows import Rows
 from tqdm.auto import tqdm
 
 from course_lib.device import make_generator, pick_device
@@ -125,25 +124,9 @@ def timed(rounds=15, turn=10):
     return {name: round(statistics.median(times[1:]), 2) for name, times in taken.items()}
 
 
-def stored(path):
-    return json.loads(path.read_text("utf-8")) if path.exists() else {}
-
-
 def at_its_rate(row):
     """(data, painter, steps, seed, rate) of a stored row."""
     return *(row[part] for part in ("data", "painter", "steps", "seed")), row.get("lr", SETTINGS["lr"])
-
-
-def write(path, news, *rows, fresh=False):
-    """Add what was found to what is stored, which others may have added to: a line a row, and never half a file."""
-    about = {"command": "python benchmarks/painters.py", "settings": SETTINGS, "torch": torch.__version__}
-    before = {"milliseconds_a_step": {}, "timed_on": "", "rows": []} | ({} if fresh else stored(path))
-    found = before | about | news | {"rows": [*before["rows"], *rows]}
-    head = json.dumps({key: value for key, value in found.items() if key != "rows"}, indent=1)
-    lines = ",\n  ".join(json.dumps(row) for row in found["rows"])
-    half = path.with_suffix(".half")
-    half.write_text(f'{head[:-2]},\n "rows": [\n  {lines}\n ]\n}}\n', "utf-8")
-    os.replace(half, path)
 
 
 def main(argv=None, path=RESULTS, steps=STEPS, seeds=SEEDS):
@@ -151,23 +134,19 @@ def main(argv=None, path=RESULTS, steps=STEPS, seeds=SEEDS):
     parser.add_argument("--time", action="store_true", help="measure a step of every painter, and train nothing")
     parser.add_argument("--fresh", action="store_true", help="forget the rows that are stored")
     asked = parser.parse_args(argv)
-    found = stored(path)
-    if found.get("settings", SETTINGS) != SETTINGS and not asked.fresh:
-        raise ValueError(f"{path} has rows of other settings, {found['settings']}: --fresh replaces them")
-    if asked.fresh or not found:
-        write(path, {}, fresh=True)
+    rows = Rows(path, "python benchmarks/painters.py", SETTINGS, {"milliseconds_a_step": {}, "timed_on": ""})
+    rows.begin(asked.fresh)
     if asked.time:
-        on = {"timed_on": f"{torch.get_num_threads()} threads, {pick_device().type}"}
-        write(path, {"milliseconds_a_step": timed()} | on)
+        rows.add(milliseconds_a_step=timed(), timed_on=f"{torch.get_num_threads()} threads, {pick_device().type}")
         return
     key = ("data", "painter", "steps", "seed", "lr")
-    done = {at_its_rate(row) for row in stored(path)["rows"]}
+    done = {at_its_rate(row) for row in rows.read()["rows"]}
     data, of = None, None
     for at in tqdm([row for row in wanted(steps, seeds) if row not in done], desc="trainings"):
         if of != (at[0], at[3]):
             data, of = Data(at[0], at[3]), (at[0], at[3])
         row = dict(zip(key, at, strict=True)) | trained(data, *at[1:], progress=False)
-        write(path, {}, row)
+        rows.add(row)
         said = f"{at[0]:16s}{at[1]:22s}{at[2]:5d} steps, seed {at[3]}, rate {at[4]}: {row['bits']:.3f} bits/pixel"
         tqdm.write(said, file=sys.stdout)
         sys.stdout.flush()

@@ -5,6 +5,8 @@ What it shares with every model, shapes, nats, devices and the disk, is in test_
 
 import itertools
 import math
+import threading
+import time
 import warnings
 
 import pytest
@@ -19,6 +21,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from course_lib.checkpoint import load, save
 from course_lib.device import make_generator
 from course_lib.fast import em
+from course_lib.fast.cores import on_every_core
 from course_lib.models.gaussian_mixture import STARTS, GaussianMixture, GaussianMixtureConfig
 
 KINDS = ("full", "diagonal", "spherical")
@@ -38,7 +41,7 @@ def clouds(N=400, D=3, seed=0):
 
 def spread_of(x, kind):
     """The covariance of all x, as one component of this kind has it."""
-    covariance = torch.cov(x.T, correction=0)
+    covariance = torch.cov(x.T, correction=0).view(x.shape[1], -1)  # of one column it is a number
     return {"full": covariance, "diagonal": covariance.diagonal(), "spherical": covariance.diagonal().mean()}[kind]
 
 
@@ -135,6 +138,109 @@ def test_from_the_same_start_it_finds_what_scikit_learn_finds(kind, steps, unit,
     torch.testing.assert_close(model.log_pi.exp(), torch.from_numpy(theirs.weights_), **close)
     squares = {"full": width * width[:, None], "diagonal": width**2, "spherical": (width**2).mean()}[kind]
     torch.testing.assert_close(model.covariance_ / squares, torch.from_numpy(theirs.covariances_) / squares, **close)
+
+
+@pytest.mark.parametrize("D", [1, 2, 4, 7])
+@each_kind
+def test_so_it_does_in_any_dimension_odd_or_even(kind, D):
+    x = clouds(500, D)
+    init = first_guess(x, 3, kind)
+    theirs = scikits(x, init, kind, 10)
+    model, _ = fitted(x, 3, kind, init=init, max_steps=10, tolerance=0)
+    expected = torch.from_numpy(theirs.score_samples(x.numpy()))
+    torch.testing.assert_close(model.log_prob(x), expected, atol=1e-10, rtol=0)
+    found = as_full(model) if kind == "full" else model.covariance_
+    torch.testing.assert_close(found, torch.from_numpy(theirs.covariances_), atol=1e-10, rtol=0)
+
+
+# --- features -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("D", [1, 2, 3, 4, 8, 9])
+@each_kind
+def test_features_are_1_x_and_each_product_once_wherever_they_are_written(kind, D):
+    block = normal(D, 5, seed=0)
+    i, j = em.pairs(D)
+    assert sorted(map(sorted, zip(i.tolist(), j.tolist(), strict=True))) == [
+        [a, b] for a in range(D) for b in range(a, D)
+    ]
+    squares = {"full": block[i] * block[j], "diagonal": block**2, "spherical": (block**2).sum(0, keepdim=True)}[kind]
+    expected = torch.cat([torch.ones(1, 5).double(), block, squares])
+    torch.testing.assert_close(em.features(block, kind), expected, rtol=1e-15, atol=0)
+    room = torch.full_like(expected, math.nan)
+    found = em.features(block, kind, room)
+    assert found.data_ptr() == room.data_ptr(), "in the memory that was given"
+    torch.testing.assert_close(found, expected, rtol=1e-15, atol=0)
+    other = em.features(block[:, :3].contiguous(), kind, room)  # of another length: in memory of its own
+    torch.testing.assert_close(other, expected[:, :3], rtol=1e-15, atol=0)
+    torch.testing.assert_close(room, expected, rtol=1e-15, atol=0)
+
+
+class Operations(TorchDispatchMode):
+    """How many operations PyTorch was asked for, views of what is there aside."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += not func.is_view
+        return func(*args, **(kwargs or {}))
+
+
+@each_kind
+def test_an_e_step_is_as_many_operations_in_many_dimensions_as_in_few(kind):
+    counts = []
+    for D in 2, 20:
+        model = some(4, D, kind)
+        with Operations() as operations:
+            em.expectation([clouds(100, D).T.contiguous()], (model.log_pi, model.mean, model.covariance_), kind, 1)
+        counts.append(operations.count)
+    # PyTorch's calls cost more than what a processor does in them if they are many and small; the second may have one
+    # more, for a circle of two has no turn but half of one
+    assert counts[0] <= counts[1] <= counts[0] + 1, counts
+
+
+# --- blocks on several cores ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def three_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+@each_kind
+def test_an_e_step_is_the_same_on_one_core_and_on_three(kind, three_threads):
+    model = some(4, 3, kind)
+    blocks = list(clouds(1000, 3).T.split(130, 1))  # eight: the shares are of unequal length
+    given = blocks, (model.log_pi, model.mean, model.covariance_), kind, 1
+    found = em.expectation(*given)
+    torch.set_num_threads(1)
+    for many, one in zip(found, em.expectation(*given), strict=True):
+        torch.testing.assert_close(many, one, rtol=1e-12, atol=1e-12)
+
+
+def test_every_block_is_in_one_share_and_each_share_has_one_thread(three_threads):
+    names = {}
+
+    def work(blocks):
+        names[threading.get_ident()] = torch.get_num_threads()
+        time.sleep(0.05)  # long enough that no thread takes two shares
+        return [int(block) for block in blocks]
+
+    shares = on_every_core(work, list(torch.arange(7)))
+    assert shares == [[0, 3, 6], [1, 4], [2, 5]] and list(names.values()) == [1, 1, 1]
+    assert torch.get_num_threads() == 3, "given back"
+    assert on_every_core(work, [torch.tensor(5)]) == [[5]] and names[threading.get_ident()] == 3, (
+        "one block: no threads"
+    )
+
+
+def test_what_goes_wrong_in_a_share_is_raised_and_the_threads_are_given_back(three_threads):
+    with pytest.raises(ZeroDivisionError):
+        on_every_core(lambda blocks: 1 / int(blocks[0]), [torch.tensor(1), torch.tensor(0)])
+    assert torch.get_num_threads() == 3
 
 
 # --- EM -----------------------------------------------------------------------------------------------------------
@@ -565,14 +671,14 @@ def test_nothing_in_memory_is_as_large_as_points_times_components_times_dimensio
 
 
 class CtrlC(TorchDispatchMode):
-    """Ctrl-C in the E step of this number: each takes one logsumexp where all points are one block."""
+    """Ctrl-C in the E step of this number: each takes one maximum where all points are one block."""
 
     def __init__(self, step):
         super().__init__()
         self.left = step
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        if func is torch.ops.aten.logsumexp.default:
+        if func is torch.ops.aten.amax.default:
             self.left -= 1
             if self.left == 0:
                 raise KeyboardInterrupt

@@ -119,6 +119,19 @@ def test_code_cells_stay_short(source):
 
 
 @every_chapter
+def test_what_is_shown_is_its_cells_last_word(source):
+    """A table or a picture that is made before the last line of a cell is not on the page."""
+    cells = [cell for cell in notebooks.read_source(source).cells if cell.cell_type == "code"]
+    imports = [node for cell in cells for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.ImportFrom)]
+    shows = {name.name for node in imports if (node.module or "").startswith("course_lib.show.") for name in node.names}
+    for cell in cells:
+        for statement in ast.parse(cell.source).body[:-1]:
+            called = getattr(getattr(getattr(statement, "value", None), "func", None), "id", "")
+            lost = isinstance(statement, ast.Expr) and called in shows
+            assert not lost, f"{source.stem}: nobody sees what line {statement.lineno} shows:\n{cell.source[:200]}"
+
+
+@every_chapter
 def test_each_idea_is_read(source):
     """After an idea, and what draws or checks it, stands a sentence."""
     cells = notebooks.read_source(source).cells

@@ -6,8 +6,8 @@ import pytest
 import torch
 from matplotlib.colors import to_rgb
 
-from course_lib.show.planes import show_codes, show_decoded, show_density, show_em_step, show_points
-from course_lib.show.plots import DIGIT_COLOURS
+from course_lib.show.planes import show_codes, show_crowds, show_decoded, show_density, show_em_step, show_points
+from course_lib.show.plots import DIGIT_COLOURS, QUIET
 
 
 def test_a_point_has_the_colours_of_its_shares():
@@ -33,14 +33,28 @@ def test_the_plane_is_shaded_by_the_density_and_the_right_way_up():
     assert np.ptp(darkest, axis=0).max() < 1, "only the top of the hill"
 
 
-def test_a_step_of_em_stands_beside_its_curves():
+def test_crowds_stand_side_by_side_each_with_its_own_colours_and_ellipses():
+    one, two = torch.zeros(3, 2), torch.ones(4, 2)
+    coloured = {"x": two, "shares": torch.ones(4, 1), "ellipses": (torch.zeros(1, 2), torch.eye(2)[None])}
+    left, right = show_crowds({"given": one, "found": coloured}).axes
+    assert (left.get_title(), right.get_title()) == ("given", "found")
+    assert [len(plane.collections[0].get_offsets()) for plane in (left, right)] == [3, 4]
+    assert (len(left.lines), len(right.lines)) == (0, 1)
+    assert np.allclose(right.collections[0].get_facecolors()[0, :3], to_rgb(DIGIT_COLOURS[0]))
+    assert np.allclose(left.collections[0].get_facecolors()[0, :3], to_rgb(QUIET))
+
+
+def test_a_step_of_em_stands_beside_its_curves_and_their_gap():
     given = torch.zeros(3, 2), torch.ones(3, 1), (torch.zeros(1, 2), torch.eye(2)[None])
-    plane, beside = show_em_step(*given, {"bound": [2.0, 3.0]}, half_step=1, title="M: parameters").axes
+    figure = show_em_step(*given, {"bound": [2.0, 3.0]}, gap=[0.25, 0.0], half_step=1, title="M: parameters")
+    plane, climb, gap = figure.axes
     assert plane.get_title() == "M: parameters" and len(plane.collections) == len(plane.lines) == 1
-    assert (beside.get_xlabel(), beside.get_ylabel()) == ("half steps", "nats per point")
-    assert [text.get_text() for text in beside.get_legend().get_texts()] == ["bound"]
-    curve, here = beside.lines
+    assert (gap.get_xlabel(), gap.get_ylabel(), climb.get_ylabel()) == ("half steps", "gap, nats", "nats per point")
+    assert [text.get_text() for text in climb.get_legend().get_texts()] == ["bound"]
+    curve, here = climb.lines
     assert curve.get_xydata().tolist() == [[0, 2], [1, 3]] and here.get_xdata() == [1, 1]
+    assert [bar.get_height() for bar in gap.patches] == [0.25, 0]
+    assert climb.get_xlim() == gap.get_xlim(), "one half step is one place in both"
 
 
 def test_each_digit_is_named_where_its_codes_live_and_a_cross_marks_what_is_decoded():
@@ -72,10 +86,12 @@ def test_each_digit_is_named_where_its_codes_live_and_a_cross_marks_what_is_deco
             lambda: show_points(torch.zeros(3, 2), ellipses=(torch.zeros(1, 2), -torch.eye(2)[None])),
             "ellipses: expected positive definite covariances",
         ),
+        (lambda: show_crowds({}), "crowds: expected one crowd .* or more, got none"),
+        (lambda: show_crowds({"a": torch.zeros(2, 2), "b": torch.zeros(3)}), r"x: expected shape \(N, 2\)"),
         (lambda: show_density(lambda x: x), r"log_prob: expected a function \(B, 2\) -> \(B,\), got \(25921, 2\)"),
         (lambda: show_density(lambda x: x[:, 0] / 0), "the density of log_prob: expected finite numbers"),
-        (lambda: show_codes(torch.zeros(2, 2), [3, 10]), r"y: expected digits 0 to 9, shape \(N,\), got \[3, 10\]"),
-        (lambda: show_codes(torch.zeros(2, 2), [0.5, 1]), r"y: expected digits 0 to 9, shape \(N,\), got \[0.5, 1.0\]"),
+        (lambda: show_codes(torch.zeros(2, 2), [3, 10]), r"y: expected digits 0 to 9, shape \(N,\), got \[10\]"),
+        (lambda: show_codes(torch.zeros(2, 2), [0.5, 1]), r"y: expected digits 0 to 9, shape \(N,\), got \[0.5\]"),
         (
             lambda: show_decoded(torch.zeros(2, 2), [1, 2], torch.zeros(1, 8, 8), at=(0, 0)),
             r"image: expected shape \(H, W\), got \(1, 8, 8\)",

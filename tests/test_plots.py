@@ -29,7 +29,7 @@ HISS = {"hiss": torch.rand(800, generator=torch.Generator().manual_seed(0)) - 0.
         lambda: show_curves({"a": ([1, 10], [0, 1])}, xlabel="steps", ylabel="nats", floors={"uniform": 4.1}),
         lambda: show_points(X, shares=torch.ones(50, 1), ellipses=ROUND, title="points"),
         lambda: show_density(lambda x: -x.square().sum(1)),
-        lambda: show_em_step(X, torch.ones(50, 1), ROUND, {"bound": [1, 2]}, half_step=1, title="M"),
+        lambda: show_em_step(X, torch.ones(50, 1), ROUND, {"bound": [1, 2]}, gap=[1, 0], half_step=1, title="M"),
         lambda: show_waves(HISS, 8000, labels=[(0, 50, "a")]),
         lambda: show_spectrograms(HISS | {"again": HISS["hiss"]}, 8000, columns=2),
     ],
@@ -208,7 +208,13 @@ DRAWN = {
     "points": lambda of: show_points(of(PIXELS[0, :2, :2]), shares=of(torch.eye(2)), ellipses=round_in(of)),
     "density": lambda of: show_density(lambda x: -x.square().sum(1), ellipses=round_in(of)),
     "EM": lambda of: show_em_step(
-        of(PIXELS[0, :2, :2]), of(torch.eye(2)), round_in(of), {"a": of(TONE[:5])}, half_step=1, title="E"
+        of(PIXELS[0, :2, :2]),
+        of(torch.eye(2)),
+        round_in(of),
+        {"a": of(TONE[:5])},
+        gap=of(TONE[:5].abs()),
+        half_step=1,
+        title="E",
     ),
     "codes": lambda of: show_codes(of(PIXELS[0, :2, :2]), of(PIXELS[0, 0, :2])),
     "decoded": lambda of: show_decoded(

@@ -152,6 +152,23 @@ def test_the_kl_to_the_prior_is_torchs_and_that_of_draws():
     assert ((difference.mean(0) - kl).abs() < 4 * difference.std(0) / 50_000**0.5).all()
 
 
+@pytest.mark.parametrize("log_var", [-60.0, -12.0, -4.0, -0.5, 0.0, 0.5, 3.0, 12.0])
+@pytest.mark.parametrize("mu", [0.0, 0.3, -2.0, 8.0, -300.0])
+def test_the_kl_is_the_integral_also_of_narrow_wide_and_far_gaussians(mu, log_var):
+    u = torch.linspace(-12, 12, 24_001, dtype=torch.float64)  # z = mu + sigma u: in its own standard deviations
+    q = (-u.square() / 2).softmax(0)
+    z = mu + math.exp(log_var / 2) * u
+    log_q, log_p = -u.square() / 2 - log_var / 2, -z.square() / 2  # less log(2 pi) / 2 each
+    mu, log_var = (torch.tensor([[number]], dtype=torch.float64, requires_grad=True) for number in (mu, log_var))
+    kl = gaussian_kl(mu, log_var)
+    torch.testing.assert_close(kl[0], (q * (log_q - log_p)).sum(), rtol=1e-11, atol=1e-13)
+    kl.sum().backward()
+    # d log p / dz is -z, and the entropy's share of d / d log_var is -1/2
+    torch.testing.assert_close(mu.grad[0, 0], (q * z).sum(), rtol=1e-11, atol=1e-13)
+    slope = (q * z * (z - mu.detach()[0, 0])).sum() / 2 - 0.5
+    torch.testing.assert_close(log_var.grad[0, 0], slope, rtol=1e-11, atol=1e-11)
+
+
 def test_the_kl_is_0_at_the_prior_and_nowhere_else():
     zero = torch.zeros(1, 2)
     assert gaussian_kl(zero, zero).item() == 0

@@ -4,6 +4,9 @@ So an E step is one matrix product, weights times `features`; the statistics tha
 the responsibilities. Many mixtures (R restarts of K components) are only more rows: M = R·K. Points, in the data's own
 `Units`, come in blocks (D, n), and nothing is larger than the features of a block.
 
+Most of the time goes into the two products, near to what a core can multiply, and a third into making the features. So
+a block is a few large operations, on memory that is used again, and every core has blocks of its own.
+
 Source: Dempster, Laird and Rubin (1977), section 4.3; in the words of Wainwright and Jordan (2008), section 3, the
 statistics are the mean parameters of an exponential family.
 """
@@ -15,9 +18,11 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
+from .cores import on_every_core
+
 Parameters = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # log_pi (M,), mean (M, D), covariance (M, …)
 CLAIMED = 1e-10  # points; a component with fewer is dead
-BLOCK = 2**20  # numbers at once in an E step: they stay in the processor's cache
+BLOCK = 2**19  # numbers at once in an E step: they stay in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -69,23 +74,40 @@ class Units:
 
 def cut(points: torch.Tensor, kind: str, M: int) -> list[torch.Tensor]:
     """points (N, D) -> blocks (D, n), which with all that M components say of them are at most `BLOCK` numbers."""
-    rows = features(points[:1].T, kind).shape[0] + 2 * M
+    rows = len(features(points[:1].T, kind)) + M
     return [block.T.contiguous() for block in points.split(max(1, BLOCK // rows))]
 
 
-def features(block: torch.Tensor, kind: str) -> torch.Tensor:
-    """x (D, n) -> (P, n): 1, x, and x_i x_j with i ≤ j ("full"), x_i² ("diagonal") or |x|² ("spherical")."""
+def features(block: torch.Tensor, kind: str, room: torch.Tensor | None = None) -> torch.Tensor:
+    """x (D, n) -> (P, n): 1, x, and x_i x_j of all `pairs` ("full"), x_i² ("diagonal") or |x|² ("spherical").
+
+    They are written into `room`, the features of another block, if it is as large.
+    """
     D, n = block.shape
-    if kind != "full":
-        squares = block.square() if kind == "diagonal" else block.square().sum(0, keepdim=True)
-        return torch.cat([torch.ones_like(block[:1]), block, squares])
-    phi = block.new_empty(1 + D + D * (D + 1) // 2, n)
-    phi[0], phi[1 : 1 + D] = 1, block
-    first = 1 + D
-    for i in range(D):  # row by row into its place: indexing would copy everything twice
-        torch.mul(block[i:], block[i], out=phi[first : first + D - i])
-        first += D - i
+    rows = 1 + D + {"full": D * (D + 1) // 2, "diagonal": D, "spherical": 1}[kind]
+    phi = block.new_empty(rows, n) if room is None or room.shape[1] != n else room
+    phi[0], phi[1 : 1 + D], squares = 1, block, phi[1 + D :]
+    if kind == "spherical":
+        torch.sum(block.square(), 0, keepdim=True, out=squares)
+    elif kind == "diagonal":
+        torch.mul(block, block, out=squares)
+    else:
+        turns = (D + 1) // 2
+        circle = torch.cat([block, block[: turns - 1]])
+        turned = circle.unfold(0, D, 1).mT  # (turns, D, n): a view, whose [s, i] is x_{i + s}
+        torch.mul(turned, block, out=squares[: turns * D].view(turns, D, n))
+        if D % 2 == 0:  # half a turn takes i to j and j to i
+            torch.mul(block[: D // 2], block[D // 2 :], out=squares[turns * D :])
     return phi
+
+
+def pairs(D: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Each pair i, j of D dimensions once, (D(D + 1)/2,) each: on a circle, first those 0 apart, then 1, 2, … D/2.
+
+    So all products of a block are one operation, x times x turned by 0, 1, 2, …; row by row of a triangle they were D.
+    """
+    apart, i = torch.arange(D * (D + 1) // 2).div(D, rounding_mode="floor"), torch.arange(D * (D + 1) // 2) % D
+    return i, (i + apart) % D
 
 
 def weights(parameters: Parameters, kind: str) -> torch.Tensor:
@@ -96,7 +118,7 @@ def weights(parameters: Parameters, kind: str) -> torch.Tensor:
         root = torch.linalg.cholesky(covariance)
         precision, log_volume = torch.cholesky_inverse(root), root.diagonal(dim1=1, dim2=2).log().sum(1)
         linear = (precision @ mean[..., None])[..., 0]
-        i, j = torch.triu_indices(D, D, device=mean.device)
+        i, j = (index.to(mean.device) for index in pairs(D))
         square = precision[:, i, j] * torch.where(i == j, -0.5, -1.0)  # x_i x_j stands there once, for two
     else:
         precision = 1 / covariance.view(M, -1)  # (M, D) or (M, 1)
@@ -108,25 +130,31 @@ def weights(parameters: Parameters, kind: str) -> torch.Tensor:
 
 def expectation(blocks: list, parameters: Parameters, kind: str, R: int) -> tuple[torch.Tensor, torch.Tensor]:
     """One E step: the features' sums, weighted by responsibilities (M, P), and Σ_n log p(x_n) a restart (R,)."""
-    rows, total = weights(parameters, kind), 0
+    rows = weights(parameters, kind)
 
-    def responsibilities(_, phi):
-        nonlocal total
-        log_joint = (rows @ phi).unflatten(0, (R, -1))  # (R, K, n)
-        log_prob = log_joint.logsumexp(1, keepdim=True)
-        total = total + log_prob.sum((1, 2))
-        return log_joint.sub_(log_prob).exp_().flatten(0, 1)
+    def look(_, phi):
+        joint = (rows @ phi).unflatten(0, (R, -1))  # (R, K, n), its logarithm
+        top = joint.amax(1, keepdim=True)
+        joint.sub_(top).exp_()  # in its place, and once: `logsumexp` and then `exp` would be twice
+        share = joint.sum(1, keepdim=True)
+        return joint.div_(share).flatten(0, 1), (share.log() + top).sum((1, 2))
 
-    return gathered(blocks, kind, responsibilities), total
+    return gathered(blocks, kind, look)
 
 
-def gathered(blocks: list, kind: str, responsibilities) -> torch.Tensor:
-    """Σ_n r_n φ(x_n)ᵀ (M, P), where `responsibilities(block, φ)` gives the r (M, n) of a block."""
-    total = 0
-    for block in blocks:
-        phi = features(block, kind)
-        total = total + responsibilities(block, phi) @ phi.T
-    return total
+def gathered(blocks: list, kind: str, look) -> tuple[torch.Tensor, torch.Tensor]:
+    """Σ_n r_n φ(x_n)ᵀ (M, P) and Σ_n log p(x_n) (R,); `look(block, φ)` gives the r (M, n) and the second sum of one."""
+
+    def share(blocks):
+        statistics, log_prob, phi = 0, 0, None
+        for block in blocks:
+            phi = features(block, kind, phi)
+            r, nats = look(block, phi)
+            statistics, log_prob = statistics + r @ phi.T, log_prob + nats
+        return statistics, log_prob
+
+    statistics, log_prob = zip(*on_every_core(share, blocks), strict=True)
+    return sum(statistics), sum(log_prob)
 
 
 def maximisation(statistics: torch.Tensor, previous: Parameters, kind: str, R: int, floor: float) -> Parameters:
@@ -141,7 +169,7 @@ def maximisation(statistics: torch.Tensor, previous: Parameters, kind: str, R: i
     n = n.masked_fill(dead, 1)[:, None]
     mean = first / n
     if kind == "full":
-        i, j = torch.triu_indices(D, D, device=mean.device)
+        i, j = (index.to(mean.device) for index in pairs(D))
         covariance = mean.new_empty(len(mean), D, D)
         covariance[:, i, j] = covariance[:, j, i] = second / n - mean[:, i] * mean[:, j]
         values, axes = torch.linalg.eigh(covariance)
@@ -214,9 +242,9 @@ def start(blocks: list, kind: str, places: torch.Tensor) -> tuple[Parameters, to
     sizes = {"full": (M, D, D), "diagonal": (M, D), "spherical": (M,)}
     covariance = (torch.eye(D) if kind == "full" else torch.ones(())).to(places).expand(sizes[kind])
 
-    def responsibilities(block, _):
+    def look(block, _):
         nearest = torch.cdist(places, block.T).argmin(1)  # (R, n)
-        return F.one_hot(nearest, K).mT.flatten(0, 1).to(block.dtype)
+        return F.one_hot(nearest, K).mT.flatten(0, 1).to(block.dtype), 0
 
     parameters = places.new_full((M,), -math.log(K)), places.flatten(0, 1), covariance
-    return parameters, gathered(blocks, kind, responsibilities)
+    return parameters, gathered(blocks, kind, look)[0]

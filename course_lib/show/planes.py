@@ -19,13 +19,19 @@ def show_points(x, *, shares=None, ellipses=None, title: str | None = None) -> F
     `ellipses` (mean (K, 2), covariance (K, 2, 2)) are drawn where a component is two standard deviations from its
     mean, in its colour where there are shares. Raises ValueError for other shapes.
     """
-    colours = DIGIT_COLOURS if shares is not None else None
-    points, lines = _points(x, shares), _ellipses(ellipses, colours)
-    figure, plane = plt.subplots(figsize=(3.3, 3), layout="constrained")
-    _draw_points(plane, *points)
-    _draw_ellipses(plane, lines, colours)
-    _name_plane(plane, title)
-    return shown_once(figure)
+    return _show_crowds([(title, x, shares, ellipses)], width=3.3)
+
+
+def show_crowds(crowds: dict) -> Figure:
+    """Several crowds side by side, {title: points}, or {title: {"x": …, "shares": …, "ellipses": …}}.
+
+    Each is drawn as `show_points` draws it. Raises ValueError for other shapes, and where there is no crowd.
+    """
+    if not crowds:
+        raise ValueError("crowds: expected one crowd {title: points} or more, got none")
+    each = [crowd if isinstance(crowd, dict) else {"x": crowd} for crowd in crowds.values()]
+    panels = zip(crowds, each, strict=True)
+    return _show_crowds([(t, c["x"], c.get("shares"), c.get("ellipses")) for t, c in panels], width=2.8)
 
 
 def show_density(log_prob, *, ellipses=None, title: str | None = None) -> Figure:
@@ -48,24 +54,31 @@ def show_density(log_prob, *, ellipses=None, title: str | None = None) -> Figure
     return shown_once(figure)
 
 
-def show_em_step(x, shares, ellipses, nats: dict, *, half_step: int, title: str) -> Figure:
+def show_em_step(x, shares, ellipses, nats: dict, *, gap, half_step: int, title: str) -> Figure:
     """One half step of EM: points, shares and ellipses as in `show_points`, beside how far it has come.
 
-    `nats` {name: (steps,)} are curves in nats a point, a value a half step, with a line at this one.
+    `nats` {name: (steps,)} are curves in nats a point, a value a half step. The `gap` (steps,) between two of them is
+    much smaller than their rise, so it has a panel of its own, in bars. A line marks this half step in both.
     """
     expect_titled("nats", nats, "(steps,)")
     curves = {label: as_array(f"nats[{label!r}]", ys, gaps=True) for label, ys in nats.items()}
+    gap = as_array("gap", gap)
     points, lines = _points(x, shares), _ellipses(ellipses, DIGIT_COLOURS)
-    figure, (plane, beside) = plt.subplots(1, 2, figsize=(5.6, 3), layout="constrained")
-    _draw_points(plane, *points)
-    _draw_ellipses(plane, lines, DIGIT_COLOURS)
-    _name_plane(plane, title)
+    sizes = {"figsize": (4.8, 2.9), "width_ratios": [1.25, 1], "layout": "constrained"}
+    figure, at = plt.subplot_mosaic([["plane", "climb"], ["plane", "gap"]], **sizes)
+    _draw_points(at["plane"], *points)
+    _draw_ellipses(at["plane"], lines, DIGIT_COLOURS)
+    _name_plane(at["plane"], title)
     for label, ys in curves.items():
-        beside.plot(ys, marker=".", label=label, aa=False)
-    beside.axvline(half_step, color=QUIET, ls=":")
-    beside.set(xlabel="half steps", ylabel="nats per point")
-    beside.spines[["top", "right"]].set_visible(False)
-    beside.legend(frameon=False, fontsize=9)
+        at["climb"].plot(ys, marker=".", label=label, aa=False)
+    at["gap"].bar(range(len(gap)), gap, color=ACCENT, width=0.9, aa=False)
+    at["gap"].set(xlabel="half steps", ylabel="gap, nats")
+    at["climb"].set(ylabel="nats per point", xticklabels=[])
+    at["climb"].legend(frameon=False, fontsize=8)
+    for name in ("climb", "gap"):
+        at[name].axvline(half_step, color=QUIET, ls=":")
+        at[name].set_xlim(-0.8, len(gap) - 0.2)
+        at[name].spines[["top", "right"]].set_visible(False)
     return shown_once(figure)
 
 
@@ -95,8 +108,24 @@ def show_decoded(z, y, image, *, at: tuple[float, float]) -> Figure:
     return shown_once(figure)
 
 
+def _show_crowds(crowds, width):
+    """Panels (title, x, shares, ellipses) in a row, each `width` inches wide."""
+    drawn = []  # all that can be refused, before there is a figure: pyplot would keep it
+    for title, x, shares, ellipses in crowds:
+        colours = DIGIT_COLOURS if shares is not None else None
+        drawn.append((title, colours, _points(x, shares), _ellipses(ellipses, colours)))
+    sizes = {"figsize": (width * len(crowds), 3 if len(crowds) == 1 else 3.2), "layout": "constrained"}
+    figure, axes = plt.subplots(1, len(crowds), squeeze=False, sharey=True, **sizes)
+    for plane, (title, colours, points, lines) in zip(axes[0], drawn, strict=True):
+        _draw_points(plane, *points)
+        _draw_ellipses(plane, lines, colours)
+        _name_plane(plane, title)
+        plane.label_outer()
+    return shown_once(figure)
+
+
 def _points(x, shares):
-    """Points (N, 2) and their colours. Like all that can be refused, before there is a figure: pyplot would keep it."""
+    """Points (N, 2) and their colours."""
     x = as_array("x", x)
     if x.ndim != 2 or x.shape[1] != 2:
         raise ValueError(f"x: expected shape (N, 2), got {x.shape}")
@@ -145,7 +174,8 @@ def _name_plane(plane, title):
 def _codes(z, y):
     z, y = as_array("z", z), as_array("y", y)
     if y.ndim != 1 or not np.isin(y, range(10)).all():
-        raise ValueError(f"y: expected digits 0 to 9, shape (N,), got {np.unique(y)[:5].tolist()} in {y.shape}")
+        others = np.setdiff1d(y, range(10))[:5].tolist()
+        raise ValueError(f"y: expected digits 0 to 9, shape (N,), got {others or 'no others'} in {y.shape}")
     if z.shape != (len(y), 2):
         raise ValueError(f"z: expected shape (N, 2) with N = {len(y)} as in y, got {z.shape}")
     return z, y.astype(int)
