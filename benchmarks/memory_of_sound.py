@@ -273,7 +273,9 @@ def main(argv=None):
         others = [row for row in results["rows"] if (row["row"], row["seed"]) != (name, seed)]
         results["rows"] = [*others, rounded(found)]
         results["rows"].sort(key=lambda row: (list(ROWS).index(row["row"]), row["seed"]))
-        RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        half = RESULTS.with_suffix(".half")
+        half.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        half.replace(RESULTS)  # never half a file
         if seed == 0 and name in HEARD:
             (SAMPLES / f"memory_{HEARD[name]}.wav").write_bytes(sound(sounds).data)
         if seed == 0 and name == "Adam":

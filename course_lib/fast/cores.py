@@ -14,10 +14,10 @@ def on_every_core(work: Callable[[list], tuple], blocks: list[torch.Tensor]) -> 
     GPU, with one thread or with one block there is one share. An exception in a share is raised here. Not to be called
     from two threads at once: the number of threads is set to one meanwhile, and given back.
     """
-    cores = min(torch.get_num_threads(), len(blocks))
+    threads = torch.get_num_threads()
+    cores = min(threads, len(blocks))
     if cores == 1 or blocks[0].device.type != "cpu":
         return [work(blocks)]
-    threads = torch.get_num_threads()
     try:
         with ThreadPoolExecutor(cores, initializer=_alone, initargs=(torch.is_grad_enabled(),)) as pool:
             return list(pool.map(work, [blocks[core::cores] for core in range(cores)]))

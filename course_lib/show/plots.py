@@ -24,11 +24,8 @@ DIGIT_COLOURS = [
     "#885522",
 ]
 ACCENT, QUIET = "#cc3311", "#8899aa"
-SEEN, BLIND, LEAK = (
-    ("#dbe8f7", "#0d408c"),
-    "#fab859",
-    "#cc1a1a",
-)  # what a pixel sees (weakly, strongly), misses, must not
+# What a pixel sees (weakly, strongly), what it misses, and what it must not see.
+SEEN, BLIND, LEAK = ("#dbe8f7", "#0d408c"), "#fab859", "#cc1a1a"
 
 
 def show_images(
