@@ -156,10 +156,13 @@ class Trial:
         for name, nats in (history.losses or {"minus_elbo": history.loss}).items():
             watched[name] = rounded([statistics.mean(nats[step - every : step]) for step in watched["step"]])
             last[name] = statistics.mean(nats[-max(1, steps // 10) :])
-        draws = model.sample(SETTINGS["draws"], generator=self.chance).cpu()
-        papers = coverage(draws[:2500], self.plane.modes, self.plane.mode_std, least=0).reached
-        found = last | self.worth(model, whole=True) | {"log_prob_truth": self.plane.log_prob(self.real).mean().item()}
-        return row | rounded(found | {"reached_as_in_papers": papers}) | {"watched": watched}
+        found = self.worth(model, whole=True)
+        if not found:
+            return row | {"diverged": "what it draws is infinite, or no number"}
+        draws = model.sample(2500, generator=self.chance).cpu()
+        papers = coverage(draws, self.plane.modes, self.plane.mode_std, least=0).reached
+        found |= {"log_prob_truth": self.plane.log_prob(self.real).mean().item(), "reached_as_in_papers": papers}
+        return row | rounded(last | found) | {"watched": watched}
 
     def fooled(self, d):
         """Where ascent on the logit of a discriminator leads."""
@@ -368,9 +371,9 @@ def of_across(rows):
     qualities = ("js", "energy", "bad")
     yield f"{'game':18s}{'signal':15s}{'runs':>5s}" + "".join(f"{quality:>9s}" for quality in qualities)
     for (name,), mine in grouped(rows, "name").items():
-        mine = [row | {"bad": 1 - row["high_quality"]} for row in mine if "high_quality" in row]
+        mine = [row | {"bad": 1 - row["high_quality"]} for row in mine if "diverged" not in row]
         for said in ("generator", "discriminator", "minus_elbo", "estimate", "fresh"):
-            if said in mine[0]:
+            if any(said in row for row in mine):
                 ranks = {key: of.ranks(torch.tensor([row[key] for row in mine])) for key in (said, *qualities)}
                 line = "".join(cell(of.correlation(ranks[said], ranks[q]), ".2f", 9) for q in qualities)
                 yield f"{name:18s}{said:15s}{len(mine):5d}{line}"
