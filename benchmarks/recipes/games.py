@@ -104,7 +104,6 @@ def play(players: dict, x: torch.Tensor, how: Play, *, steps: int, batch_size: i
     session = Session(players, lr=rates, steps=steps, generator=generator, **rest)
     g, d = (session.models[name] for name in ("generator", "discriminator"))
     x, draw_z = x.to(generator.device), partial(players["generator"].draw_z, batch_size, generator=generator)
-
     shown = partial(_noisy, noise=how.noise, generator=generator)
     for real in session.batches(x, batch_size):
         for turn in range(how.turns):
