@@ -25,24 +25,25 @@ training took on one thread (they depend on the machine). 2000 draws, or what el
 table: `real digits` (test), `other real digits` (validation; `told_…` for two halves of the training digits: guessing),
 `Gated PixelCNN` (the one that measures) and `Gated PixelCNN, a game's time`, with `exact`, −log p of the test digits.
 `GAN`, and at about its time: `VAE, drawn`, `VAE, drawn at 0.7` (temperature), `VAE, likeliest`, each also with a
-mixture of ten Gaussians for a prior, `VAE, mixture, …`, as has chapter 2's autoencoder: `autoencoder, mixture, drawn` and `… likeliest`.
+mixture of ten Gaussians for a prior, `VAE, mixture, …`. So has chapter 2's autoencoder, as long: `autoencoder, mixture,
+drawn` and `… likeliest`.
 
 longer: `times` 3 and 10, of `GAN` and of the VAE (`VAE, drawn` …), one schedule over all the steps.
 
 weak: `sees` "whole", "pixel" (64 networks of one pixel each, added up) or "linear", 600 steps and, but for "whole",
-which is the table's, 2000. `loss_g`,
-`loss_d`: the players' losses in the last tenth, nats (log 2 = 0.693 and log 4 = 1.386 where D can tell nothing).
+which is the table's, 2000. `loss_g`, `loss_d`: the players' losses in the last tenth, nats (log 2 = 0.693 and log 4 =
+1.386 where D can tell nothing).
 
 latent: 2, 8, 64 and 100 latents instead of 16, for 64 pixels.
 
-fooling: `recipe` "R1 0.3", "no R1", "R1 10", "spectral" (no R1), "noise" (D sees through noise in training; no R1), 2000
-steps, the first two also 600. 200 images of uniform noise climb D's logit (Adam, 0.05, 200 steps) and are rounded. D's probability of
-real, medians: `real` (test digits), `draws` (its generator's), `noise` (before), `climbed`; `real_95` is exceeded by
-one test digit in twenty. Shares of the climbed: `above_99` (D > 0.99), `beyond` (D above `real_95`), `refused_climbed`.
-`real_above_99`: of test digits. `gap`: median logit of the climbed less that of the test digits; `gap_spreads`: in
-standard deviations of the test digits' logits. `auc_draws`, `auc_noise`, `auc_climbed`: the share of pairs in which D
-holds the test digit for more real. `refused`, `digits`, `copies`: of the generator's draws, which says what each game
-was worth.
+fooling: `recipe` "R1 0.3", "no R1", "R1 10", "spectral" (no R1), "noise" (D sees through noise in training; no R1), of
+2000 steps, the first two also of 600. 200 images of uniform noise climb D's logit (Adam, 0.05, 200 steps) and are
+rounded. D's probability of real, medians: `real` (test digits), `draws` (its generator's), `noise` (before), `climbed`;
+`real_95` is exceeded by one test digit in twenty. Shares of the climbed: `above_99` (D > 0.99), `beyond` (D above
+`real_95`), `refused_climbed`. `real_above_99`: of test digits. `gap`: median logit of the climbed less that of the test
+digits; `gap_spreads`: in standard deviations of the test digits' logits. `auc_draws`, `auc_noise`, `auc_climbed`: the
+share of pairs in which D holds the test digit for more real. `refused`, `digits`, `copies`: of the generator's draws,
+which says what each game was worth.
 
 sprites: chapter 4's creatures, 4000 to train, 500 to measure. `real sprites`, and the GAN (128 features, 1 layer, 32
 latents, batches of 32, rate 3e-3, R1 10) at `times` 1 (600 steps), 3 and 10. `variety`: pixels of 256 in which one
