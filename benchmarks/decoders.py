@@ -262,8 +262,8 @@ def table(trial, name):
                 yield {"name": f"{name}, {way}"} | how | trial.codes(model, codes)
 
 
-def chapter_4(trial):
-    """Chapter 4's painter of digits."""
+def chapter_4(trial, steps=None):
+    """Chapter 4's painter of digits, and how it was trained."""
     dice = trial.dice()
     model = GatedPixelCNN(PixelConfig(17, 1, 8, 8, features=40, depth=4), generator=dice)
 
@@ -271,7 +271,7 @@ def chapter_4(trial):
         seen = torch.rand(len(x), 1, 8, 8, generator=generator) > SETTINGS["hidden"]
         return -categorical_log_prob(model(x, seen=seen), x)
 
-    how = {"steps": SETTINGS["steps"], "lr": 6e-3, "schedule": "cosine"}
+    how = {"steps": steps or SETTINGS["steps"], "lr": 6e-3, "schedule": "cosine"}
     of.learn(model, trial.x, loss, **how, generator=dice, batch_size=32)
     return model.eval(), how
 
