@@ -19,7 +19,7 @@ from course_lib.models.pixel.convolutional import PixelCNN
 from course_lib.models.pixel.model import PixelConfig
 from course_lib.models.vae import LIKELIHOODS, VAE, VAEConfig, rsample
 from course_lib.models.wavenet import WaveNet, WaveNetConfig
-from course_lib.train import Session, fit, fit_gan
+from course_lib.train import Session, fit, fit_gan, search_code
 
 
 def found():
@@ -99,6 +99,9 @@ CALLS = {
     "models.wavenet.WaveNet.sample": lambda g: SOUND.sample(1, length=3, generator=g),
     "train.fit.fit": lambda g: fit(BERNOULLI, INK, loss=lambda m, x: m(x).sum(1), batch_size=2, generator=g, **RUN),
     "train.game.fit_gan": lambda g: fit_gan(PLAYERS, torch.zeros(4, 2), batch_size=2, generator=g, **RUN),
+    "train.search.search_code": lambda g: search_code(
+        PLAYERS["generator"], torch.zeros(1, 2), torch.tensor([True, False]), steps=1, progress=False, generator=g
+    ),
     "train.session.Session.__init__": lambda g: Session(BERNOULLI, generator=g, **RUN),
 }
 

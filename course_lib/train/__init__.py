@@ -1,4 +1,4 @@
-"""Training in one call, `fit` for a model and `fit_gan` for two, and the `Session` below them.
+"""Training in one call, `fit` for a model and `fit_gan` for two, and the `Session` below them; `search_code` for codes.
 
 A session is for any number of players, for chains, and for data that is made anew.
 """
@@ -6,6 +6,7 @@ A session is for any number of players, for chains, and for data that is made an
 from .fit import fit
 from .game import fit_gan
 from .keeper import NotFinite
+from .search import search_code
 from .session import Session
 
-__all__ = ["NotFinite", "Session", "fit", "fit_gan"]
+__all__ = ["NotFinite", "Session", "fit", "fit_gan", "search_code"]
