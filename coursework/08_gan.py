@@ -12,13 +12,14 @@
 # **You will find the best discriminator when real and made do not come equally often, see what each of two losses tells
 # the generator, and count what a discriminator gains if it sees several draws at once.**
 #
-# *Laptop: 10 seconds. You need: the [first page of chapter 8](../chapters/08_gan.ipynb). Three exercises, 3 points each.*
+# *Laptop: 10 seconds. You need: the [first page of chapter 8](../chapters/08_gan.ipynb). Three exercises, 3 points
+# each.*
 #
-# Each exercise is one function. Its docstring says everything that the function must do. Replace the line
-# `raise NotImplementedError()` by a few lines of your own. The cell below checks your answer and tells you what it
-# found. A few more checks run when your work is graded; they test nothing that the docstring does not say. You may add
-# cells anywhere. The check cells are restored before grading. No exercise needs the answer to another one. To begin with
-# a later one, run the cells above exercise 1, then go to its heading.
+# Each exercise is one function. Its docstring says everything that the function must do. Replace the line `raise
+# NotImplementedError()` by a few lines of your own. The cell below checks your answer and tells you what it found. A
+# few more checks run when your work is graded; they test nothing that the docstring does not say. You may add cells
+# anywhere. The check cells are restored before grading. No exercise needs the answer to another one. To begin with a
+# later one, run the cells above exercise 1, then go to its heading.
 
 # %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
 import math
@@ -56,19 +57,20 @@ assert abs(log_p.logsumexp(0)) < 1e-9, "they sum to 1"
 #
 # $$ V_s = \max_D \sum_x \Bigl( s\, p(x) \log D(x) + (1 - s)\, q(x) \log\bigl(1 - D(x)\bigr) \Bigr) $$
 #
-# If it could not tell the two apart, it would always answer $s$, and get $V = s \log s + (1 - s) \log (1 - s)$. What it gets
-# beyond this is a divergence, with $m = s\,p + (1 - s)\,q$:
+# If it could not tell the two apart, it would always answer $s$, and get $V = s \log s + (1 - s) \log (1 - s)$. What it
+# gets beyond this is a divergence, with $m = s\,p + (1 - s)\,q$:
 #
 # $$ \mathrm{JS}_s = V_s - s \log s - (1 - s) \log (1 - s)
 #    = s\, \mathrm{KL}(p \,\|\, m) + (1 - s)\, \mathrm{KL}(q \,\|\, m) $$
 #
-# For $s = 1/2$ it is the Jensen-Shannon divergence. Derive $D^*$ as the chapter does, for one $x$ at a time. You need its
-# logit, which is a sum of logarithms: computed like this, it is exact even where both probabilities are rounded to 0.
+# For $s = 1/2$ it is the Jensen-Shannon divergence. Derive $D^*$ as the chapter does, for one $x$ at a time. You need
+# its logit, which is a sum of logarithms: computed like this, it is exact even where both probabilities are rounded to
+# 0.
 #
 # Two things can go wrong in a computer. Where a probability is 0, its logarithm is $-\infty$, and both $0 \cdot \infty$
-# and $\infty - \infty$ are NaN. And where $p$ and $q$ nearly agree, $\mathrm{JS}_s$ is a small difference between larger numbers.
-# So use float64 inside, and subtract before you add up: the sum of the two KLs is right even if a row sums to 1.0000001,
-# as rows of float32 do, but $V_s - s \log s - (1 - s) \log (1 - s)$ is not.
+# and $\infty - \infty$ are NaN. And where $p$ and $q$ nearly agree, $\mathrm{JS}_s$ is a small difference between
+# larger numbers. So use float64 inside, and subtract before you add up: the sum of the two KLs is right even if a row
+# sums to 1.0000001, as rows of float32 do, but $V_s - s \log s - (1 - s) \log (1 - s)$ is not.
 
 
 # %% nbgrader={"grade": false, "grade_id": "exercise1_solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -276,26 +278,27 @@ print(f"the bump on the left is nearer than the one on both from s = {turn:.2f} 
 assert 0.25 < turn < 0.45
 
 # %% [markdown]
-# Divided by $s (1 - s)$, the distance goes to $\mathrm{KL}(p \,\|\, q)$ as $s$ goes to 0, and to $\mathrm{KL}(q \,\|\, p)$ as
-# $s$ goes to 1 (Huszár, 2015). The first asks for a place wherever there are data. Maximum likelihood minimises it, and its
-# best bump has the data's own mean and width. The second asks that nothing be made where there are no data, and its best
-# bump sits on one mode and leaves the other out. In between, one curve on the right crosses the other near
-# $s = 0.34$. At $s = 1/2$, the chapter's game, the single mode has already won. A generator that can make both modes loses nothing
-# by it: for $q = p$ all these distances are 0. But one that is too weak has to choose, and how often the
+# Divided by $s (1 - s)$, the distance goes to $\mathrm{KL}(p \,\|\, q)$ as $s$ goes to 0, and to $\mathrm{KL}(q \,\|\,
+# p)$ as $s$ goes to 1 (Huszár, 2015). The first asks for a place wherever there are data. Maximum likelihood minimises
+# it, and its best bump has the data's own mean and width. The second asks that nothing be made where there are no data,
+# and its best bump sits on one mode and leaves the other out. In between, one curve on the right crosses the other near
+# $s = 0.34$. At $s = 1/2$, the chapter's game, the single mode has already won. A generator that can make both modes
+# loses nothing by it: for $q = p$ all these distances are 0. But one that is too weak has to choose, and how often the
 # discriminator is shown real data decides *what* it chooses.
 
 # %% [markdown]
 # ## 2 What the generator is told
 #
-# Now it is the generator's turn. Let it be as free as can be: $q = \mathrm{softmax}(\theta)$, one number $\theta_i$ for each cell. The
-# discriminator is the best one for this $q$, and in the generator's turn it *stands still*. The generator has one of two
-# losses:
+# Now it is the generator's turn. Let it be as free as can be: $q = \mathrm{softmax}(\theta)$, one number $\theta_i$ for
+# each cell. The discriminator is the best one for this $q$, and in the generator's turn it *stands still*. The
+# generator has one of two losses:
 #
 # $$ \text{minimax:}\quad \sum_i q_i \log\bigl(1 - D^*_i\bigr), \qquad\qquad
 #    \text{non-saturating:}\quad -\sum_i q_i \log D^*_i $$
 #
-# What is the gradient of each in $\theta$? If $c_i$ is what a draw from cell $i$ costs, the loss is $\sum_i q_i c_i$, and you
-# know the derivative of a softmax. Or let autograd do it, but be careful: $D^*$ depends on $q$, and it must not move along.
+# What is the gradient of each in $\theta$? If $c_i$ is what a draw from cell $i$ costs, the loss is $\sum_i q_i c_i$,
+# and you know the derivative of a softmax. Or let autograd do it, but be careful: $D^*$ depends on $q$, and it must not
+# move along.
 
 
 # %% nbgrader={"grade": false, "grade_id": "exercise2_solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -326,7 +329,8 @@ def told(theta, log_p, game):
 
 
 # %% [markdown]
-# First the example, in both games. Then a generator that is right: $D^*$ is 1/2 everywhere, and there is nothing to learn.
+# First the example, in both games. Then a generator that is right: $D^*$ is 1/2 everywhere, and there is nothing to
+# learn.
 
 # %% nbgrader={"grade": true, "grade_id": "exercise2_visible", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 from course_lib.check import assert_close, assert_shape
@@ -470,16 +474,18 @@ assert max(ends["non-saturating"]) < 0.6, "one mode, from all starts"
 assert max(ends["minimax"][:4]) < 0.6 and min(ends["minimax"][4:]) > 1.9
 
 # %% [markdown]
-# Six away from the data, the minimax push is 36 times weaker than two away, and the non-saturating one more than three times
-# stronger. That is the difference that the chapter names. But there is another one, and it has nothing to do with
-# vanishing. Compare the gradients as the hidden checks do: the minimax one is the gradient of $2\,\mathrm{JS}(p, q)$. You may
-# leave the $D^*$ inside standing still, because at its best a small change of $D$ changes nothing. The non-saturating one is the gradient of $\mathrm{KL}(q
-# \,\|\, p) - 2\,\mathrm{JS}(p, q)$ ([Arjovsky and Bottou](https://arxiv.org/abs/1701.04862), 2017), which equals $2\,\mathrm{KL}(m \,\|\, p)$ with
-# $m = (p + q)/2$. It does not ask for a place where $q$ is missing: there $m$ is $p/2$, and that costs little.
+# Six away from the data, the minimax push is 36 times weaker than two away, and the non-saturating one more than three
+# times stronger. That is the difference that the chapter names. But there is another one, and it has nothing to do with
+# vanishing. Ask which distance each game goes down. The minimax gradient is that of $2\,\mathrm{JS}(p, q)$.
+# There it makes no difference that $D^*$ stands still, because at its best a small change of $D$ changes nothing. The
+# non-saturating one is the gradient of $\mathrm{KL}(q \,\|\, p) - 2\,\mathrm{JS}(p, q)$ ([Arjovsky and
+# Bottou](https://arxiv.org/abs/1701.04862), 2017), which equals $2\,\mathrm{KL}(m \,\|\, p)$ with $m = (p + q)/2$. It
+# does not ask for a place where $q$ is missing: there $m$ is $p/2$, and that costs little.
 #
 # The table shows what follows. From a wide start, minimax ends with one wide bump on both modes. From a narrow start it
-# ends on the nearest mode. The non-saturating game ends on one mode from every start, even the widest, with the best discriminator in
-# every step. So a weak generator leaves modes out because this loss tells it to, not only because training went wrong.
+# ends on the nearest mode. The non-saturating game ends on one mode from every start, even the widest, with the best
+# discriminator in every step. So a weak generator leaves modes out because this loss tells it to, not only because
+# training went wrong.
 
 # %% [markdown]
 # ## 3 How much does a pack give away?
@@ -488,17 +494,18 @@ assert max(ends["minimax"][:4]) < 0.6 and min(ends["minimax"][4:]) > 1.9
 # one draw at a time can only say that other places are a little too crowded. *Packing* shows it $m$ draws at once, all
 # real or all made. How much more does it know?
 #
-# Let there be $N$ kinds of draws, with probabilities $p_1, \dots, p_N$ in the data and $q_1, \dots, q_N$ in the generator. Real and made
-# packs come equally often. The best discriminator names the side on which the pack is more likely. It is right with
-# probability
+# Let there be $N$ kinds of draws, with probabilities $p_1, \dots, p_N$ in the data and $q_1, \dots, q_N$ in the
+# generator. Real and made packs come equally often. The best discriminator names the side on which the pack is more
+# likely. It is right with probability
 #
 # $$ \frac12 \sum_{\text{packs}} \max\bigl(P(\text{pack}), Q(\text{pack})\bigr)
 #    = \frac12 + \frac14 \sum_{\text{packs}} \bigl| P(\text{pack}) - Q(\text{pack}) \bigr| $$
 #
 # There are $N^m$ packs, too many to list. But a pack has no order. All that matters is how often each kind is in it:
-# the counts $n_1 + \dots + n_N = m$. There are $m! / (n_1! \cdots n_N!)$ packs with the same counts, and each of them has the
-# probability $p_1^{n_1} \cdots p_N^{n_N}$. The factorials are large and the powers are small, so work with logarithms:
-# `torch.lgamma(n + 1)` is $\log n!$. And $0^0 = 1$, so a kind that never comes costs nothing if it is not there.
+# the counts $n_1 + \dots + n_N = m$. There are $m! / (n_1! \cdots n_N!)$ packs with the same counts, and each of them
+# has the probability $p_1^{n_1} \cdots p_N^{n_N}$. The factorials are large and the powers are small, so work with
+# logarithms: `torch.lgamma(n + 1)` is $\log n!$. And $0^0 = 1$, so a kind that never comes costs nothing if it is not
+# there.
 
 
 # %% nbgrader={"grade": false, "grade_id": "exercise3_solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -634,11 +641,12 @@ assert all(a > b + 0.05 for a, b in zip(forgets[1:], uneven[1:], strict=True))
 assert all(abs(a - b) < 1e-9 for a, b in zip(forgets, rubbish, strict=True))
 
 # %% [markdown]
-# Alone, their draws give all three away equally often. In packs of ten, the forgetful one is found out in 97 per cent of all cases,
-# the uneven one in 80. A pack of real draws that contains the forgotten mode settles the matter, and among ten
-# draws it nearly always is there. For the same reason packing is as hard on rubbish: the first two curves are the same.
-# What packing punishes is not *collapse* as such. It punishes whatever one side does and the other *never* does, more than what one side only does
-# more often ([Lin et al.](https://arxiv.org/abs/1712.04086), 2018). A generator that follows such a discriminator gains most by filling the gap.
+# Alone, their draws give all three away equally often. In packs of ten, the forgetful one is found out in 97 per cent
+# of all cases, the uneven one in 80. A pack of real draws that contains the forgotten mode settles the matter, and
+# among ten draws it nearly always is there. For the same reason packing is as hard on rubbish: the first two curves are
+# the same. What packing punishes is not *collapse* as such. It punishes whatever one side does and the other *never*
+# does, more than what one side only does more often ([Lin et al.](https://arxiv.org/abs/1712.04086), 2018). A generator
+# that follows such a discriminator gains most by filling the gap.
 
 # %% [markdown]
 # ## What you saw
@@ -646,7 +654,7 @@ assert all(abs(a - b) < 1e-9 for a, b in zip(forgets, rubbish, strict=True))
 # - Which distance the game measures depends on what the discriminator is shown. With few real data it is nearly
 #   $\mathrm{KL}(p \,\|\, q)$, which covers, with many nearly $\mathrm{KL}(q \,\|\, p)$, which chooses.
 # - Stand still or move along? For the minimax loss it makes no difference at the best discriminator, for the
-#   non-saturating loss it does. Its gradient is that of another distance, which pushes hard from far away and puts up with a missing
-#   mode.
+#   non-saturating loss it does. Its gradient is that of another distance, which pushes hard from far away and puts up
+#   with a missing mode.
 # - Draws that are all good can be a bad sample. One draw at a time says little about that, a pack says more.
 # - Stay with logarithms and logits, and think of 0 separately: it is where $0 \cdot \infty$ lives.
