@@ -27,7 +27,15 @@ from course_lib.models.wavenet import WaveNet, WaveNetConfig
 
 ROOT = Path(__file__).parents[1]
 RESULTS = (ROOT / "benchmarks" / "results").glob("*.json")
-OTHERS = {"painters", "memory_of_sound", "decoders"}  # commands of their own, with tests of their own
+OTHERS = {
+    "painters",
+    "memory_of_sound",
+    "decoders",
+    "games",
+    "gan_pictures",
+    "stacked_mnist",
+    "mnist_gan",
+}  # commands of their own, with tests of their own
 STORED = sorted(path for path in RESULTS if path.stem not in OTHERS)
 TINY = WaveNetConfig(levels=32, layers=3, stacks=1, features=4, skip_features=8, global_channels=6, local_channels=61)
 
