@@ -387,7 +387,8 @@ def of_contest(rows):
     for name, times in sorted({(row["name"], row.get("times", 1)) for row in rows}):
         mine = [row for row in rows if (row["name"], row.get("times", 1)) == (name, times)]
         for what, form in (("reached", ".0f"), ("high_quality", ".2f"), ("reverse_kl", ".2f")):
-            yield f"{name}, {times * SETTINGS['steps']['contest']} steps, {what}: the discriminator's features down, its relative rate across"
+            steps = times * SETTINGS["steps"]["contest"]
+            yield f"{name}, {steps} steps, {what}: the discriminator's features down, its relative rate across"
             yield " " * 6 + "".join(f"{ratio:>8g}" for ratio in RATIOS)
             for seen in SEEN:
                 cells = ([row for row in mine if (row["ratio"], row["seen"]) == (ratio, seen)] for ratio in RATIOS)
