@@ -45,16 +45,18 @@ signal: five seeds: does the loss tell? Beside both losses (an R1 penalty is par
 (V + log 4) / 2 of the discriminator as it is, on 10,000 fresh points, or the critic's mean difference; for `stable` and
 `plain`, at every second look, `fresh`: (V + log 4) / 2 of a new discriminator, trained to the end for this generator
 alone. The VAE has `minus_elbo`, mean of the training since the last look, and `estimate`, that of 10,000 fresh points.
-Five turns of the discriminator come with a third of the steps. `tells`: for each of these, and for `js`, `energy` and
-`bad` (1 − high_quality), their rank correlation over all looks (`whole`), after a quarter of the training (`later`),
-there with the trend over the steps taken out of the ranks (`detrended`; null where only a trend is there), and of the
-changes from look to look (`changes`). Above 0: the signal falls as draws get better.
+Five turns of the discriminator come with a third of the steps; `critic, slower` has five, a fifth of the rate and ten
+times the penalty. `tells`: for each of these, and for `js`, `energy` and `bad` (1 − high_quality), their rank
+correlation over all looks (`whole`), after a quarter of the training (`later`), there with the trend over the steps
+taken out of the ranks (`detrended`; null where only a trend is there), and of the changes from look to look
+(`changes`). Above 0: the signal falls as draws get better.
 
 across: three seeds, the ring: the same at the end of generators, or decoders, of 4, 8, 16 and 64 `features`, their
 opponent as ever: losses of the last tenth, `estimate`, and `fresh` for all games. Correlate over rows of one name.
 
 contest: three seeds, the ring: the discriminator's rate over the generator's (`ratio`) and its features (`seen`; the
-generator has 64), once from `plain`, and once from `stable`.
+generator has 64), once from `plain`, and once from `stable`. `times` is 1, but for three cells that are also given five
+times the steps.
 """
 
 import argparse
@@ -93,7 +95,8 @@ SETTINGS = {
     "starts": 500,
 }
 DATA = ("ring", "grid")
-RATIOS, SEEN = (0.1, 0.3, 1, 3, 10), (2, 4, 16, 64)
+RATIOS, SEEN = (0.1, 0.3, 1, 3, 10, 30), (2, 4, 16, 64)
+PATIENT = (("plain", 1, 16), ("plain", 0.1, 64), ("stable", 0.1, 64))  # cells of the contest that are given more time
 FEATURES = (4, 8, 16, 64)
 SEEDS = {"recipe": 10, "still": 5, "signal": 5, "across": 3, "contest": 3, "control": 3}
 GOOD = 0.9  # the share of high quality below which a run counts as failed
@@ -106,7 +109,7 @@ def wanted(kinds=SEEDS, seeds=range(10)):
         "still": list(product(of.STILL, DATA)),
         "signal": list(product([*of.SIGNALS, "VAE"], DATA)),
         "across": list(product(("stable", "plain", "critic, 5 turns", "VAE"), FEATURES)),
-        "contest": list(product(("plain", "stable"), RATIOS, SEEN)),
+        "contest": [*product(("plain", "stable"), RATIOS, SEEN), *((*at, 5) for at in PATIENT)],
         "control": list(product(of.CONTROLS, DATA)),
     }
     every = [(kind, list(job), seed) for seed in seeds for kind in jobs if seed < SEEDS[kind] for job in jobs[kind]]
@@ -215,9 +218,10 @@ def control(trial, name):
     yield {"times": times} | without_watched(trial.game(how, round(times * SETTINGS["steps"][trial.data]))[1])
 
 
-def contest(trial, name, ratio, seen):
+def contest(trial, name, ratio, seen, times=1):
     how = replace({"plain": of.PLAIN, "stable": of.STABLE}[name], ratio=ratio, seen=seen)
-    yield {"ratio": ratio, "seen": seen} | without_watched(trial.game(how, SETTINGS["steps"]["contest"])[1])
+    row = without_watched(trial.game(how, times * SETTINGS["steps"]["contest"])[1])
+    yield {"ratio": ratio, "seen": seen, "times": times} | row
 
 
 def signal(trial, name):
@@ -380,9 +384,11 @@ def of_across(rows):
 
 
 def of_contest(rows):
-    for (name,), mine in grouped(rows, "name").items():
+    for name, times in sorted({(row["name"], row.get("times", 1)) for row in rows}):
+        mine = [row for row in rows if (row["name"], row.get("times", 1)) == (name, times)]
         for what, form in (("reached", ".0f"), ("high_quality", ".2f"), ("reverse_kl", ".2f")):
-            yield f"{name}, {what}: the discriminator's features down, its rate over the generator's across"
+            steps = times * SETTINGS["steps"]["contest"]
+            yield f"{name}, {steps} steps, {what}: the discriminator's features down, its relative rate across"
             yield " " * 6 + "".join(f"{ratio:>8g}" for ratio in RATIOS)
             for seen in SEEN:
                 cells = ([row for row in mine if (row["ratio"], row["seen"]) == (ratio, seen)] for ratio in RATIOS)

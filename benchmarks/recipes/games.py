@@ -77,6 +77,7 @@ SIGNALS = {  # with the share of the steps, so that all take about as long
     "stable, 5 turns": (replace(STABLE, turns=5), 1 / 3),
     "critic, 5 turns": (replace(CRITIC, turns=5), 1 / 3),
     "critic, 1 turn": (CRITIC, 1),
+    "critic, slower": (replace(CRITIC, turns=5, lr=1e-3, penalty=1.0), 1 / 3),
 }
 
 
