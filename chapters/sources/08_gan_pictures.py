@@ -116,7 +116,7 @@ print(f"real test digits refused: {judge.invalid_share(x_test):.1%}")
 assert judge.invalid_share(x_test) < 0.06
 
 # %% [markdown]
-# The judge refuses 3 to 4 per cent of the real test digits. That is the floor for what follows. A range in the text
+# The judge refuses 3.1 to 4.5 per cent of the real test digits. That is the floor for what follows. A range in the text
 # always goes from the least to the most of five seeds.
 
 # %% [markdown]
