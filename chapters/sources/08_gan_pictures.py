@@ -1,11 +1,11 @@
 # %% [markdown]
 # # 8 · GAN for pictures: what is a loss worth that can see?
 #
-# **You will train a generator of digits against a network that looks at whole images, and measure what that buys, what
-# it costs, and how both players can be fooled.**
+# **You will train a generator of digits against a network that looks at whole images, and measure what that buys,
+# what it costs, and how both players can be fooled.**
 #
-# *Laptop: under 45 seconds. You need: [the first page of this chapter](08_gan.ipynb), chapter 2's judge, and
-# [the VAE of chapter 7](07_vae.ipynb).*
+# *Laptop: under 45 seconds. You need: [the first page of this chapter](08_gan.ipynb), chapter 2's judge, and [the VAE
+# of chapter 7](07_vae.ipynb).*
 
 # %% tags=["setup"]
 from importlib.util import find_spec
@@ -116,17 +116,17 @@ print(f"real test digits refused: {judge.invalid_share(x_test):.1%}")
 assert judge.invalid_share(x_test) < 0.06
 
 # %% [markdown]
-# The judge refuses 3 to 4 per cent of the real test digits. That is the floor for what follows. A range in the text
+# The judge refuses 3.1 to 4.5 per cent of the real test digits. That is the floor for what follows. A range in the text
 # always goes from the least to the most of five seeds.
 
 # %% [markdown]
 # ## The idea: ink that can be a little more or a little less
 #
-# On page 1 a gradient went through the discriminator into the point that the generator had made, and said which way to
-# move it. A pixel is a choice among 17 levels, and a choice cannot be moved a little. Chapter 7's decoder got around
-# this by giving a *probability* to each level. A generator has no probabilities. So it makes **continuous ink**: one
-# number for each pixel, from −1 (paper) to 1 (full ink). The discriminator is shown that, with the real digits on the same
-# scale. Only when we look at an image, or measure it, is each pixel rounded to the nearest level.
+# On page 1 a gradient went through the discriminator into the point that the generator had made, and said which way
+# to move it. A pixel is a choice among 17 levels, and a choice cannot be moved a little. Chapter 7's decoder got
+# around this by giving a *probability* to each level. A generator has no probabilities. So it makes **continuous
+# ink**: one number for each pixel, from −1 (paper) to 1 (full ink). The discriminator is shown that, with the real
+# digits on the same scale. Only when we look at an image, or measure it, is each pixel rounded to the nearest level.
 #
 # $$ z \sim \mathcal N(0, 1) \;\longrightarrow\; G(z) \in [-1, 1]^{8\times 8} \;\longrightarrow\;
 # D(G(z)) \qquad\text{gradient: } \frac{\partial \log D(x)}{\partial x}\bigg|_{x = G(z)} \cdot \frac{\partial G(z)}{\partial w} $$
@@ -216,31 +216,32 @@ for step, share in judged.items():
     nats = [losses[name][max(0, step - 50) : step].mean().item() for name in names]
     rows.append([step, f"{share:.0%}", *(f"{n:.2f}" for n in nats)])
     late += [nats] * (step >= 500)
-assert judged[50] > 0.7 and judged[2000] < 0.7 * judged[500] < 0.25
+assert judged[2000] < 0.8 * judged[500] < 0.5 * judged[50]
+assert late[0][0] > late[-1][0], "images get better, and the opponent wins more"
 assert all(abs(a - 1.386) < 0.16 and abs(b - 0.693) < 0.16 for a, b in late)
 show_table(["step", "refused", "discriminator's loss, nats", "generator's"], rows)
 
 # %% [markdown]
-# The images get better all the time. The losses hardly move: within the first hundred steps they settle near
-# $\log 4 = 1.39$ and $\log 2 = 0.69$ nats, the values of a discriminator that says *fifty-fifty* to everything, and from
-# step 500 on they stay within 0.15 of these, while the refused share falls by half. Page 1 said why: a loss that two
-# players share says who is ahead, and not how well they play.
+# From step 500 to the end the images get better: the judge refuses 18 to 26 per cent of them, and then 10 to 16. The
+# losses say nothing of it. They stay near $\log 4 = 1.39$ and $\log 2 = 0.69$ nats, what a discriminator that answers
+# *fifty-fifty* to everything would cost, and if they move at all, they move the wrong way: the discriminator does a
+# little better at the end, not worse. Page 1 said why. The losses say who is ahead, and not how well the two play.
 
 # %% [markdown]
 # ## How good are they?
 #
-# Beside chapter 7's VAE, trained for as many seconds. Careful: that chapter found that the judge likes sure strokes, whoever
-# makes them. The VAE's decoder leaves each pixel to chance. The generator leaves nothing to chance: for one $z$ there is one
-# image. So the VAE stands here in three ways. Its levels are *drawn*, at temperature 1 and at 0.7; or each pixel has its
-# *likeliest* level, which leaves nothing to chance either. *Mixture* means that codes are drawn from ten Gaussians that were
-# fitted to the codes of the training images, as in chapter 7, instead of from the prior.
+# Beside chapter 7's VAE, trained for as many seconds. Careful: that chapter found that the judge likes sure strokes,
+# whoever makes them. The VAE's decoder leaves each pixel to chance. The generator leaves nothing to chance: for one
+# $z$ there is one image. So the VAE stands here in three ways. Its levels are *drawn*, at temperature 1 and at 0.7;
+# or each pixel has its *likeliest* level, which leaves nothing to chance either. *Mixture* means that codes are drawn
+# from ten Gaussians that were fitted to the codes of the training images, as in chapter 7, instead of from the prior.
 #
-# The last two columns ask what the judge cannot see. **Told**: a fresh network with two convolutions is trained to tell a
-# thousand real digits from a thousand made ones, and then asked about images that it has not met. It is a discriminator that comes when the
-# game is over, and nobody has trained against it. At 50 per cent it is guessing. **Left over** is chapter 7's measure
-# of structure: a VAE says what it expects of an image given its code, and we look at the rest. Is what is left over at a
-# pixel correlated with what is left over above it? (One VAE does that for all rows.) The table has five seeds; the command is
-# `python benchmarks/gan_pictures.py`.
+# The last two columns ask what the judge cannot see. **Told**: a fresh network with two convolutions is trained to
+# tell a thousand real digits from a thousand made ones, and then asked about images that it has not met. It is a
+# discriminator that comes when the game is over, and nobody has trained against it. At 50 per cent it is guessing.
+# **Left over** is chapter 7's measure of structure: a VAE says what it expects of an image given its code, and we
+# look at the rest. Is what is left over at a pixel correlated with what is left over above it? (One VAE does that for
+# all rows.) The table has five seeds; the command is `python benchmarks/gan_pictures.py`.
 
 # %% tags=["checking"]
 NAMES = ["real digits", "GAN", "VAE, drawn", "VAE, drawn at 0.7", "VAE, likeliest"]
@@ -252,28 +253,35 @@ show_table([*heads, "left over"], rows)
 
 # %% tags=["checking"]
 LESS = [  # in every seed the first is below this share of the second
-    ("GAN", "VAE, drawn", "refused", 0.9),
-    ("VAE, drawn at 0.7", "GAN", "refused", 0.9),
-    ("VAE, mixture, drawn at 0.7", "GAN", "refused", 0.5),
+    ("GAN", "VAE, drawn", "refused", 0.85),
+    ("VAE, drawn at 0.7", "GAN", "refused", 0.8),
+    ("VAE, mixture, drawn at 0.7", "GAN", "refused", 0.4),
     ("VAE, likeliest", "GAN", "refused", 0.3),
-    ("GAN", "VAE, drawn", "told_network", 0.95),
-    ("GAN", "VAE, drawn at 0.7", "told_network", 0.95),
-    ("GAN", "VAE, likeliest", "told_network", 0.8),
+    ("GAN", "VAE, drawn", "told_network", 1),
+    ("GAN", "VAE, drawn at 0.7", "told_network", 1),
+    ("GAN", "VAE, mixture, drawn at 0.7", "told_network", 1),
+    ("GAN", "VAE, likeliest", "told_network", 0.85),
     ("Gated PixelCNN", "GAN", "told_network", 0.95),
     ("VAE, drawn", "GAN", "left_over", 0.6),
+    ("VAE, mixture, drawn at 0.7", "GAN", "left_over", 0.8),
 ]
 assert all(runs.below("table", *each) for each in LESS)
 
 # %% [markdown]
-# **The judge does not prefer the GAN.** It refuses fewer of the GAN's draws than of the VAE's, but not half as many. And as soon as
-# the VAE is made as sure as a generator is, by temperature, by likeliest levels or with a mixture besides, it has fewer refused
-# than the GAN. So the famous sharpness of a GAN's images is nothing that an ordinary decoder could not have.
+# **The judge does not prefer the GAN.** It refuses fewer of its draws than of the VAE's honest draws, about two
+# thirds as many. But as soon as the VAE is made as sure as a generator is, it has fewer refused than the GAN:
+# somewhat more than half as many at temperature 0.7, a fifth with the mixture besides, and hardly any in likeliest
+# levels. GANs are praised for sharp images. A VAE's decoder can be sharp too, for nothing.
 #
-# **The network does.** However the VAE's images are made, it tells them better than the GAN's. Sharpening does
-# not help there. And what is left over in the GAN's draws is correlated nearly as much as in real digits, in the VAE's
-# much less: each of its pixels rolled a die of its own. That is what the discriminator has taught: **the relations between
-# pixels**, which chapter 7 missed. The PixelCNN, which draws each pixel given its neighbours, has them too, and is harder still
-# to tell. (It had 30 seconds of training, and the others 9.)
+# **The network does.** It tells about 70 per cent of the GAN's images from real ones. Of the VAE's it tells about 75
+# to 80, and sharpening does not change that; in likeliest levels, over 90. *Left over* says the same. In real digits
+# it is correlated, in the GAN's nearly as much, and in the VAE's draws hardly, since each of their pixels rolls a die
+# of its own. (Likeliest levels roll none, so there it is high again. But such images give themselves away by their
+# levels, as chapter 7 found.) This is what the discriminator is for. It teaches **relations between pixels**, which
+# the VAE's loss does not see.
+#
+# It does not teach all of them. The PixelCNN, which draws each pixel given its neighbours, is told least of all,
+# under 60 per cent. (It was trained for 30 seconds, the others for 9.)
 
 # %% [markdown]
 # ## Does it copy?
@@ -291,10 +299,9 @@ show_images(torch.cat([x[:16], x_train[which[:16]]]), **look)
 # %% tags=["checking"]
 far = nearest(x_test.flatten(1).float(), x_train.flatten(1).float())[0]
 print(f"identical: {(distance == 0).sum()} of 2000 draws")
-print(
-    f"median distance, in levels: draws {distance.median():.1f}, test {far.median():.1f}"
-)
-assert not (distance == 0).any() and abs(distance.median() / far.median() - 1) < 0.1
+away = distance.median(), far.median()
+print("median distance, in levels: draws {:.1f}, test {:.1f}".format(*away))
+assert not (distance == 0).any() and abs(away[0] / away[1] - 1) < 0.1
 print(
     "nearer to a training than to a test digit:",
     runs.span("table", "GAN", "nearer", "%"),
@@ -310,20 +317,19 @@ assert (
 )
 
 # %% [markdown]
-# Most have a near relative, and none is identical with it. On the whole, draws lie about as far from the training digits as test digits do. But a
-# nearest neighbour is easy to have among a thousand. So here is a fairer question: is a draw nearer to one of 447 training
-# digits or to one of the 447 test digits? For real digits that nobody trained with it should be a coin, and is nearly one.
-# Draws lean towards what was trained with, and so do the VAE's in the stored rows. It does not give back what it was given, but it has
-# learnt those thousand digits better than the others.
+# Most have a near relative, and none is identical with it. On the whole, draws are about as far from the training
+# digits as test digits are.
 #
-# Be careful with recipes here. In a search on seed 0, a generator of twice the width had a third fewer refused draws, and twice as many copies. A
-# judge alone would have called that progress.
+# But draw a finer line. Is a draw nearer to one of 447 training digits, or to one of the 447 test digits? For real
+# digits that nobody trained with, it is nearly a coin. Draws lean towards what was trained with, nearly three of
+# four. So it does not give back its examples, but it keeps closer to them than to other digits. (The VAE of the table
+# leans too, a little less.)
 
 # %% [markdown]
 # ## A discriminator that cannot see
 #
-# The generator is only as good as what its opponent can see. Take two opponents that see too little. The *linear* one adds
-# up the pixels, each with a weight of its own. The *one pixel at a time* one has a small network for each pixel
+# The generator is only as good as what its opponent can see. Take two opponents that see too little. The *linear* one
+# adds up the pixels, each with a weight of its own. The *one pixel at a time* one has a small network for each pixel
 # and adds up what these say. So it may know all about every pixel, and nothing about two of them.
 
 
@@ -371,21 +377,24 @@ show_images(
 
 # %% tags=["checking"]
 whole, pixelwise, linear = weak.values()
-print(
-    f"real digits: a pixel's spread is {x_train.flatten(1).float().std(0).mean():.2f} levels"
+spread = x_train.flatten(1).float().std(0).mean()
+print(f"real digits: a pixel's spread is {spread:.2f} levels")
+assert whole[0] < 0.4 and min(pixelwise[0], linear[0]) > 0.8
+assert all(
+    abs(linear[n] - log) < 0.05 < abs(whole[n] - log)
+    for n, log in ((1, 1.386), (2, 0.693))
 )
-assert whole[0] < 0.5 and min(pixelwise[0], linear[0]) > 0.9
-assert all(abs(w[1] - 1.386) < 0.25 and abs(w[2] - 0.693) < 0.25 for w in weak.values())
-assert max(pixelwise[3], linear[3]) < 0.5 * whole[3]
+assert max(pixelwise[3], linear[3]) < 0.4 * whole[3]
 
 # %% [markdown]
-# Both are **fooled completely**. Nearly all images are refused, and the generator makes nearly the same one every time. Against the
-# linear opponent it draws one blurred grey heap. Against the other it draws a black-and-white pattern, in which each pixel by itself is
-# something that occurs. (Which pattern it is changes as the game goes on: the opponent learns to refuse it, and the generator
-# moves to the next.)
+# Both are **fooled completely**. 87 to 100 per cent of the images are refused, where the full opponent leaves 22 to
+# 33 in as many steps. And the generator makes nearly the same image every time: a pixel varies by at most a third of
+# what it does in the first row. Against the linear opponent it is a grey heap, the average of all digits. Against the
+# other it is a pattern in which each pixel by itself is something that occurs.
 #
-# And the losses? All three stand near $\log 4$ and $\log 2$. A loss at $\log 2$ means that the opponent cannot tell. It does not say
-# whether that is because the images are good or because the opponent is blind.
+# And the losses? The linear game ends within 0.05 nats of $\log 4$ and $\log 2$, nearer than the game of the whole
+# image. **A loss at $\log 2$ means that the opponent cannot tell.** It does not say whether that is because the
+# images are good or because the opponent is blind.
 
 # %% [markdown]
 # ## An image that fools it
@@ -406,8 +415,8 @@ def climb(viewer, n=200, steps=200):
 
 
 # %% [markdown]
-# We ask two discriminators, after 600 steps each. One was trained with the penalty, and one without. Each has a scale of
-# its own, so we need to know what it says of real digits too.
+# We ask two discriminators, after 600 steps each. One was trained with the penalty, and one without. Each has a scale
+# of its own, so we need to know what it says of real digits too.
 
 # %%
 games["no penalty"] = play(x_train, r1=0.0)
@@ -446,20 +455,20 @@ assert (plain[0] > 0.99).float().mean() > 0.95 and (
 assert min(robust[2], plain[2]) > 0.9 and min(robust[3], plain[3]) > 0.97
 
 # %% [markdown]
-# Every climb ends at an image of noise in black and white, which the judge refuses. The discriminator without
-# the penalty is **at least 99 per cent sure that it is a digit**. The one with the penalty never says so much. But it
-# never says so of real digits either: its logits are flatter everywhere. Measured on its own scale it is fooled just as well:
-# all of the climbed images look more real to it than 95 per cent of the real digits.
+# Every climb ends at noise in black and white, which the judge refuses. The discriminator without the penalty is
+# **more than 99 per cent sure that this is a digit**. The one with the penalty never is. But it is never so sure of
+# real digits either. Its logits are flatter everywhere. Measured on its own scale it is fooled just as well: all that
+# was climbed looks more real to it than 95 per cent of the real digits.
 #
-# So the penalty makes the game calmer, and does not make the discriminator wise. It only ever learns to tell real digits from what the
-# generator has shown it. About the rest of all images, which is nearly all of them, nobody asked.
+# So the penalty keeps the game calm. It does not make the discriminator wise. A discriminator learns to tell real
+# digits from what the generator shows it, and nobody ever showed it this.
 
 # %% [markdown]
 # ## Colours that have no order
 #
-# Chapter 4's creatures have 16 colours that are words, not amounts: there is no more or less of red than of blue. So the
-# generator makes, for each pixel, a *share* of every colour, by a softmax. A real pixel has share 1 at its own colour.
-# That is again something a gradient passes, and when we look, each pixel takes its largest share.
+# Chapter 4's creatures have 16 colours that are words, not amounts: there is no more or less of red than of blue. So
+# the generator makes, for each pixel, a *share* of every colour, by a softmax. A real pixel has share 1 at its own
+# colour. That is again something a gradient passes, and when we look, each pixel takes its largest share.
 
 # %%
 from course_lib.data.sprites import load_sprites, to_rgb
@@ -489,24 +498,23 @@ print(
     f"nearest of 250 others: real {variety[0]:.0f}, made {variety[1]:.0f} pixels differ"
 )
 print(f"nearest of the training data: {copied[0]:.0f}, {copied[1]:.0f}")
-assert variety[1] < 0.75 * variety[0] and copied[1] > 0.85 * copied[0]
+assert variety[1] < 0.6 * variety[0] and copied[1] > 0.95 * copied[0]
 
 # %% [markdown]
-# They are the first twenty-four draws. Bodies have outlines and shading, eyes stand side by side; no pixel of them has been told what its neighbour
-# is. As with digits, none is simply given back: creatures of the training set are as far from them as from real new ones.
+# These are the first twenty-four draws. Bodies have outlines and shading, and eyes stand side by side. None is a
+# copy: from the nearest creature of the training set they differ in about 70 pixels, as real new ones do.
 #
-# But look for the same creature twice. Take 250 draws, and for each the most similar of 250 others. For real creatures, 88 to
-# 90 of 256 pixels differ; for these, about half as many. The generator draws **fewer kinds of creatures than there are**.
-# This is page 1's mode collapse, in part. You see it only by comparing draws with each other; each single image looks fine. (Digits hide
-# it: with ten kinds, all are drawn about equally often.)
+# But look for the same creature twice. Take 250 draws, and for each the most similar of 250 others. Of real creatures
+# 88 to 90 of 256 pixels differ, of these only 43 to 48. **Each picture looks fine, and there are too few kinds of
+# them.** This is page 1's mode collapse, half-way. You see it only by comparing draws with each other.
 
 # %% [markdown]
 # ## Five advantages, each a number
 #
 # The lecture lists what a GAN has and others have not. Take them one by one.
 #
-# **All pixels at once.** A painter (chapter 4's Gated PixelCNN, trained here for about as many seconds) runs once for each
-# pixel. We count.
+# **All pixels at once.** A painter (chapter 4's Gated PixelCNN, trained here for about as many seconds) runs once for
+# each pixel. We count.
 
 # %%
 from course_lib.models.pixel.convolutional import GatedPixelCNN
@@ -531,37 +539,37 @@ for name, model, part in (
         took = time.perf_counter() - begun
         hook.remove()
         passes.append(len(count))
-        print(
-            f"{name:8s}{n:3} images: {len(count):3} passes, {1000 * took / n:6.2f} ms an image"
-        )
+        each = f"{1000 * took / n:6.2f} ms an image"
+        print(f"{name:8s}{n:3} images: {len(count):3} passes, {each}")
 price = -painter.log_prob(x_test).mean().item()
 print(f"the painter pays {price:.1f} nats an image")
 assert passes == [1, 1, 64, 64]
 
 # %% [markdown]
-# One pass or sixty-four: the painter's number of passes is the number of pixels, for one image as for 64, and no computer can
-# change that, since each pixel waits for the last. For one image on one thread that makes a factor of fifty or more here. With 64 images at once
-# the painter is far better used, but still hundreds of times behind. (The seconds depend on the machine. The passes do not.)
+# The painter's number of passes is the number of pixels, for one image as for 64, and no computer can change that,
+# since each pixel waits for the one before. The generator needs one. (The milliseconds depend on the machine, and are
+# not the point. The passes do not.)
 #
-# **Few restrictions.** A flow must be invertible, so its $z$ has as many numbers as the image. A generator's may have fewer or
-# more. Stored, the same game with other latents for its 64 pixels (five seeds):
+# **Few restrictions.** A flow must be invertible, so its $z$ has as many numbers as the image. A generator's may have
+# fewer or more. Give it 100 numbers for 64 pixels, instead of 16, and change nothing else:
+
+# %%
+wide, _ = play(x_train, latent=100)
 
 # %% tags=["checking"]
-LATENTS = {f"{n} latents": n for n in (2, 8, 64, 100, 256)}
-COLUMNS = {"refused": "%", "digits": ".1f", "copies": "%"}
-rows = runs.table("latent", LATENTS, COLUMNS)
-rows.insert(2, ["16", *runs.table("table", ["GAN"], COLUMNS)[0][1:]])
-assert max(runs.of("latent", "100 latents", "refused")) < 0.2
-assert min(runs.of("latent", "2 latents", "refused")) > max(
-    runs.of("table", "GAN", "refused")
-)
-show_table(["latents", "refused", "digits", "copies"], rows)
+x = wide["generator"].sample(2000, generator=generator)
+of_wide = judge.invalid_share(x)
+print(f"refused after 600 steps: 16 numbers {whole[0]:.0%}, 100 numbers {of_wide:.0%}")
+assert abs(of_wide - whole[0]) < 0.15
 
 # %% [markdown]
-# Eight numbers or a hundred make no great difference, and nothing in the game had to be changed for it. (Two are too few.)
+# Over five seeds 22 to 33 per cent are refused with 16 numbers, and 24 to 33 with 100. The game does not care. (What
+# $z$ cannot do is make an image of more freedom than it has: 16 numbers reach a surface of 16 dimensions among the
+# 64.)
 #
 # **No Markov chain.** Other models that know a density only up to a factor draw by a chain: move a little, accept or
-# refuse, and again (Metropolis). Here is one on page 1's ring of eight, with two widths of step.
+# refuse, and again ([Metropolis et al., 1953](references.md#metropolis1953)). Here is one on page 1's ring of eight,
+# with two widths of step.
 
 
 # %%
@@ -599,26 +607,29 @@ for width, path in zip(widths, metropolis(ring.log_prob, widths), strict=True):
     )
 ink = player.sample(4000, generator=generator).flatten(1).float().sum(1)
 print(f"GAN, ink of successive digits: correlation {successive(ink):.3f}")
-assert min(c for c, _ in chains) > 0.7 and abs(successive(ink)) < 0.06
+assert min(c for c, _ in chains) > 0.75 and abs(successive(ink)) < 0.06
+assert chains[0][1] < 4 < 6 < chains[2][1]
 
 # %% [markdown]
-# With small steps, the chain finds a few of the eight modes in 2,000 steps. With larger steps it finds them all, and still each point is nearly the one
-# before it, since most offers are refused: the correlation is above 0.8 with every width. To get one independent draw, one has to wait a long time, and first
-# one has to know how long. The GAN's $z$ are drawn independently, so its first draw is as good as its thousandth.
+# With small steps the chain finds one or two of the eight modes. With larger ones it finds seven or all, and still
+# each point is nearly the one before it, because most offers are refused: the correlation is above 0.8 at every
+# width. You have to wait before a point is a new one, and nobody tells you how long. The generator draws each $z$ by
+# itself, so its first image is as good as its thousandth.
 #
-# **No bound.** Chapter 7 needed one, and 2 to 3 nats of it were a gap that had nothing to do with the decoder. Here nothing is bounded. That
-# also is the price: there is **no likelihood at all**, neither exact nor from below. Look at the table above. Every one of its columns needed
-# draws and a judge, a network, or a set of test digits. We cannot ask this model what it thinks of one given image.
+# **No bound.** Chapter 7 could train its decoder only by a bound, and 2 to 3 nats of what it paid were the gap. Here
+# there is no bound, and no gap. And there is **no likelihood** either: that is the price. Nobody can ask this model
+# what it thinks of one given image. Every number on this page needed draws, and somebody to judge them.
 #
-# **Better samples.** As far as the table goes: harder to tell from real ones than a VAE's, easier than a PixelCNN's, and refused less
-# often than honest draws of either, in the first case not by much. On digits of this size, that is all that can be said.
+# **Better samples.** As far as the table goes: harder to tell from real ones than a VAE's, and easier than a
+# PixelCNN's. The judge refuses more of them than of a VAE's that is made as sure. On images of this size more cannot
+# be said.
 
 # %% [markdown]
 # ## Completion: search for the code
 #
-# A painter completes an image from the top by painting on. A generator has no order, and cannot be told a pixel.
-# But we can **search for a code** whose image agrees with what is known, and look at the rest of that image. The search is again gradient
-# descent, on $z$ this time, with all weights fixed:
+# A painter completes an image from the top by painting on. A generator has no order, and cannot be told a pixel. But
+# we can **search for a code** whose image agrees with what is known, and look at the rest of that image. The search
+# is again gradient descent, on $z$ this time, with all weights fixed:
 #
 # $$ \min_z \;\; \sum_{\text{known } i} \frac{(G(z)_i - x_i)^2}{2\sigma^2} \;+\; \frac{|z|^2}{2} $$
 #
@@ -653,14 +664,14 @@ alt = "twelve digits, their upper halves, and the image of the code that is sear
 explore(show_search, step=MOMENTS, start={"step": 150}, alt=alt)
 
 # %% [markdown]
-# At step 1 the third row shows twelve draws that have nothing to do with the digits above. As the search goes on, their
-# upper halves take the form of what is given, and the lower halves follow. (One search for each digit, begun at a random code.
-# The generator does not know where it will end.)
+# At step 1 the third row shows twelve draws that have nothing to do with the digits above. As the search goes on,
+# their upper halves take the form of what is given, and the lower halves follow. (One search for each digit, begun at
+# a random code. The generator does not know where it will end.)
 #
 # Now measure, on 150 test digits. Once the lower half is hidden and once the upper. In both, the known pixels are put
-# back. Does the judge see the digit that it was? The rivals are: chapter 4's way, the painter's draw; the best of eight of
-# the painter's draws by its own $\log p(x)$; and the lower half of the **training digit** whose known half is nearest:
-# a look in the drawer, without a model.
+# back. Does the judge see the digit that it was? The rivals are: chapter 4's way, the painter's draw; the best of
+# eight of the painter's draws by its own $\log p(x)$; and the lower half of the **training digit** whose known half
+# is nearest: a look in the drawer, without a model.
 
 
 # %% tags=["checking"]
@@ -696,22 +707,24 @@ show_table([*heads, "upper half hidden: same digit", "refused", "levels off"], r
 # %% tags=["checking"]
 one, best, paints, chosen, drawer = result.values()
 for side in (0, 1):
-    assert (
-        best[side][0] > chosen[side][0] + 0.03 and best[side][0] > one[side][0] + 0.05
-    )
-    assert drawer[side][0] > best[side][0] - 0.02
-assert paints[1][0] < paints[0][0]
+    assert best[side][0] > max(chosen[side][0], one[side][0]) + 0.05
+    assert drawer[side][0] > best[side][0] - 0.03
+assert abs(one[0][0] - paints[0][0]) < 0.15 and one[1][0] > paints[1][0] + 0.1
 
 # %% [markdown]
-# The search does well, and it does not care which half is hidden. With the upper half hidden, the painter is lost: it draws from the top, and what
-# is known below it has no say. With the lower half hidden, the painter still shows the right digit less often than the best of eight
-# searches. One search alone is not better than one draw: gradient descent gets stuck, and most of the gain comes from starting eight times and
-# keeping the code that fits.
+# **The search does not care which half is hidden.** The best of eight shows the right digit in 74 to 84 per cent. The
+# painter shows it in 44 to 55 when the lower half is hidden, and in only 29 to 43 when it is the upper: it begins at
+# the top, and what is known below has no say. Let it choose among eight of its paintings, and it has 46 to 62, still
+# less.
 #
-# Two cautions. First, this measure likes a best guess. A painter's draw is one of many things that might be there, in their right
-# proportions, and sometimes a 3 whose lower half is hidden *should* become a 2. A search has no proportions. Second, look at the last row: **the nearest training
-# digit does best of all**, without any model. So the task is easy for whoever has a thousand examples at hand. The test only shows
-# that the code space holds what the examples hold, and that a search can find it.
+# **Most of it comes from starting eight times.** A single search, in the lower half, does as well as a single
+# painting. It gets stuck, and the misfit at the known pixels tells which of the eight did not. (With the upper half
+# hidden, one search is already better.)
+#
+# Two cautions. A painting is a *draw*. The upper half of a 3 may belong to a 2, and then it should become a 2 in some
+# share of all cases. A best guess is always better at guessing. And look at the last row: **the nearest training
+# digit does at least as well**, in 83 to 87 per cent, with no model at all. For these digits the search finds what a
+# look into the training set finds. A model pays where no example is near enough.
 
 # %% [markdown]
 # ## Break it
@@ -738,21 +751,22 @@ same = (broken["generator"].observe(z) == before).float().mean().item()
 ends = [torch.tensor(past.losses[who])[-20:].mean().item() for who in kinds]
 print(f"pixels that 100 steps have changed: {1 - same:.0%}")
 print(f"losses at the end: generator {ends[0]:.2f}, discriminator {ends[1]:.2f} nats")
-assert same == 1 and ends[0] > 2
+assert same == 1 and ends[0] > 2 and ends[1] < 0.4
 
 # %% [markdown]
-# Not one pixel has changed. A rounded number stays the same when its ink moves a little, so its derivative is 0, and the
-# message *more ink here* stops at the first step on its way back. The discriminator meanwhile has all the time it needs: it ends at a loss of
-# 0.1 to 0.3 nats, and the generator pays more than 2. An image may have levels when we look at it. While it is learnt, it must not.
+# Not one pixel has changed. A rounded number stays the same when its ink moves a little, so its derivative is 0, and
+# the message *more ink here* ends at the very first step on its way back. The discriminator has all the time it
+# needs: at the end it pays 0.2 nats, and the generator more than 2. An image may have levels when we look at it.
+# While it is being learnt, it must not.
 
 # %% [markdown]
 # ## What we saw
 #
 # - A generator of pictures makes ink, or shares of colours, that a gradient can move; it is rounded when we look.
 # - The losses settle near $\log 4$ and $\log 2$ and stay there, whether images get better or the opponent is blind.
-# - The judge refuses about a tenth of the draws. A VAE at equal time has more refused with its levels drawn, and fewer once it is made as sure. What
-#   the discriminator adds is the relations between pixels: a fresh network tells a GAN's draws from real digits less well than a VAE's,
-#   however these are made.
+# - The judge refuses 10 to 16 per cent of the draws. A VAE has about as many refused when its levels are drawn, and
+#   fewer once it is made as sure. What the discriminator adds is the relations between pixels: a fresh network tells
+#   a GAN's draws from real digits less well than a VAE's, however these are made.
 # - It does not copy, but leans to its training digits. Its creatures look right one by one, and are too few kinds.
 # - A discriminator that sees too little is fooled completely. One that sees everything is fooled by noise that
 #   somebody looks for. A penalty flattens its logits; on its own scale it is fooled as before.
@@ -761,14 +775,17 @@ assert same == 1 and ends[0] > 2
 #
 # **Terms fixed here** ([glossary](glossary.md)): continuous ink, fooling image, latent search, autocorrelation.
 #
-# So far we have two ways to make a decoder draw, and one way to write step by step. Chapter 9 returns to the last: what happens when one step is wrong, and how
-# a judge of the whole object can teach a model that writes piece by piece.
+# So far we have two ways to make a decoder draw, and one way to write step by step. Chapter 9 returns to the last:
+# what happens when one step is wrong, and how a judge of the whole object can teach a model that writes piece by
+# piece.
 
 # %% [markdown]
 # ## Your turn
 #
-# 1. Give `play` a `latent` of 2, and lay a grid over the plane as chapter 7 did. Are there places without digits? Compare with the VAE's plane.
-# 2. In *Break it*, let the gradient pass as if nobody had rounded: return `made + (rounded - made).detach()`. Does it learn?
+# 1. Give `play` a `latent` of 2, and lay a grid over the plane as chapter 7 did. Are there places without digits?
+#    Compare with the VAE's plane.
+# 2. In *Break it*, let the gradient pass as if nobody had rounded: return `made + (rounded - made).detach()`. Does it
+#    learn?
 # 3. Climb from a real digit instead of noise, with 20 steps. Does the judge still see that digit? What does the
 #    discriminator say?
 # 4. Complete with `noise=0.05` and with `noise=1`. Which fits the known half better, and which makes better digits?
@@ -776,7 +793,6 @@ assert same == 1 and ends[0] > 2
 #
 # Then the graded assignment: `coursework/08_gan_pictures`.
 #
-# Further reading: [Goodfellow et al. (2014)](references.md#goodfellow2014) invented the game;
-# [Radford et al. (2016)](references.md#radford2016) made it work for pictures;
-# [Yeh et al. (2017)](references.md#yeh2017) complete images by searching the code;
-# [Nguyen et al. (2015)](references.md#nguyen2015) climb to images that fool a network.
+# Further reading: [Goodfellow et al. (2014)](references.md#goodfellow2014) invented the game; [Radford et al.
+# (2016)](references.md#radford2016) made it work for pictures; [Yeh et al. (2017)](references.md#yeh2017) complete
+# images by searching the code; [Nguyen et al. (2015)](references.md#nguyen2015) climb to images that fool a network.
