@@ -282,6 +282,11 @@ def made(kind, job, seed):
         yield {"kind": kind, "name": job[0], "data": data, "seed": seed, "job": job} | row
 
 
+def stored(rows, at):
+    """Whether the job `at` has its rows, which several processes may be at."""
+    return any((row["kind"], row["job"], row["seed"]) == at for row in rows.read()["rows"])
+
+
 def in_short(row):
     if row["kind"] == "still":
         return f"{row['sure']:.0%} of starts fool it"
@@ -303,11 +308,14 @@ def main(argv=None, path=RESULTS):
     rows = Rows(path, "python benchmarks/games.py", SETTINGS, {})
     if not asked.table:
         rows.begin(asked.fresh)
-        for kind, job, seed in tqdm(wanted(asked.kinds, asked.seeds), desc="trainings"):
-            if any((row["kind"], row["job"], row["seed"]) == (kind, job, seed) for row in rows.read()["rows"]):
-                continue  # another command may have made it a moment ago
-            first, *more = made(kind, job, seed)
+        for at in tqdm(wanted(asked.kinds, asked.seeds), desc="trainings"):
+            if stored(rows, at):
+                continue
+            first, *more = made(*at)
+            if stored(rows, at):  # by another process, meanwhile
+                continue
             rows.add(first, *more)
+            kind, job, seed = at
             tqdm.write(f"{kind} {job}, seed {seed}: {in_short(first)}", file=sys.stdout)
             sys.stdout.flush()
     print(*table(rows.read().get("rows", [])), sep="\n")
