@@ -118,8 +118,8 @@ SLOW = (("longer", 10), ("sprites", 10))  # minutes
 
 
 def wanted(kinds, seeds):
-    """The jobs (kind, job, seed): all that is quick, seed after seed, and then what takes minutes."""
-    every = [(kind, list(job), seed) for seed in seeds for kind, some in jobs().items() for job in some]
+    """The jobs (kind, job, seed): all that is quick, kind by kind and seed after seed, then what takes minutes."""
+    every = [(kind, list(job), seed) for kind, some in jobs().items() for seed in seeds for job in some]
     every.sort(key=lambda job: (job[0], job[1][-1]) in SLOW)
     return [job for job in every if job[0] in kinds]
 

@@ -23,12 +23,12 @@ class OnePixelAtATime(Discriminator):
     def __init__(self, config: GANConfig, *, generator: torch.Generator):
         super().__init__(config, generator=generator)
         with initialised_by(generator):
-            first = nn.Conv1d(64, 64 * 16, 1, groups=64)
-            second = nn.Conv1d(64 * 16, 64, 1, groups=64)
-        self.net = nn.Sequential(first, nn.ReLU(), second)
+            self.first, self.net = nn.Linear(2, 64 * 16), nn.Linear(16, 64)
 
     def logits(self, inputs):
-        return self.net(inputs.flatten(1)[..., None]).sum((1, 2))
+        weight, bias = self.first.weight.view(64, 16, 2).unbind(2)  # 16 features for each pixel
+        h = F.relu(inputs.flatten(1)[..., None] * weight + bias)  # (B, 64, 16)
+        return (h * self.net.weight + self.net.bias[:, None] / 16).sum((1, 2))
 
 
 class ThroughNoise(Discriminator):
