@@ -259,29 +259,33 @@ LESS = [  # in every seed the first is below this share of the second
     ("VAE, likeliest", "GAN", "refused", 0.3),
     ("GAN", "VAE, drawn", "told_network", 1),
     ("GAN", "VAE, drawn at 0.7", "told_network", 1),
-    ("GAN", "VAE, mixture, drawn at 0.7", "told_network", 1),
     ("GAN", "VAE, likeliest", "told_network", 0.85),
     ("Gated PixelCNN", "GAN", "told_network", 0.95),
     ("VAE, drawn", "GAN", "left_over", 0.6),
+    ("VAE, drawn at 0.7", "GAN", "left_over", 0.8),
     ("VAE, mixture, drawn at 0.7", "GAN", "left_over", 0.8),
 ]
 assert all(runs.below("table", *each) for each in LESS)
 
 # %% [markdown]
-# **The judge does not prefer the GAN.** It refuses fewer of its draws than of the VAE's honest draws, about two
-# thirds as many. But as soon as the VAE is made as sure as a generator is, it has fewer refused than the GAN:
-# somewhat more than half as many at temperature 0.7, a fifth with the mixture besides, and hardly any in likeliest
-# levels. GANs are praised for sharp images. A VAE's decoder can be sharp too, for nothing.
+# **The judge does not prefer the GAN.** It refuses fewer of its draws than of the VAE's honest draws, about three
+# quarters as many. But as soon as the VAE is made as sure as a generator is, it has fewer refused than the GAN: somewhat
+# more than half as many at temperature 0.7, a fifth with the mixture besides, and hardly any in likeliest levels. GANs
+# are praised for sharp images. A VAE's decoder can be sharp too, for nothing.
 #
-# **The network does.** It tells about 70 per cent of the GAN's images from real ones. Of the VAE's it tells about 75
-# to 80, and sharpening does not change that; in likeliest levels, over 90. *Left over* says the same. In real digits
-# it is correlated, in the GAN's nearly as much, and in the VAE's draws hardly, since each of their pixels rolls a die
-# of its own. (Likeliest levels roll none, so there it is high again. But such images give themselves away by their
-# levels, as chapter 7 found.) This is what the discriminator is for. It teaches **relations between pixels**, which
-# the VAE's loss does not see.
+# **The network does, a little.** It decides right on 67 to 73 per cent of the GAN's and the real images. With a VAE
+# that draws from its prior it is 77 to 80, sharpened or not, and with likeliest levels over 90. But with the mixture for
+# a prior, and sharpened, it is 72 to 75, hardly more than with the GAN. So part of what a network sees in a VAE's images
+# is the prior that does not fit.
 #
-# It does not teach all of them. The PixelCNN, which draws each pixel given its neighbours, is told least of all,
-# under 60 per cent. (It was trained for 30 seconds, the others for 9.)
+# ***Left over* shows what the rest is.** In real digits it is correlated, at 0.26 to 0.28, and in the GAN's
+# about as much, 0.20 to 0.29. In the VAE's draws it is 0.07 to 0.12, whatever prior they come from, since each of their
+# pixels rolls a die of its own. (Likeliest levels roll none, so there it is high again. But such images give themselves away by their levels,
+# as chapter 7 found.) This is what the discriminator is for. It teaches **relations between pixels** that the VAE's loss
+# does not see.
+#
+# It does not teach all of them. The PixelCNN, which draws each pixel given its neighbours, is told least of all, under
+# 60 per cent. (It was trained for 30 seconds, the others for 9.)
 
 # %% [markdown]
 # ## Does it copy?
@@ -302,28 +306,19 @@ print(f"identical: {(distance == 0).sum()} of 2000 draws")
 away = distance.median(), far.median()
 print("median distance, in levels: draws {:.1f}, test {:.1f}".format(*away))
 assert not (distance == 0).any() and abs(away[0] / away[1] - 1) < 0.1
-print(
-    "nearer to a training than to a test digit:",
-    runs.span("table", "GAN", "nearer", "%"),
-)
-print(
-    "real digits that nobody trained with:",
-    runs.span("table", "other real digits", "nearer", "%"),
-)
-assert (
-    min(runs.of("table", "GAN", "nearer"))
-    > 0.6
-    > max(runs.of("table", "other real digits", "nearer"))
-)
+for name in ("GAN", "VAE, drawn", "other real digits"):
+    share = runs.span("table", name, "nearer", "%")
+    print(f"{name}: {share} % are nearer to a training than to a test digit")
+leaning = runs.of("table", "GAN", "nearer")
+assert max(runs.of("table", "other real digits", "nearer")) < 0.55 < min(leaning) - 0.05
 
 # %% [markdown]
 # Most have a near relative, and none is identical with it. On the whole, draws are about as far from the training
 # digits as test digits are.
 #
 # But draw a finer line. Is a draw nearer to one of 447 training digits, or to one of the 447 test digits? For real
-# digits that nobody trained with, it is nearly a coin. Draws lean towards what was trained with, nearly three of
-# four. So it does not give back its examples, but it keeps closer to them than to other digits. (The VAE of the table
-# leans too, a little less.)
+# digits that nobody trained with, it is nearly a coin. Most draws are nearer to what was trained with. So the generator
+# does not give back its examples, but it keeps closer to them than to other digits. (So does the VAE of the table.)
 
 # %% [markdown]
 # ## A discriminator that cannot see
@@ -359,11 +354,8 @@ rows, shown, weak = [], [], {}
 for name, (players, past) in games.items():
     x = players["generator"].sample(2000, generator=generator)
     nats = [torch.tensor(past.losses[who])[-100:].mean().item() for who in names]
-    weak[name] = (
-        judge.invalid_share(x),
-        *nats,
-        x.flatten(1).float().std(0).mean().item(),
-    )
+    spread = x.flatten(1).float().std(0).mean().item()
+    weak[name] = judge.invalid_share(x), *nats, spread
     refused, *rest = weak[name]
     rows.append([name, f"{refused:.0%}", *(f"{number:.2f}" for number in rest)])
     shown.append(x[:12])
@@ -371,20 +363,17 @@ heads = ["it sees", "refused", "discriminator's loss", "generator's"]
 show_table([*heads, "spread of a pixel, levels"], rows)
 
 # %% tags=["drawing"]
-show_images(
-    torch.cat(shown), columns=12, size=0.5, rows=["whole", "one pixel", "linear"]
-)
+rows = ["whole", "one pixel", "linear"]
+show_images(torch.cat(shown), columns=12, size=0.5, rows=rows)
 
 # %% tags=["checking"]
 whole, pixelwise, linear = weak.values()
 spread = x_train.flatten(1).float().std(0).mean()
 print(f"real digits: a pixel's spread is {spread:.2f} levels")
 assert whole[0] < 0.4 and min(pixelwise[0], linear[0]) > 0.8
-assert all(
-    abs(linear[n] - log) < 0.05 < abs(whole[n] - log)
-    for n, log in ((1, 1.386), (2, 0.693))
-)
-assert max(pixelwise[3], linear[3]) < 0.4 * whole[3]
+for n, log in ((1, 1.386), (2, 0.693)):
+    assert abs(linear[n] - log) < 0.05 < abs(whole[n] - log)
+assert max(pixelwise[3], linear[3]) < 0.34 * whole[3]
 
 # %% [markdown]
 # Both are **fooled completely**. 87 to 100 per cent of the images are refused, where the full opponent leaves 22 to
@@ -429,17 +418,10 @@ for name, key in {"penalty 0.3": "the whole image", "no penalty": "no penalty"}.
     with torch.no_grad():
         says, of_real = judges(x).sigmoid(), judges(x_test).sigmoid()
     beyond = (says > of_real.quantile(0.95)).float().mean().item()
-    fooled[name] = says, of_real, beyond, judge.invalid_share(x)
-    ends = [f"{t.median():.0%}" for t in (of_real, says)]
-    rows.append(
-        [
-            name,
-            *ends,
-            f"{(says > 0.99).float().mean():.0%}",
-            f"{beyond:.0%}",
-            f"{fooled[name][3]:.0%}",
-        ]
-    )
+    sure = (says > 0.99).float().mean().item()
+    fooled[name] = sure, beyond, judge.invalid_share(x)
+    medians = [t.median().item() for t in (of_real, says)]
+    rows.append([name, *(f"{share:.0%}" for share in (*medians, *fooled[name]))])
     shown.append(x[:12])
 heads = ["", "real digits: D, median", "climbed: D, median", "above 99 %"]
 show_table([*heads, "above 95 % of real digits", "refused by the judge"], rows)
@@ -449,10 +431,8 @@ show_images(torch.cat(shown), columns=12, size=0.5, rows=["penalty", "none"])
 
 # %% tags=["checking"]
 robust, plain = fooled.values()
-assert (plain[0] > 0.99).float().mean() > 0.95 and (
-    robust[0] > 0.99
-).float().mean() < 0.05
-assert min(robust[2], plain[2]) > 0.9 and min(robust[3], plain[3]) > 0.97
+assert plain[0] > 0.99 and robust[0] == 0
+assert min(robust[1], plain[1]) > 0.99 and min(robust[2], plain[2]) > 0.99
 
 # %% [markdown]
 # Every climb ends at noise in black and white, which the judge refuses. The discriminator without the penalty is
@@ -494,18 +474,17 @@ def differ(x, of):  # pixels in which each differs from the most similar of `of`
 real = sprites[4000:]
 variety = [differ(x[:250], x[250:]).median().item() for x in (real, creatures)]
 copied = [differ(x, sprites[:4000]).median().item() for x in (real, creatures)]
-print(
-    f"nearest of 250 others: real {variety[0]:.0f}, made {variety[1]:.0f} pixels differ"
-)
-print(f"nearest of the training data: {copied[0]:.0f}, {copied[1]:.0f}")
+for what, two in {"250 others": variety, "the training set": copied}.items():
+    print("nearest of {}: real {:.0f}, made {:.0f} pixels".format(what, *two))
 assert variety[1] < 0.6 * variety[0] and copied[1] > 0.95 * copied[0]
 
 # %% [markdown]
-# These are the first twenty-four draws. Bodies have outlines and shading, and eyes stand side by side. None is a
-# copy: from the nearest creature of the training set they differ in about 70 pixels, as real new ones do.
+# These are the first twenty-four draws. Bodies have outlines and shading, and where there are two eyes, they stand side
+# by side. They are no copies: from the nearest creature of the training set they differ in 70 to 72 pixels (median of
+# 500), as real new ones do.
 #
 # But look for the same creature twice. Take 250 draws, and for each the most similar of 250 others. Of real creatures
-# 88 to 90 of 256 pixels differ, of these only 43 to 48. **Each picture looks fine, and there are too few kinds of
+# 88 to 90 of 256 pixels differ, of these only 43 to 48. **Most pictures look fine, and there are too few kinds of
 # them.** This is page 1's mode collapse, half-way. You see it only by comparing draws with each other.
 
 # %% [markdown]
@@ -527,10 +506,8 @@ fit(painter, x_train, loss=lambda m, x: -m.log_prob(x), generator=chance, **knob
 
 # %% tags=["checking"]
 passes = []
-for name, model, part in (
-    ("GAN", player, player.net),
-    ("painter", painter, painter.head),
-):
+watched = {"GAN": (player, player.net), "painter": (painter, painter.head)}
+for name, (model, part) in watched.items():
     for n in (1, 64):
         count = []
         hook = part.register_forward_hook(lambda *_, count=count: count.append(1))
@@ -563,13 +540,14 @@ print(f"refused after 600 steps: 16 numbers {whole[0]:.0%}, 100 numbers {of_wide
 assert abs(of_wide - whole[0]) < 0.15
 
 # %% [markdown]
-# Over five seeds 22 to 33 per cent are refused with 16 numbers, and 24 to 33 with 100. The game does not care. (What
+# Over five seeds 22 to 33 per cent are refused with 16 numbers, and 23 to 39 with 100: not much
+# difference, and nothing else had to be changed. (What
 # $z$ cannot do is make an image of more freedom than it has: 16 numbers reach a surface of 16 dimensions among the
 # 64.)
 #
 # **No Markov chain.** Other models that know a density only up to a factor draw by a chain: move a little, accept or
 # refuse, and again ([Metropolis et al., 1953](references.md#metropolis1953)). Here is one on page 1's ring of eight,
-# with two widths of step.
+# with three widths of step.
 
 
 # %%
@@ -600,28 +578,25 @@ chains = []
 for width, path in zip(widths, metropolis(ring.log_prob, widths), strict=True):
     modes = coverage(path, ring.modes, ring.mode_std).reached
     chains.append((successive(path[:, 0]), modes))
-    print(
-        "steps {:.1f} wide: correlation {:.3f}, {} of 8 modes".format(
-            width, *chains[-1]
-        )
-    )
+    words = "steps {:.1f} wide: correlation {:.3f}, {} of 8 modes"
+    print(words.format(width, *chains[-1]))
 ink = player.sample(4000, generator=generator).flatten(1).float().sum(1)
 print(f"GAN, ink of successive digits: correlation {successive(ink):.3f}")
-assert min(c for c, _ in chains) > 0.75 and abs(successive(ink)) < 0.06
+assert min(c for c, _ in chains) > 0.8 and abs(successive(ink)) < 0.06
 assert chains[0][1] < 4 < 6 < chains[2][1]
 
 # %% [markdown]
-# With small steps the chain finds one or two of the eight modes. With larger ones it finds seven or all, and still
-# each point is nearly the one before it, because most offers are refused: the correlation is above 0.8 at every
-# width. You have to wait before a point is a new one, and nobody tells you how long. The generator draws each $z$ by
+# With small steps the chain finds one or two of the eight modes in 2,000 steps. With larger ones it finds seven or
+# all. But at every width the correlation of a point with the one before is above 0.8: either the steps are small, or
+# offers are refused and the chain stays where it is. You have to wait before a point is a new one, and nobody tells you how long. The generator draws each $z$ by
 # itself, so its first image is as good as its thousandth.
 #
 # **No bound.** Chapter 7 could train its decoder only by a bound, and 2 to 3 nats of what it paid were the gap. Here
 # there is no bound, and no gap. And there is **no likelihood** either: that is the price. Nobody can ask this model
 # what it thinks of one given image. Every number on this page needed draws, and somebody to judge them.
 #
-# **Better samples.** As far as the table goes: harder to tell from real ones than a VAE's, and easier than a
-# PixelCNN's. The judge refuses more of them than of a VAE's that is made as sure. On images of this size more cannot
+# **Better samples.** As far as the table goes: harder to tell from real ones than what a VAE
+# makes from its prior, and easier than a PixelCNN's. The judge refuses more of them than of a VAE's that is made as sure. On images of this size more cannot
 # be said.
 
 # %% [markdown]
@@ -671,7 +646,7 @@ explore(show_search, step=MOMENTS, start={"step": 150}, alt=alt)
 # Now measure, on 150 test digits. Once the lower half is hidden and once the upper. In both, the known pixels are put
 # back. Does the judge see the digit that it was? The rivals are: chapter 4's way, the painter's draw; the best of
 # eight of the painter's draws by its own $\log p(x)$; and the lower half of the **training digit** whose known half
-# is nearest: a look in the drawer, without a model.
+# is nearest: no model at all, only a look at the examples.
 
 
 # %% tags=["checking"]
@@ -680,9 +655,8 @@ def complete(known, x):
     z, _ = search_code(player, x, known, starts=8, **knobs)
     one, _ = search_code(player, x, known, starts=1, **knobs)
     drawn = painter.sample(8 * n, generator=generator, given=given, known=known)
-    ranked = painter.log_prob(drawn).view(n, 8).argmax(1) + 8 * torch.arange(
-        n, device=device
-    )
+    best = painter.log_prob(drawn).view(n, 8).argmax(1)
+    ranked = best + 8 * torch.arange(n, device=device)
     ways = {"search, 1 start": player.observe(one[:, 0])}
     ways["search, best of 8"] = player.observe(z[:, 0])
     ways |= {"painter, 1 draw": drawn[::8], "painter, best of 8": drawn[ranked]}
@@ -751,7 +725,7 @@ same = (broken["generator"].observe(z) == before).float().mean().item()
 ends = [torch.tensor(past.losses[who])[-20:].mean().item() for who in kinds]
 print(f"pixels that 100 steps have changed: {1 - same:.0%}")
 print(f"losses at the end: generator {ends[0]:.2f}, discriminator {ends[1]:.2f} nats")
-assert same == 1 and ends[0] > 2 and ends[1] < 0.4
+assert same == 1 and ends[0] > 2 and ends[1] < 0.3
 
 # %% [markdown]
 # Not one pixel has changed. A rounded number stays the same when its ink moves a little, so its derivative is 0, and
@@ -764,16 +738,17 @@ assert same == 1 and ends[0] > 2 and ends[1] < 0.4
 #
 # - A generator of pictures makes ink, or shares of colours, that a gradient can move; it is rounded when we look.
 # - The losses settle near $\log 4$ and $\log 2$ and stay there, whether images get better or the opponent is blind.
-# - The judge refuses 10 to 16 per cent of the draws. A VAE has about as many refused when its levels are drawn, and
-#   fewer once it is made as sure. What the discriminator adds is the relations between pixels: a fresh network tells
-#   a GAN's draws from real digits less well than a VAE's, however these are made.
-# - It does not copy, but leans to its training digits. Its creatures look right one by one, and are too few kinds.
+# - The judge refuses 10 to 16 per cent of the draws. That is fewer than of a VAE's honest draws, and more than of a
+#   VAE that is made as sure. What the discriminator adds is relations between pixels: what a decoder that expects each
+#   pixel by itself leaves over is correlated in a GAN's draws as in real digits, and hardly in a VAE's.
+# - It does not copy, but leans to its training digits. Most of its creatures look right, and there are too few kinds of
+#   them.
 # - A discriminator that sees too little is fooled completely. One that sees everything is fooled by noise that
 #   somebody looks for. A penalty flattens its logits; on its own scale it is fooled as before.
 # - One pass an image, any number of latents, no chain, no bound. And no likelihood.
 # - Completion by searching the code works from any side. Beside it, always look up the nearest example.
 #
-# **Terms fixed here** ([glossary](glossary.md)): continuous ink, fooling image, latent search, autocorrelation.
+# **Terms fixed here** ([glossary](glossary.md)): fooling image, latent search, autocorrelation.
 #
 # So far we have two ways to make a decoder draw, and one way to write step by step. Chapter 9 returns to the last:
 # what happens when one step is wrong, and how a judge of the whole object can teach a model that writes piece by
