@@ -77,15 +77,16 @@ assert abs(log_p.logsumexp(0)) < 1e-9, "they sum to 1"
 def best_judge(log_p, log_q, share):
     """The best discriminator for B pairs of distributions over N cells, what it is paid, and which distance that is.
 
-    log_p, log_q (B, N), float32 or float64: log-probabilities of the cells, numbers from −1000 to 0, or −∞ where a
-    cell never comes. Each row's exp sums to 1 up to rounding. share: a number from 0.000001 to 0.999999, how much of what the
-    discriminator sees is drawn from p.
-    -> (logit, value, js), of float64. logit (B, N): log D*/(1 − D*), the best discriminator's. It is −∞ where only p is
-    0, ∞ where only q is 0, and where both are 0 as if the two were equal. value (B,): V_s in nats, as above. js (B,): JS_s
-    in nats, finite and never negative, and right to 1 per cent of itself, also where p and q differ by a thousandth in
-    every cell and where share is close to 0 or 1. log_p and log_q stay as they were.
-    Example: two cells, p = (1/2, 1/2), q = (1, 0), share 1/3. In the first cell real has 1/3 · 1/2 = 1/6 and made 2/3, so
-    D* is 1/5 and the logit −log 4. In the second D* is 1, the logit ∞. value = 1/6 log 1/5 + 2/3 log 4/5 = −0.4170,
+    log_p, log_q (B, N), float32 or float64: log-probabilities of the cells, numbers from −1000 to 0, or −∞ where a cell
+    never comes. Each row's exp sums to 1 up to rounding. share: a number from 0.000001 to 0.999999, how much of what
+    the discriminator sees is drawn from p.
+    -> (logit, value, js), of float64. logit (B, N): log(D*/(1 − D*)) of the best discriminator, for any such share. It
+    is −∞ where only p is 0, ∞ where only q is 0, and where both are 0 as if the two were equal. value (B,): V_s in
+    nats, as above. js (B,): JS_s in nats, finite and never negative, and right to 1 per cent of itself, also where p
+    and q differ by a thousandth in every cell, where share is close to 0 or 1, and where both are so. log_p and log_q
+    stay as they were.
+    Example: two cells, p = (1/2, 1/2), q = (1, 0), share 1/3. In the first cell real has 1/3 · 1/2 = 1/6 and made 2/3,
+    so D* is 1/5 and the logit −log 4. In the second D* is 1, the logit ∞. value = 1/6 log 1/5 + 2/3 log 4/5 = −0.4170,
     and js = −0.4170 − 1/3 log 1/3 − 2/3 log 2/3 = 0.2195.
     """
     ### BEGIN SOLUTION
@@ -193,10 +194,12 @@ assert_close(
     name="logit of 1 against e^−1000, share 1/4",
 )
 assert_close(value, torch.zeros(1), name="value of 1 against e^−1000, share 1/4")
+right = -0.25 * math.log(0.25) - 0.75 * math.log(0.75)
+assert_close(js, torch.tensor([right]), name="js of 1 against e^−1000, share 1/4")
 # nearly equal: JS_s = s (1 − s)/2 · Σ p · (log p − log q)², to a thousandth of itself
 base = torch.randn(4, 50, generator=chance).double().log_softmax(1)
 near = (base + 1e-3 * torch.tensor([1.0, -1.0]).repeat(25)).log_softmax(1)
-for share in (0.5, 0.1, 0.999):
+for share in (0.5, 0.1, 0.999, 1e-6, 1 - 1e-6):
     exact = share * (1 - share) / 2 * (base.exp() * (base - near).square()).sum(1)
     _, _, js = best_judge(base, near, share)
     assert_close(
@@ -216,7 +219,12 @@ for share in (0.5, 0.1, 0.999):
     )
 for share in (1e-6, 1 - 1e-6):
     a, b = torch.randn(2, 3, 9, generator=chance).double().log_softmax(2)
-    _, _, js = best_judge(a, b, share)
+    logit, _, js = best_judge(a, b, share)
+    assert_close(
+        logit,
+        a - b + math.log(share) - math.log1p(-share),
+        name=f"logit where share is {share}",
+    )
     kl = (a.exp() * (a - b)).sum(1) if share < 0.5 else (b.exp() * (b - a)).sum(1)
     assert_close(
         js / (share * (1 - share)) / kl,
@@ -226,10 +234,12 @@ for share in (1e-6, 1 - 1e-6):
     )
 for share in (0.5, 0.3, 1e-6):
     _, _, js = best_judge(base, base.clone(), share)
-    assert js.min() >= 0, (
-        f"js of p and p: expected 0 or more, got {js.min():.2g}, share {share}"
-    )
     assert_close(js, torch.zeros(4), name=f"js of p and p, share {share}")
+    for off in (0, 1e-15, 1e-12):
+        _, _, js = best_judge(base, base + off, share)
+        assert js.min() >= 0, (
+            f"js where log p and log q differ by {off:g}: expected 0 or more, got {js.min():.2g}, share {share}"
+        )
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -279,12 +289,12 @@ assert 0.25 < turn < 0.45
 
 # %% [markdown]
 # Divided by $s (1 - s)$, the distance goes to $\mathrm{KL}(p \,\|\, q)$ as $s$ goes to 0, and to $\mathrm{KL}(q \,\|\,
-# p)$ as $s$ goes to 1 (Huszár, 2015). The first asks for a place wherever there are data. Maximum likelihood minimises
-# it, and its best bump has the data's own mean and width. The second asks that nothing be made where there are no data,
-# and its best bump sits on one mode and leaves the other out. In between, one curve on the right crosses the other near
-# $s = 0.34$. At $s = 1/2$, the chapter's game, the single mode has already won. A generator that can make both modes
-# loses nothing by it: for $q = p$ all these distances are 0. But one that is too weak has to choose, and how often the
-# discriminator is shown real data decides *what* it chooses.
+# p)$ as $s$ goes to 1 (Huszár, 2015). The first asks for some probability wherever there are data. Maximum likelihood
+# minimises it, and its best bump has the data's own mean and width, as nearly as the grid allows. The second asks that
+# nothing be made where there are no data, and its best bump sits on one mode and leaves the other out. In between, one
+# curve on the right crosses the other near $s = 0.34$. At $s = 1/2$, the chapter's game, the single mode has already
+# won. A generator that can make both modes loses nothing by it: for $q = p$ all these distances are 0. But one that is
+# too weak has to choose, and how often the discriminator is shown real data decides *what* it chooses.
 
 # %% [markdown]
 # ## 2 What the generator is told
@@ -308,12 +318,13 @@ def told(theta, log_p, game):
     theta (N,) float64, any numbers from −1000 to 1000: the generator draws cell i with probability softmax(theta)_i.
     log_p (N,) float64: the data's log-probabilities, from −1000 to 0. Real and made are seen equally often. game:
     "minimax" or "non-saturating".
-    -> (loss, gradient). loss (): the sum above, in nats. gradient (N,): its derivatives in theta, with D* held fixed at
-    the best discriminator for this theta. Both are finite and need no gradient themselves. The arguments stay as they
-    were, and theta gets no `.grad`. It may be a leaf that requires a gradient, or not.
-    Example: two cells, theta = (0, 0), p = (3/4, 1/4). So q = (1/2, 1/2) and D* = (3/5, 1/3). For the non-saturating game a
-    draw costs −log D* = (log 5/3, log 3). The loss is their mean, 0.8047, and the gradient is q_i times (the cost of i
-    less that mean): (−0.1469, 0.1469).
+    -> (loss, gradient), of float64. loss (): the sum above, in nats. gradient (N,): its derivatives in theta, with D*
+    held fixed at the best discriminator for this theta. Both are finite, right to 0.000001 (of themselves where they
+    are larger than 1), and do not require a gradient. The arguments stay as they were, and theta gets no `.grad`. It
+    may be a leaf that requires a gradient, or not.
+    Example: two cells, theta = (0, 0), p = (3/4, 1/4). So q = (1/2, 1/2) and D* = (3/5, 1/3). For the non-saturating
+    game a draw costs −log D* = (log 5/3, log 3). The loss is their mean, 0.8047, and the gradient is q_i times (the
+    cost of i less that mean): (−0.1469, 0.1469).
     """
     ### BEGIN SOLUTION
     log_q = theta.detach().log_softmax(0)
@@ -360,14 +371,21 @@ from course_lib.check import assert_close, assert_shape
 
 ### BEGIN HIDDEN TESTS
 chance = torch.Generator().manual_seed(2)
-for N, spread, leaf in ((1, 1, True), (5, 1, True), (40, 3, False), (7, 12, True)):
-    theta = spread * torch.randn(N, generator=chance).double()
+for N, spread, leaf, shift in (
+    (1, 1, True, 0),
+    (5, 1, True, 0),
+    (40, 3, False, 0),
+    (7, 12, True, 0),
+    (9, 1, False, 990),
+    (9, 1, True, -990),
+):
+    theta = spread * torch.randn(N, generator=chance).double() + shift
     data = torch.randn(N, generator=chance).double().log_softmax(0)
     kept = theta.clone(), data.clone()
     theta.requires_grad_(leaf)
     for game in ("minimax", "non-saturating"):
         loss, gradient = told(theta, data, game)
-        case = f"{N} cells, spread {spread}, {game}"
+        case = f"{N} cells, theta of {shift} ± {spread}, {game}"
         assert theta.equal(kept[0]) and data.equal(kept[1]), (
             f"theta and log_p must stay as they were, and have changed; {case}"
         )
@@ -380,6 +398,10 @@ for N, spread, leaf in ((1, 1, True), (5, 1, True), (40, 3, False), (7, 12, True
         assert not (loss.requires_grad or gradient.requires_grad), (
             f"loss and gradient: expected plain numbers, got tensors that require a gradient; {case}"
         )
+        for what, got in (("loss", loss), ("gradient", gradient)):
+            assert got.dtype == torch.float64, (
+                f"{what}: expected float64, got {got.dtype}; {case}"
+            )
         twin = kept[0].clone().requires_grad_()
         a, b = data.exp(), twin.softmax(0)
         middle = (a + b) / 2
@@ -401,15 +423,16 @@ for N, spread, leaf in ((1, 1, True), (5, 1, True), (40, 3, False), (7, 12, True
             name=f"gradient, {case} (does D* stand still?)",
         )
 sure = torch.tensor([0.0, 1000.0, -1000.0]).double()
-data = torch.tensor([-800.0, -900.0, 0.0]).double()
+data = torch.tensor([-800.0, -1000.0, 0.0]).double()
 loss, gradient = told(sure, data, "non-saturating")
-assert_close(loss, 900.0, name="non-saturating loss where D says e^−900")
+assert_close(loss, 1000.0, name="non-saturating loss where D says e^−1000")
 assert_close(
-    gradient, torch.zeros(3), name="non-saturating gradient where D says e^−900"
+    gradient, torch.zeros(3), name="non-saturating gradient where D says e^−1000"
 )
 loss, gradient = told(sure, data, "minimax")
-assert_close(loss, 0.0, name="minimax loss where D says e^−900")
-assert_close(gradient, torch.zeros(3), name="minimax gradient where D says e^−900")
+assert_close(loss, 0.0, name="minimax loss where D says e^−1000")
+assert_close(gradient, torch.zeros(3), name="minimax gradient where D says e^−1000")
+data = torch.tensor([-800.0, -900.0, 0.0]).double()
 sure = torch.tensor([900.0, 900.0, -1000.0]).double()
 loss, gradient = told(sure, data, "non-saturating")
 assert_close(
@@ -476,11 +499,11 @@ assert max(ends["minimax"][:4]) < 0.6 and min(ends["minimax"][4:]) > 1.9
 # %% [markdown]
 # Six away from the data, the minimax push is 36 times weaker than two away, and the non-saturating one more than three
 # times stronger. That is the difference that the chapter names. But there is another one, and it has nothing to do with
-# vanishing. Ask which distance each game goes down. The minimax gradient is that of $2\,\mathrm{JS}(p, q)$.
-# There it makes no difference that $D^*$ stands still, because at its best a small change of $D$ changes nothing. The
+# vanishing. Ask which distance each game goes down. The minimax gradient is that of $2\,\mathrm{JS}(p, q)$. There it
+# makes no difference that $D^*$ stands still, because at its best a small change of $D$ changes nothing. The
 # non-saturating one is the gradient of $\mathrm{KL}(q \,\|\, p) - 2\,\mathrm{JS}(p, q)$ ([Arjovsky and
 # Bottou](https://arxiv.org/abs/1701.04862), 2017), which equals $2\,\mathrm{KL}(m \,\|\, p)$ with $m = (p + q)/2$. It
-# does not ask for a place where $q$ is missing: there $m$ is $p/2$, and that costs little.
+# does not ask $q$ to be wherever $p$ is: where $q$ is missing, $m$ is $p/2$, and that costs little.
 #
 # The table shows what follows. From a wide start, minimax ends with one wide bump on both modes. From a narrow start it
 # ends on the nearest mode. The non-saturating game ends on one mode from every start, even the widest, with the best
@@ -512,11 +535,12 @@ assert max(ends["minimax"][:4]) < 0.6 and min(ends["minimax"][4:]) > 1.9
 def packed_accuracy(p, q, m):
     """How often the best discriminator is right about packs of m independent draws, all real or all made.
 
-    p, q (N,) float32 or float64, N ≥ 1: the probabilities of the N kinds of draws, of real and of made ones, zeros
-    among them. m: a whole number ≥ 1, such that (m + 1)^N is at most 2,000,000; so m may be 1000 where N = 2.
-    -> accuracy (), float64, from 1/2 to 1 and right to 0.000001. p and q stay as they were.
-    Example: p = (1/2, 1/2), q = (1, 0), m = 2. A pack of twice the first kind has probability 1/4 if real and 1 if made,
-    and is called made. All others are called real. So accuracy is 1/2 · 3/4 + 1/2 · 1 = 0.875.
+    p, q (N,) float32 or float64, N ≥ 1: the probabilities of the N kinds of draws, of real and of made ones. They sum
+    to 1, and zeros are among them; a kind may be 0 in both. m: a whole number ≥ 1, such that (m + 1)^N is at most
+    2,000,000; so m may be 1000 where N = 2.
+    -> accuracy (), float64, right to 0.000001. p and q stay as they were.
+    Example: p = (1/2, 1/2), q = (1, 0), m = 2. A pack of twice the first kind has probability 1/4 if real and 1 if
+    made, and is called made. All others are called real. So accuracy is 1/2 · 3/4 + 1/2 · 1 = 0.875.
     """
     ### BEGIN SOLUTION
     counts = torch.cartesian_prod(*[torch.arange(m + 1)] * len(p)).view(-1, len(p))
@@ -582,7 +606,7 @@ for N, m in ((1, 1), (1, 5), (2, 1), (2, 7), (3, 4), (4, 3), (5, 5), (6, 1)):
     )
 for N, forgotten, m in ((8, 2, 4), (5, 1, 17), (3, 2, 100)):
     left = N - forgotten
-    uniform = torch.full((N,), 1 / N).double()
+    uniform = torch.ones(N).double() / N
     collapsed = (torch.arange(N) >= forgotten).double() / left
     for a, b in ((uniform, collapsed), (collapsed, uniform)):
         assert_close(
@@ -591,7 +615,18 @@ for N, forgotten, m in ((8, 2, 4), (5, 1, 17), (3, 2, 100)):
             tolerance=1e-6,
             name=f"accuracy where {forgotten} of {N} kinds are forgotten, m = {m}: 1 − ({left}/{N})^m / 2",
         )
-for p0, q0, m in ((0.5, 0.52, 1000), (0.001, 0.003, 1000), (0.5, 0.51, 1200)):
+never = torch.tensor([0.5, 0.0, 0.5, 0.0])
+assert_close(
+    packed_accuracy(never, torch.tensor([1.0, 0.0, 0.0, 0.0]), 2),
+    0.875,
+    name="accuracy in the example, with two more kinds that never come at all",
+)
+for p0, q0, m, dtype in (
+    (0.5, 0.52, 1000, torch.float64),
+    (0.001, 0.003, 1000, torch.float64),
+    (0.5, 0.51, 1200, torch.float64),
+    (77 / 256, 83 / 256, 1000, torch.float32),  # which float32 holds exactly
+):
     chances = [
         [
             math.exp(
@@ -603,13 +638,13 @@ for p0, q0, m in ((0.5, 0.52, 1000), (0.001, 0.003, 1000), (0.5, 0.51, 1200)):
     ]
     assert_close(
         packed_accuracy(
-            torch.tensor([p0, 1 - p0], dtype=torch.float64),
-            torch.tensor([q0, 1 - q0], dtype=torch.float64),
+            torch.tensor([p0, 1 - p0], dtype=dtype),
+            torch.tensor([q0, 1 - q0], dtype=dtype),
             m,
         ),
         sum(map(max, *chances)) / 2,
         tolerance=1e-6,
-        name=f"accuracy for p = {p0}, q = {q0}, packs of {m} (do the factorials overflow? float64?)",
+        name=f"accuracy for p = {p0}, q = {q0}, {dtype}, packs of {m} (do the factorials overflow? float64?)",
     )
 ### END HIDDEN TESTS
 
@@ -641,18 +676,18 @@ assert all(a > b + 0.05 for a, b in zip(forgets[1:], uneven[1:], strict=True))
 assert all(abs(a - b) < 1e-9 for a, b in zip(forgets, rubbish, strict=True))
 
 # %% [markdown]
-# Alone, their draws give all three away equally often. In packs of ten, the forgetful one is found out in 97 per cent
-# of all cases, the uneven one in 80. A pack of real draws that contains the forgotten mode settles the matter, and
-# among ten draws it nearly always is there. For the same reason packing is as hard on rubbish: the first two curves are
-# the same. What packing punishes is not *collapse* as such. It punishes whatever one side does and the other *never*
-# does, more than what one side only does more often ([Lin et al.](https://arxiv.org/abs/1712.04086), 2018). A generator
-# that follows such a discriminator gains most by filling the gap.
+# One at a time, their draws give all three away equally often. In packs of ten, the forgetful one is found out in 97
+# per cent of all cases, the uneven one in 80. A pack of real draws that contains the forgotten mode settles the matter,
+# and among ten draws it is nearly always there. For the same reason packing is as hard on rubbish: the first two curves
+# are the same. What packing punishes is not *collapse* as such. It punishes whatever one side does and the other
+# *never* does, more than what one side only does more often ([Lin et al.](https://arxiv.org/abs/1712.04086), 2018). A
+# generator that follows such a discriminator gains most by filling the gap.
 
 # %% [markdown]
 # ## What you saw
 #
 # - Which distance the game measures depends on what the discriminator is shown. With few real data it is nearly
-#   $\mathrm{KL}(p \,\|\, q)$, which covers, with many nearly $\mathrm{KL}(q \,\|\, p)$, which chooses.
+#   $\mathrm{KL}(p \,\|\, q)$, which covers; with many it is nearly $\mathrm{KL}(q \,\|\, p)$, which chooses.
 # - Stand still or move along? For the minimax loss it makes no difference at the best discriminator, for the
 #   non-saturating loss it does. Its gradient is that of another distance, which pushes hard from far away and puts up
 #   with a missing mode.

@@ -9,8 +9,9 @@
 # %% [markdown]
 # # Assignment 8, second page: what does a discriminator see?
 #
-# **You will let gradients through a choice between levels, make an image that a discriminator holds for real although
-# it shows nothing, and find out whether a generator copies its training images, by a test that knows what chance would do.**
+# **You will let gradients through a choice between levels, make an image that a discriminator takes for real although
+# it shows nothing, and find out whether a generator copies its training images, by a test that knows what chance would
+# do.**
 #
 # *Laptop: 20 seconds. You need: the [second page of chapter 8](../chapters/08_gan_pictures.ipynb). Three exercises, 3
 # points each.*
@@ -86,16 +87,16 @@ def straight_through(made, levels, palette):
     """What a generator made, as it will be drawn, with a gradient as if it had been left as it is.
 
     levels: V, a whole number from 2 to 256. made: float32 or float64, finite.
-    Where palette is False, made has any shape, and a pixel is an amount. The V levels are the numbers −1 + 2k/(V − 1) for
-    k = 0 … V − 1. -> out: the same shape and dtype, each pixel at its nearest level; half-way between two, either will
-    do. Below −1 it is at −1, above 1 at 1. The gradient in made is that in out where made is from −1 to 1, and 0
+    Where palette is False, made has any shape, and a pixel is an amount. The V levels are the numbers −1 + 2k/(V − 1)
+    for k = 0 … V − 1. -> out: the same shape and dtype, each pixel at its nearest level; half-way between two, either
+    will do. Below −1 it is at −1, above 1 at 1. The gradient in made is that in out where made is from −1 to 1, and 0
     elsewhere: there, moving it changes nothing.
     Where palette is True, made is (..., V): V numbers, one for each colour. -> out: the same shape and dtype, 1 for the
     largest of the V numbers, 0 for the others; of equal ones, the first. The gradient in made is that in out.
-    The numbers in out are exact: no more than V different ones, or 0 and 1. made stays as it was, and may be part of a
-    graph.
-    Example: levels 3, palette False: (−0.7, 0.2, 1.4) becomes (−1, 0, 1). If the gradient in out is (5, 6, 7), the one in
-    made is (5, 6, 0).
+    The numbers in out are exact, up to the last digits of made's dtype: no more than V different ones, or 0 and 1. The
+    choices are exact, too: in float64, a billionth can decide. made stays as it was, and may be part of a graph.
+    Example: levels 3, palette False: (−0.7, 0.2, 1.4) becomes (−1, 0, 1). If the gradient in out is (5, 6, 7), the one
+    in made is (5, 6, 0).
     """
     ### BEGIN SOLUTION
     if palette:
@@ -147,13 +148,16 @@ for shape, levels, palette, spread, dtype in (
     ((300,), 2, False, 1.0, torch.float64),
     ((2, 3, 5, 5), 256, False, 0.6, torch.float32),
     ((100,), 5, False, 1e6, torch.float32),
+    ((60,), 5, False, 1e37, torch.float32),
+    ((8, 2), 7, False, 0.8, torch.float64),
+    ((), 4, False, 0.3, torch.float32),
     ((5, 7), 7, True, 1.0, torch.float32),
     ((2, 1, 4, 4, 9), 9, True, 1e9, torch.float32),
     ((400, 8), 8, True, 0.1, torch.float32),
     ((2,), 2, True, 0.01, torch.float64),
 ):
     leaf = (spread * torch.randn(shape, generator=chance)).to(dtype)
-    if not palette:
+    if leaf.numel() > 1 and not palette:
         leaf.view(-1)[:2] = torch.tensor([-1.0, 1.0])
     kept = leaf.clone()
     leaf.requires_grad_()
@@ -172,9 +176,12 @@ for shape, levels, palette, spread, dtype in (
         passes = torch.ones_like(kept)
     else:
         ladder = -1 + 2 * torch.arange(levels).double() / (levels - 1)
-        right = ladder[(kept[..., None].double() - ladder).abs().argmin(-1)]
+        right = ladder[
+            (kept.clamp(-1, 1)[..., None].double() - ladder).abs().argmin(-1)
+        ]
         passes = ((kept >= -1) & (kept <= 1)).to(dtype)
-    assert_close(out, right, tolerance=1e-5, name=f"out, {case}")
+    digits = 1e-6 if dtype == torch.float32 else 1e-12
+    assert_close(out, right, tolerance=digits, name=f"out, {case}")
     different = len(out.detach().unique())
     assert different <= (2 if palette else levels), (
         f"out: expected exact levels, got {different} different numbers; {case}. Hint: x + (r − x) loses digits"
@@ -193,6 +200,24 @@ assert_close(
     straight_through(equal, 3, True),
     torch.tensor([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]),
     name="out where colours are equal: the first of them",
+)
+assert_close(
+    straight_through(torch.tensor([[0.0, 1e-9]]), 2, True),
+    torch.tensor([[0.0, 1.0]]),
+    name="out where the second colour is larger, 1e−9 and not 0 (a softmax makes them equal)",
+)
+nearly = torch.tensor([[1.0, 1.0], [0.5, -0.5]]).double()
+nearly[0, 1] = 1 + 1e-9
+assert_close(
+    straight_through(nearly, 2, True),
+    torch.tensor([[0.0, 1.0], [1.0, 0.0]]),
+    name="out where the second colour is larger by a billionth (float64?)",
+)
+nearly = torch.tensor([0.5, 0.5]).double() + torch.tensor([-1e-9, 1e-9]).double()
+assert_close(
+    straight_through(nearly, 3, False),
+    torch.tensor([0.0, 1.0]),
+    name="out a billionth below and above half-way between 0 and 1",
 )
 ### END HIDDEN TESTS
 
@@ -283,16 +308,18 @@ def fool(discriminator, x, target, step, most):
     """Climb a discriminator's logit from each of B images until it reaches a target.
 
     discriminator: a function or module, images (B, ...) -> logits (B,), each of its own image only; autograd goes
-    through it. x (B, ...) float32 or float64, from −1 to 1: where to start. target: a logit. step > 0: how long a step
-    is. most ≥ 0: the largest number of steps.
-    In each step, an image whose logit is below the target moves by step · g/|g| and is then clamped to −1 … 1. g is
-    the gradient of its own logit in its own pixels, and |g| its Euclidean length over all of them. Any |g| from 10⁻³⁰ to
-    10³⁰ will do; where g is exactly 0, the image stays. An image whose logit is at the target or above it stays.
+    through it. Each image has one dimension or more. x (B, ...) float32 or float64, from −1 to 1: where to start.
+    target: a logit. step > 0: how long a step is. most ≥ 0: the largest number of steps.
+    In each step, an image whose logit is below the target moves by step · g/|g| and is then clamped to −1 … 1. g is the
+    gradient of its own logit in its own pixels, and |g| its Euclidean length over all of them. |g| may be anything from
+    10⁻³⁰ to 10³⁰, and of different size in each image; where g is exactly 0, the image stays. An image whose logit is
+    at the target or above it stays.
     -> (found, steps). found, shaped as x and of its dtype: the images after `most` such steps, without a graph. steps
-    (B,) long: in how many of them each image was below the target and had a g that is not 0. x stays as it was, and no
-    weight of the discriminator gets a `.grad`.
-    Example: images of two pixels, the logit is 3a + 4b, so g/|g| is (0.6, 0.8). From (0, 0) with target 4 and step 0.5 it goes
-    to (0.3, 0.4), logit 2.5, and (0.6, 0.8), logit 5. So steps is 2.
+    (B,) long: in how many of them each image was below the target and had a g that is not 0. x and the
+    discriminator stay as they were: its weights still require a gradient, none gets a `.grad`, and one that has a
+    `.grad` keeps it.
+    Example: images of two pixels, the logit is 3a + 4b, so g/|g| is (0.6, 0.8). From (0, 0) with target 4 and step 0.5
+    it goes to (0.3, 0.4), logit 2.5, and (0.6, 0.8), logit 5. So steps is 2.
     """
     ### BEGIN SOLUTION
     found, steps = x.detach().clone(), torch.zeros(len(x), dtype=torch.long)
@@ -362,6 +389,7 @@ for shape, target, step, most in (
     net.double()
     for weight in net.parameters():
         weight.data = 0.6 * torch.randn(weight.shape, generator=chance).double()
+    net[3].weight.grad = torch.ones(1, 16).double()
     start = 2 * torch.rand(shape, generator=chance).double() - 1
     kept = start.clone()
     found, steps = fool(net, start, target, step, most)
@@ -369,8 +397,15 @@ for shape, target, step, most in (
     assert start.equal(kept) and not start.requires_grad, (
         f"x must stay as it was, and has changed; {case}"
     )
-    assert all(weight.grad is None for weight in net.parameters()), (
+    assert net[1].weight.grad is None and net[1].bias.grad is None, (
         f"a weight has a .grad: expected none. Hint: torch.autograd.grad asks for one gradient only; {case}"
+    )
+    before = net[3].weight.grad
+    assert before is not None and before.eq(1).all(), (
+        f"a weight had a .grad before, and it must stay as it was; {case}"
+    )
+    assert all(weight.requires_grad for weight in net.parameters()), (
+        f"each weight must still require a gradient, or it can never be trained again; {case}"
     )
     assert_shape(found, shape, name=f"found, {case}")
     assert_shape(steps, shape[:1], name=f"steps, {case}")
@@ -397,7 +432,7 @@ for scale in (1e-30, 1e30):
     found, steps = fool(
         lambda images, scale=scale: scale * images.flatten(1).sum(1),
         torch.zeros(2, 1, 2, 2),
-        target=2 * scale,
+        target=1.9 * scale,
         step=0.5,
         most=5,
     )
@@ -410,6 +445,21 @@ for scale in (1e-30, 1e30):
         tolerance=1e-3,
         name=f"found where each g is {scale:g}, two steps of 0.25 in each pixel (is |g| rounded to 0 or ∞?)",
     )
+# the first pixel says how long g is, and has no gradient itself
+start = torch.tensor([[-1.0, 0, 0, 0, 0], [1.0, 0, 0, 0, 0], [0.0, 0, 0, 0, 0]])
+found, _ = fool(
+    lambda images: 10 ** (30 * images.detach()[:, 0]) * images[:, 1:].sum(1),
+    start,
+    target=math.inf,
+    step=0.5,
+    most=2,
+)
+assert_close(
+    found[:, 1:],
+    torch.full((3, 4), 0.5),
+    tolerance=1e-3,
+    name="found where g is 1e−30 in one image, 1e30 in the next, and 1 in the last",
+)
 found, steps = fool(
     lambda images: -images.square().flatten(1).sum(1),
     torch.tensor([[0.0, 0.0], [0.6, 0.8]]),
@@ -486,7 +536,7 @@ assert top.median() > highest, "more real than every real one"
 # of a typical one is above that of every real digit.
 #
 # The comparison is with this discriminator's own answers to real digits, and that matters: a discriminator with small
-# logits says 99 % nowhere, not even of real images, and would look safe. Nor does rounding protect it. It has learnt to
+# logits never says 99 %, not even of real images, and would look safe. Nor does rounding protect it. It has learnt to
 # tell the digits from what *this* generator made, and it says nothing that can be trusted about images that neither
 # side has ever shown it. A generator that could go there would win with rubbish.
 
@@ -516,13 +566,14 @@ assert top.median() > highest, "more real than every real one"
 def training_share(made, train, held_out):
     """How often made images are nearest to a training image, and how surprising that is.
 
-    made (n, C, H, W), train (N, C, H, W), held_out (M, C, H, W): long, levels from 0 to 255, with 1 ≤ C·H·W ≤ 10,000 and
-    n, N, M ≥ 1, each up to about a thousand, so that a table (n, N + M, C·H·W) does not fit into memory.
-    Each made image makes one choice: the nearest of the N + M real images by Euclidean distance. If several are exactly as near,
-    each of them gets an equal part of the choice.
+    made (n, C, H, W), train (N, C, H, W), held_out (M, C, H, W): long, levels from 0 to 255, with 1 ≤ C·H·W ≤ 10,000
+    and n, N, M ≥ 1, each up to about a thousand. A table (n, N + M, C·H·W), or half of it, would not fit into memory
+    then: make none.
+    Each made image makes one choice: the nearest of the N + M real images by Euclidean distance. If several are nearest
+    and exactly equally far, each of them gets an equal part of the choice.
     -> (share, z), float64 tensors of shape (). share: the part of all choices that falls on training images. z: (share
-    less its mean) / standard deviation, as above, with c_j the (parts of) choices of image j; 0 where all c_j are equal.
-    The arguments stay as they were.
+    less its mean) / standard deviation, as above, with c_j the (parts of) choices of image j; exactly 0 where all c_j
+    are equal but for rounding errors, such as those of 1/6 added six times. The arguments stay as they were.
     Example: images of one pixel. made 1, 1, 5, train 0, 4, held out 3. The first two choose 0, and 5 chooses 4. So c is
     (2, 1, 0), share is 1, its mean 2/3 and its variance (1/9) · (2/6) · (5 − 9/3) = 2/27: z = 1.2247.
     """
@@ -571,6 +622,8 @@ assert_close(z, 0.0, name="z where both images are chosen equally often")
 # %% nbgrader={"grade": true, "grade_id": "exercise3_hidden", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 from itertools import combinations
 
+from torch.overrides import TorchFunctionMode
+
 from course_lib.check import assert_close, assert_shape
 
 ### BEGIN HIDDEN TESTS
@@ -615,12 +668,29 @@ for n, N, M, shape, levels in (
 circle = torch.tensor([[25, 0], [24, 7], [20, 15], [15, 20], [7, 24], [0, 25]])
 circle = circle.view(-1, 1, 1, 2)
 for N in (1, 2, 4):
-    share, _ = training_share(torch.zeros_like(circle[:1]), circle[:N], circle[N:])
+    share, z = training_share(torch.zeros_like(circle[:1]), circle[:N], circle[N:])
+    assert_close(z, 0.0, name=f"z where 6 real images are exactly as far, {N} training")
     assert_close(
         share,
         N / 6,
         name=f"share where 6 real images are exactly as far, {N} of them training (rounded distances?)",
     )
+# k images share k choices, and one more has a choice of its own: each c_j is 1
+wheel = [(a, b) for a in range(-25, 26) for b in range(-25, 26) if a * a + b * b == 625]
+wheel = torch.tensor(wheel).view(-1, 1, 1, 2) + 100
+alone = torch.full((1, 1, 1, 2), 250)
+for k in range(2, 20):
+    asked = torch.cat([torch.full((k, 1, 1, 2), 100), alone])
+    _, z = training_share(asked, wheel[:k], alone)
+    assert_close(
+        z,
+        0.0,
+        name=f"z where {k} images share {k} choices and one has its own, so that each c_j is 1 but for rounding",
+    )
+votes = pixel(*[0] * 501, *[9] * 499)
+share, z = training_share(votes, pixel(0), pixel(9))
+assert_close(share, 0.501, tolerance=1e-6, name="share for 501 choices against 499")
+assert_close(z, 1.0, name="z for 501 choices against 499")
 twice = torch.randint(3, (4, 1, 2, 2), generator=chance)
 share, z = training_share(twice, twice, twice.repeat(2, 1, 1, 1))
 assert_close(share, 1 / 3, name="share where held out has every training image twice")
@@ -639,6 +709,29 @@ copies = many[:200] + (many[:200] < 255)  # one level away from a training image
 share, z = training_share(copies, many[:200], many[200:])
 assert_close(share, 1.0, name="share of near copies, 300 real images of 50 × 50")
 assert_close(z, math.sqrt(299), name="z of near copies, each of its own")
+# a table of 200 × 300 × 64 numbers would fit; for a thousand images of 10,000 pixels each it would take 160 GB
+
+
+class Largest(TorchFunctionMode):
+    """Remembers the largest tensor that any function gives back."""
+
+    shape = torch.Size([0])
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor) and result.numel() > self.shape.numel():
+            self.shape = result.shape
+        return result
+
+
+with Largest() as largest:
+    training_share(
+        many[:200, :, :8, :8], many[:200, :, :8, 8:16], many[200:, :, :8, :8]
+    )
+assert largest.shape.numel() <= 200 * 300 * 64 / 2, (
+    f"a table of {tuple(largest.shape)} for 200 and 300 images of 64 pixels: it will not fit into memory for a thousand "
+    "of 10,000 pixels. Hint: |a − b|² = |a|² + |b|² − 2ab, or one made image at a time"
+)
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -688,6 +781,6 @@ assert mixed[2] < honest[2] < mixed[1], "a few copies: look at the nearest"
 #   mean.
 # - A discriminator sees what no eye sees, and it is blind where it has never been shown anything. Both are used against
 #   you when you search with its gradient.
-# - Whether a logit is high is a question of what the same network says of real data.
+# - Whether a logit is high depends on what the same network says of real data.
 # - "Near the training set" means nothing without a comparison: held-out images in the same heap, and a chance that is
 #   counted and not guessed.
