@@ -67,3 +67,10 @@ def test_what_is_not_there_is_said(runs):
         runs.of("table", "d", "share")
     with pytest.raises(KeyError, match="nats"):
         runs.of("table", "b", "nats")
+
+
+def test_where_keeps_the_rows_that_hold_the_values(runs):
+    assert runs.where(kind="table", seed=1).of("table", "a", "share") == [0.214]
+    assert len(runs.where(nats=90.04).rows) == 1 and len(runs.rows) == 6, "the others stay"
+    with pytest.raises(KeyError, match="no rows where"):
+        runs.where(seed=7)

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 8 · GAN for pictures: what is a loss worth that can see?
+# # 8 · GAN for pictures: what does a loss that sees the whole image buy?
 #
 # **You will train a generator of digits against a network that looks at whole images, and measure what that buys,
 # what it costs, and how both players can be fooled.**
@@ -66,7 +66,7 @@ def keep(step):
 
 def show_teaser(step):
     x = album[step]
-    return show_images(x, columns=16, size=0.42, crossed=referee.label(x) < 0)
+    return show_images(x, columns=8, size=0.5, crossed=referee.label(x) < 0)
 
 
 fit_gan(teaser, real[0], steps=500, lr=3e-3, r1=0.3, generator=dice, watch=keep)
@@ -81,14 +81,12 @@ explore(show_teaser, step=MOMENTS, start={"step": 500}, alt=alt)
 # ## Setup
 
 # %%
-import time
+from dataclasses import replace
 from functools import partial
 
 import torch.nn.functional as F
-from course_lib.layers import initialised_by
 from course_lib.measure.coverage import nearest
 from course_lib.train import fit
-from torch import nn
 
 seed = 0
 device = pick_device()
@@ -117,7 +115,7 @@ assert judge.invalid_share(x_test) < 0.06
 
 # %% [markdown]
 # The judge refuses 3.1 to 4.5 per cent of the real test digits. That is the floor for what follows. A range in the text
-# always goes from the least to the most of five seeds.
+# always goes from the smallest to the largest of five seeds, unless it says otherwise.
 
 # %% [markdown]
 # ## The idea: ink that can be a little more or a little less
@@ -167,33 +165,32 @@ print(fresh.net)
 latent = 16  # as in chapter 7
 features, depth = 128, 2  # of the hidden layers, both players
 steps, batch_size = 2000, 128  # about 8 seconds
-lr, r1 = 3e-3, 0.3  # both fall out of a short search, on seed 0
+lr, r1 = 3e-3, 0.3  # both come from a short search, on seed 0
 
 # %% [markdown]
 # `r1` is the weight of page 1's penalty on a steep discriminator. Every game on digits below is played by this one
-# function, from the same dice, so two games differ in what is named and in nothing else. `viewer` is the kind of
-# discriminator.
+# function, from the same dice, so two games differ only in what is named. `sees` changes the discriminator, `maker` is
+# the kind of generator.
 
 
 # %%
-def play(x, steps=600, viewer=Discriminator, watch=None, sees=None, **more):
+def play(x, steps=600, maker=Generator, watch=None, sees=None, **more):
     chance = make_generator(seed, device)
-    config = {"latent": latent, "features": features, "depth": depth}
-    knobs = {"batch_size": batch_size, "lr": lr, "r1": r1} | more
-    config |= {name: knobs.pop(name) for name in [*config] if name in knobs}
-    config = GANConfig((1, 8, 8), 17, **config)
-    seen = GANConfig((1, 8, 8), 17, features=features, **(sees or {"depth": depth}))
-    made = Generator(config, generator=chance), viewer(seen, generator=chance)
+    config = GANConfig((1, 8, 8), 17, latent=latent, features=features, depth=depth)
+    seen = replace(config, **(sees or {}))
+    made = maker(config, generator=chance), Discriminator(seen, generator=chance)
     players = {name: one.to(device) for name, one in zip(kinds, made, strict=True)}
     look = watch and partial(watch, players)
-    how = {"steps": steps, "generator": chance, "watch": look} | knobs
-    return players, fit_gan(players, x, **how)
+    knobs = {"batch_size": batch_size, "lr": lr, "r1": r1, "watch": look} | more
+    return players, fit_gan(players, x, steps=steps, generator=chance, **knobs)
 
 
 # %% [markdown]
 # ## Train
 #
-# While it trains, we let the judge look at a thousand draws from time to time.
+# While it trains, we let the judge look at a thousand draws from time to time: how many does it refuse, and how many
+# kinds of digits are among the others? (*Kinds* is $e^H$, with the entropy $H$ of their shares: 10 if all ten digits are
+# equally frequent, 1 if all are the same.)
 
 # %%
 judged = {}
@@ -202,7 +199,11 @@ judged = {}
 def look_in(players, step):
     if step in (50, 100, 200, 500, 1000, 1500, 2000):
         x = players["generator"].sample(1000, generator=make_generator(1, device))
-        judged[step] = judge.invalid_share(x)
+        label = judge.label(x)
+        share = label[label >= 0].bincount(minlength=10) / (label >= 0).sum().clamp(
+            min=1
+        )
+        judged[step] = judge.invalid_share(x), torch.special.entr(share).sum().exp()
 
 
 game, history = play(x_train, steps, watch=look_in)
@@ -212,183 +213,264 @@ player, viewer = game.values()
 names = "discriminator", "generator"
 losses = {name: torch.tensor(history.losses[name]) for name in names}
 rows, late = [], []
-for step, share in judged.items():
+for step, (share, digits) in judged.items():
     nats = [losses[name][max(0, step - 50) : step].mean().item() for name in names]
-    rows.append([step, f"{share:.0%}", *(f"{n:.2f}" for n in nats)])
+    rows.append([step, f"{share:.0%}", f"{digits:.1f}", *(f"{n:.2f}" for n in nats)])
     late += [nats] * (step >= 500)
-assert judged[2000] < 0.8 * judged[500] < 0.5 * judged[50]
-assert late[0][0] > late[-1][0], "images get better, and the opponent wins more"
+refused = {step: share for step, (share, _) in judged.items()}
+assert refused[2000] < 0.8 * refused[500] < 0.5 * refused[50]
+assert judged[100][1] < 8 < 9 < judged[500][1]
 assert all(abs(a - 1.386) < 0.16 and abs(b - 0.693) < 0.16 for a, b in late)
-show_table(["step", "refused", "discriminator's loss, nats", "generator's"], rows)
+show_table(
+    ["step", "refused", "kinds", "discriminator's loss, nats", "generator's"], rows
+)
 
 # %% [markdown]
-# From step 500 to the end the images get better: the judge refuses 18 to 26 per cent of them, and then 10 to 16. The
-# losses say nothing of it. They stay near $\log 4 = 1.39$ and $\log 2 = 0.69$ nats, what a discriminator that answers
-# *fifty-fifty* to everything would cost, and if they move at all, they move the wrong way: the discriminator does a
-# little better at the end, not worse. Page 1 said why. The losses say who is ahead, and not how well the two play.
+# The first hundred steps jump up and down. The generator makes one or a few shapes, the judge happens to accept them or
+# not, the discriminator notices them, and the generator has to look for others. From step 500 on there are all kinds of
+# digits, and they get better: the judge refuses 18 to 26 per cent of them, and at the end 10 to 16.
+#
+# The losses say nothing of it. They stay near $\log 4 = 1.39$ and $\log 2 = 0.69$ nats, which is what a discriminator
+# pays that answers *fifty-fifty* to everything. Page 1 said why: they say who is ahead, and not how well the two play.
 
 # %% [markdown]
 # ## How good are they?
 #
-# Beside chapter 7's VAE, trained for as many seconds. Careful: that chapter found that the judge likes sure strokes,
-# whoever makes them. The VAE's decoder leaves each pixel to chance. The generator leaves nothing to chance: for one
-# $z$ there is one image. So the VAE stands here in three ways. Its levels are *drawn*, at temperature 1 and at 0.7;
-# or each pixel has its *likeliest* level, which leaves nothing to chance either. *Mixture* means that codes are drawn
-# from ten Gaussians that were fitted to the codes of the training images, as in chapter 7, instead of from the prior.
+# We compare with chapter 7's VAE, trained for about as many seconds. Careful: that chapter found that the judge likes
+# sure strokes, no matter which model makes them. The VAE's decoder leaves each pixel to chance, and the generator leaves
+# nothing to chance: for one $z$ there is one image. So the VAE stands here in four ways. Its codes come from the prior,
+# or from a *mixture* of ten Gaussians that was fitted to the codes of the training images. Its levels are *drawn*, at
+# temperature 1 or 0.7, or each pixel takes its *likeliest* level, which leaves nothing to chance either.
 #
-# The last two columns ask what the judge cannot see. **Told**: a fresh network with two convolutions is trained to
-# tell a thousand real digits from a thousand made ones, and then asked about images that it has not met. It is a
-# discriminator that comes when the game is over, and nobody has trained against it. At 50 per cent it is guessing.
-# **Left over** is chapter 7's measure of structure: a VAE says what it expects of an image given its code, and we
-# look at the rest. Is what is left over at a pixel correlated with what is left over above it? (One VAE does that for
-# all rows.) The table has five seeds; the command is `python benchmarks/gan_pictures.py`.
+# There are two more rivals. The *autoencoder* is chapter 7's without noise on its code, with the same mixture. The
+# *Gated PixelCNN* is chapter 4's, trained for as many seconds as the others, and once for three times as many.
+#
+# Two columns ask how well **somebody else can tell** a thousand real digits from a thousand made ones, on images that
+# were not used to train him. The *histogram* knows only how many pixels of each level an image has. The *network* has
+# two convolutions: it is a discriminator that comes when the game is over, and nobody has trained against it. *Best* is
+# the better of these two and a third that sees the pixels as a list. At 50 per cent they are guessing.
+#
+# Why one more column? A VAE's decoder says what it expects of each pixel, given the code. What it cannot say is how
+# neighbours depart from that *together*, as the pixels of a stroke do. So we let one VAE look at the images of every
+# row, and take what its expectation **leaves over**. Is that correlated between a pixel and the one above it? In real
+# digits it is. (This is chapter 7's measure.) All of it is stored by `python benchmarks/gan_pictures.py`.
 
 # %% tags=["checking"]
-NAMES = ["real digits", "GAN", "VAE, drawn", "VAE, drawn at 0.7", "VAE, likeliest"]
-NAMES += ["VAE, mixture, drawn at 0.7", "Gated PixelCNN"]
-COLUMNS = {"refused": "%", "digits": ".1f", "copies": "%", "told_network": "%"}
-rows = runs.table("table", NAMES, COLUMNS | {"left_over": ".2f"})
-heads = ["five seeds", "refused", "digits", "copies", "told by a network"]
-show_table([*heads, "left over"], rows)
+NAMES = ["other real digits", "GAN", "VAE, drawn", "VAE, mixture, drawn"]
+NAMES += ["VAE, mixture, drawn at 0.7", "VAE, likeliest", "autoencoder, mixture, drawn"]
+NAMES += ["Gated PixelCNN, a game's time", "Gated PixelCNN"]
+
+
+def best_told(row):
+    return max(row[f"told_{way}"] for way in ("histogram", "pixels", "network"))
+
+
+def wide_table(kind, names, columns):
+    return [[name, *(runs.cell(kind, name, *c) for c in columns)] for name in names]
+
+
+def seeds_of(kind, names):
+    counts = sorted({len(runs.of(kind, name, "seed")) for name in names})
+    return "runs: " + " to ".join(
+        str(n) for n in dict.fromkeys((counts[0], counts[-1]))
+    )
+
+
+columns = [("refused", "%"), ("told_histogram", "%"), ("told_network", "%")]
+columns += [(best_told, "%"), ("left_over", ".2f")]
+heads = ["refused", "told by histogram", "by network", "best", "left over"]
+show_table([seeds_of("table", NAMES), *heads], wide_table("table", NAMES, columns))
 
 # %% tags=["checking"]
 LESS = [  # in every seed the first is below this share of the second
     ("GAN", "VAE, drawn", "refused", 0.85),
-    ("VAE, drawn at 0.7", "GAN", "refused", 0.8),
+    ("VAE, mixture, drawn", "GAN", "refused", 0.85),
     ("VAE, mixture, drawn at 0.7", "GAN", "refused", 0.4),
     ("VAE, likeliest", "GAN", "refused", 0.3),
-    ("GAN", "VAE, drawn", "told_network", 1),
-    ("GAN", "VAE, drawn at 0.7", "told_network", 1),
-    ("GAN", "VAE, likeliest", "told_network", 0.85),
-    ("Gated PixelCNN", "GAN", "told_network", 0.95),
-    ("VAE, drawn", "GAN", "left_over", 0.6),
-    ("VAE, drawn at 0.7", "GAN", "left_over", 0.8),
-    ("VAE, mixture, drawn at 0.7", "GAN", "left_over", 0.8),
+    ("autoencoder, mixture, drawn", "GAN", "told_network", 1),
+    ("VAE, drawn", "GAN", "told_histogram", 0.8),
+    ("VAE, mixture, drawn", "GAN", best_told, 1),
+    ("autoencoder, mixture, drawn", "GAN", best_told, 0.95),
+    ("VAE, mixture, drawn", "VAE, drawn", best_told, 0.96),
+    ("VAE, drawn", "GAN", "left_over", 0.5),
+    ("VAE, mixture, drawn at 0.7", "GAN", "left_over", 0.6),
+    ("VAE, mixture, drawn", "autoencoder, mixture, drawn", "left_over", 0.5),
+    ("autoencoder, mixture, drawn", "GAN", "left_over", 1),
+    ("GAN", "Gated PixelCNN, a game's time", "refused", 0.4),
+    ("Gated PixelCNN", "GAN", best_told, 0.8),
 ]
 assert all(runs.below("table", *each) for each in LESS)
 
 # %% [markdown]
-# **The judge does not prefer the GAN.** It refuses fewer of its draws than of the VAE's honest draws, about three
-# quarters as many. But as soon as the VAE is made as sure as a generator is, it has fewer refused than the GAN: somewhat
-# more than half as many at temperature 0.7, a fifth with the mixture besides, and hardly any in likeliest levels. GANs
-# are praised for sharp images. A VAE's decoder can be sharp too, for nothing.
+# **The judge does not prefer the GAN.** It refuses fewer of its draws than of the VAE's from the prior, about three
+# quarters as many. But with a mixture for a prior the VAE has fewer refused than the GAN, even with every pixel left to
+# chance, and with sure strokes fewer still.
 #
-# **The network does, a little.** It decides right on 67 to 73 per cent of the GAN's and the real images. With a VAE
-# that draws from its prior it is 77 to 80, sharpened or not, and with likeliest levels over 90. But with the mixture for
-# a prior, and sharpened, it is 72 to 75, hardly more than with the GAN. So part of what a network sees in a VAE's images
-# is the prior that does not fit.
+# **Nor does a network that comes afterwards.** The GAN's best opponent decides right on 77 to 79 per cent, the VAE's on
+# 77 to 80. With the mixture it is 71 to 74, and the plain autoencoder, which had no opponent at all, is told least of
+# these, in 67 to 71. What tells the GAN is a mere count: the **histogram** is right in 75 to 78 per cent, where it
+# guesses for the VAE's honest draws. Let us look at one reason.
+
+# %%
+x = player.sample(2000, generator=generator)
+ends = {
+    n: [(t == n).float().mean().item() for t in (x_train, x)] for n in (0, 1, 15, 16)
+}
+for level, two in ends.items():
+    print(
+        "level {:2}: {:5.1%} of real pixels, {:5.1%} of made ones".format(level, *two)
+    )
+
+# %% tags=["checking"]
+assert all(ends[n][1] < 0.96 * ends[n][0] for n in (0, 16))
+assert all(ends[n][1] > 1.2 * ends[n][0] for n in (1, 15))
+
+# %% [markdown]
+# Ink on paper is most often none at all, or full. The generator's $\tanh$ comes close to these ends and does not quite
+# stay there, so rounding gives too few pixels of level 0 and 16, and nearly twice as many of a pale 1. That is a thing
+# to count, and **the GAN's levels give it away**.
 #
-# ***Left over* shows what the rest is.** In real digits it is correlated, at 0.26 to 0.28, and in the GAN's
-# about as much, 0.20 to 0.29. In the VAE's draws it is 0.07 to 0.12, whatever prior they come from, since each of their
-# pixels rolls a die of its own. (Likeliest levels roll none, so there it is high again. But such images give themselves away by their levels,
-# as chapter 7 found.) This is what the discriminator is for. It teaches **relations between pixels** that the VAE's loss
-# does not see.
+# **What is left over is the GAN's strength.** In other real digits it is correlated, at 0.27 to 0.29, and in the GAN's at 0.20
+# to 0.29. In a VAE's draws it is 0.06 to 0.11, whatever prior they come from, since each of their pixels rolls a die of
+# its own. (Likeliest levels roll none, so there it is high again. But a histogram tells those at once.) So a
+# discriminator teaches **relations between pixels** that the VAE's loss does not see.
 #
-# It does not teach all of them. The PixelCNN, which draws each pixel given its neighbours, is told least of all, under
-# 60 per cent. (It was trained for 30 seconds, the others for 9.)
+# But it is one way to them, not the only one. The autoencoder's decoder has learnt to be sure of each pixel, so little
+# is left to dice, and it comes to 0.18 to 0.20. The PixelCNN draws each pixel given its neighbours. In the time of a
+# game it learns too little, and 39 to 51 per cent of its draws are refused; in three times that it is told in 55 to 59
+# per cent, nearly a coin toss.
 
 # %% [markdown]
 # ## Does it copy?
 #
-# Below each of sixteen draws stands the training digit that is nearest to it.
+# Below each of twelve draws stands the training digit that is nearest to it.
 
 # %%
-x = player.sample(2000, generator=generator)
 distance, which = nearest(x.flatten(1).float(), x_train.flatten(1).float())
 
 # %% tags=["drawing"]
-look = {"columns": 16, "size": 0.42, "rows": ["drawn", "nearest"]}
-show_images(torch.cat([x[:16], x_train[which[:16]]]), **look)
-
-# %% tags=["checking"]
-far = nearest(x_test.flatten(1).float(), x_train.flatten(1).float())[0]
-print(f"identical: {(distance == 0).sum()} of 2000 draws")
-away = distance.median(), far.median()
-print("median distance, in levels: draws {:.1f}, test {:.1f}".format(*away))
-assert not (distance == 0).any() and abs(away[0] / away[1] - 1) < 0.1
-for name in ("GAN", "VAE, drawn", "other real digits"):
-    share = runs.span("table", name, "nearer", "%")
-    print(f"{name}: {share} % are nearer to a training than to a test digit")
-leaning = runs.of("table", "GAN", "nearer")
-assert max(runs.of("table", "other real digits", "nearer")) < 0.55 < min(leaning) - 0.05
+look = {"columns": 12, "size": 0.5, "rows": ["drawn", "nearest"]}
+show_images(torch.cat([x[:12], x_train[which[:12]]]), **look)
 
 # %% [markdown]
-# Most have a near relative, and none is identical with it. On the whole, draws are about as far from the training
-# digits as test digits are.
+# Most have a near relative. Is that copying? Two numbers, each with a floor. **Copies** are draws that are nearer to a
+# training digit than 95 per cent of the test digits are: for test digits it is 5 per cent, by construction. **Nearer**
+# asks of each draw whether a training digit or a test digit is nearer (as many of both). For real digits that nobody
+# trained with, that is nearly a coin toss.
+
+# %% tags=["checking"]
+print(f"identical to a training digit: {(distance == 0).sum()} of {len(x)} draws")
+rows = []
+longer = runs.where(times=3)
+for word, stored, kind, name in (
+    ("real, not trained with", runs, "table", "other real digits"),
+    ("VAE, mixture, drawn", runs, "table", "VAE, mixture, drawn"),
+    ("GAN, 2000 steps", runs, "table", "GAN"),
+    ("GAN, 6000 steps", longer, "longer", "GAN"),
+    ("VAE, mixture, 3 times as long", longer, "longer", "VAE, mixture, drawn"),
+):
+    row = [stored.cell(kind, name, c, "%") for c in ("copies", "nearer", "refused")]
+    told = stored.cell(kind, name, "told_network", "%")
+    rows.append([word, len(stored.of(kind, name, "seed")), *row, told])
+show_table(["", "runs", "copies", "nearer", "refused", "told by network"], rows)
+
+# %% tags=["checking"]
+assert not (distance == 0).any()
+assert max(runs.of("table", "GAN", "copies")) < 0.1
+new = runs.of("table", "other real digits", "copies")
+assert min(longer.of("longer", "GAN", "copies")) > 1.5 * max(new)
+assert max(longer.of("longer", "GAN", "refused")) < 0.1
+assert max(longer.of("longer", "GAN", "told_network")) < 0.65
+fresh_share = max(runs.of("table", "other real digits", "nearer"))
+assert fresh_share < 0.55 < min(runs.of("table", "GAN", "nearer")) - 0.1
+
+# %% [markdown]
+# No draw is identical to a training digit, and after these 2,000 steps there are hardly more copies than the floor.
+# Yet 72 to 75 per cent are nearer to what was trained with, so the generator stays closer to its training digits than to
+# others. (So does the VAE.)
 #
-# But draw a finer line. Is a draw nearer to one of 447 training digits, or to one of the 447 test digits? For real
-# digits that nobody trained with, it is nearly a coin. Most draws are nearer to what was trained with. So the generator
-# does not give back its examples, but it keeps closer to them than to other digits. (So does the VAE of the table.)
+# Three times as long, a GAN's draws are refused hardly more often than real digits, and a network hardly tells them.
+# **But now it copies**: 18 per cent, where new real digits have 5 (test) to 9 (the others). A thousand digits are few, and a loss that sees the whole image can teach them by
+# heart. *Does not copy* holds for this page's 2,000 steps.
 
 # %% [markdown]
 # ## A discriminator that cannot see
 #
-# The generator is only as good as what its opponent can see. Take two opponents that see too little. The *linear* one
-# adds up the pixels, each with a weight of its own. The *one pixel at a time* one has a small network for each pixel
-# and adds up what these say. So it may know all about every pixel, and nothing about two of them.
-
+# The generator is only as good as what its opponent can see. Take one that sees too little: a *linear* discriminator
+# adds up the pixels, each with a weight of its own, and has no hidden layer. The same generator, the same dice, and
+# 2,000 steps.
 
 # %%
-class OnePixelAtATime(Discriminator):
-    def __init__(self, config, *, generator):
-        super().__init__(config, generator=generator)
-        with initialised_by(generator):  # 64 networks of 16 features, side by side
-            self.net = nn.Linear(16, 64)
-            self.first = nn.Linear(2, 64 * 16)
-
-    def logits(self, inputs):
-        weight, bias = self.first.weight.view(64, 16, 2).unbind(2)
-        h = F.relu(inputs.flatten(1)[..., None] * weight + bias)  # (B, 64, 16)
-        return (h * self.net.weight + self.net.bias[:, None] / 16).sum((1, 2))
-
-
-games = {"the whole image": play(x_train)}
-games["one pixel at a time"] = play(x_train, viewer=OnePixelAtATime)
-games["linear"] = play(x_train, sees={"depth": 0})
-
-# %% [markdown]
-# Three games of 600 steps, with the same generator and the same dice:
+blind, blind_history = play(x_train, steps, sees={"depth": 0})
 
 # %% tags=["checking"]
-rows, shown, weak = [], [], {}
-for name, (players, past) in games.items():
-    x = players["generator"].sample(2000, generator=generator)
-    nats = [torch.tensor(past.losses[who])[-100:].mean().item() for who in names]
-    spread = x.flatten(1).float().std(0).mean().item()
-    weak[name] = judge.invalid_share(x), *nats, spread
-    refused, *rest = weak[name]
-    rows.append([name, f"{refused:.0%}", *(f"{number:.2f}" for number in rest)])
-    shown.append(x[:12])
-heads = ["it sees", "refused", "discriminator's loss", "generator's"]
-show_table([*heads, "spread of a pixel, levels"], rows)
+ink = {
+    name: p["generator"].sample(2000, generator=generator)
+    for name, p in {"whole": game, "linear": blind}.items()
+}
+
+
+def told_by(players, x):  # how often a real digit has the higher logit; a tie is half
+    with torch.no_grad():
+        real, made = (players["discriminator"](t) for t in (x_test, x))
+    return ((real[:, None] > made).float() + (real[:, None] == made) / 2).mean().item()
+
+
+def spread_of(x):
+    return x.flatten(1).float().std(0).mean().item()
+
+
+last = [torch.tensor(blind_history.losses[who])[-200:].mean().item() for who in names]
+ranks = told_by(blind, ink["linear"])
+print("losses at the end: discriminator {:.3f}, generator {:.3f} nats".format(*last))
+print(f"it ranks a real digit above a draw in {ranks:.0%}")
+for name, t in (ink | {"real digits": x_train}).items():
+    refused = judge.invalid_share(t)
+    print(f"{name}: {refused:.0%} refused, a pixel's spread {spread_of(t):.2f} levels")
 
 # %% tags=["drawing"]
-rows = ["whole", "one pixel", "linear"]
-show_images(torch.cat(shown), columns=12, size=0.5, rows=rows)
+rows = ["whole", "linear"]
+show_images(torch.cat([t[:12] for t in ink.values()]), columns=12, size=0.5, rows=rows)
 
 # %% tags=["checking"]
-whole, pixelwise, linear = weak.values()
-spread = x_train.flatten(1).float().std(0).mean()
-print(f"real digits: a pixel's spread is {spread:.2f} levels")
-assert whole[0] < 0.4 and min(pixelwise[0], linear[0]) > 0.8
-for n, log in ((1, 1.386), (2, 0.693)):
-    assert abs(linear[n] - log) < 0.05 < abs(whole[n] - log)
-assert max(pixelwise[3], linear[3]) < 0.34 * whole[3]
+assert abs(last[0] - 1.386) < 0.01 and abs(last[1] - 0.693) < 0.01 and ranks < 0.6
+assert judge.invalid_share(ink["linear"]) > 0.9
+assert spread_of(ink["linear"]) < 0.5 * spread_of(x_train)
 
 # %% [markdown]
-# Both are **fooled completely**. 87 to 100 per cent of the images are refused, where the full opponent leaves 22 to
-# 33 in as many steps. And the generator makes nearly the same image every time: a pixel varies by at most a third of
-# what it does in the first row. Against the linear opponent it is a grey heap, the average of all digits. Against the
-# other it is a pattern in which each pixel by itself is something that occurs.
+# It is **fooled completely**. It has settled at exactly $\log 4$ and $\log 2$, and it ranks real digits above draws no
+# more often than a coin would. Its generator makes nearly the same grey heap every time, the average of all digits. The
+# judge accepts none or hardly any.
 #
-# And the losses? The linear game ends within 0.05 nats of $\log 4$ and $\log 2$, nearer than the game of the whole
-# image. **A loss at $\log 2$ means that the opponent cannot tell.** It does not say whether that is because the
-# images are good or because the opponent is blind.
+# Here is a better opponent, stored. *One pixel at a time* has a small network for each pixel and adds up what these
+# say. So it may know all about every pixel, and nothing about two of them.
+
+# %% tags=["checking"]
+WEAK = ["pixel, 2000 steps", "linear, 2000 steps"]
+columns = [(c, "%") for c in ("refused", "told_histogram", "told_network")]
+losses_too = [("loss_d", ".2f"), ("loss_g", ".2f")]
+rows = [[*wide_table("table", ["GAN"], columns)[0], "", ""]]
+rows += wide_table("weak", WEAK, columns + losses_too)
+heads = ["refused", "told by histogram", "by network", "discriminator's loss"]
+show_table([seeds_of("weak", WEAK), *heads, "generator's"], rows)
+per_pixel = {c: runs.of("weak", WEAK[0], c) for c, _ in columns + losses_too}
+assert max(per_pixel["told_histogram"]) < min(runs.of("table", "GAN", "told_histogram"))
+assert min(per_pixel["refused"]) > 0.75 and min(per_pixel["told_network"]) > 0.99
+for column, log in ("loss_d", 1.386), ("loss_g", 0.693):
+    assert all(abs(loss - log) < 0.1 for loss in per_pixel[column])
+
+# %% [markdown]
+# Its generator gets the pixels more nearly right, each by itself: a histogram tells its images less often than the full
+# GAN's. But they are no digits. The judge refuses more than three quarters, and a network that sees the whole image
+# tells them all. **What it has not seen, it has not taught**: how pixels go together.
+#
+# And the losses? They are near $\log 4$ and $\log 2$ in all three games. **A loss at $\log 2$ means that the opponent
+# cannot tell.** It does not say whether that is because the images are good or because the opponent is blind.
 
 # %% [markdown]
 # ## An image that fools it
 #
-# Now hold a trained discriminator still, and change an *image*: begin with noise, and climb its logit pixel by pixel.
+# Now hold our trained discriminator still, and change an *image*: begin with noise, and climb its logit pixel by pixel.
 
 
 # %%
@@ -403,45 +485,52 @@ def climb(viewer, n=200, steps=200):
     return to_levels(x.detach())
 
 
-# %% [markdown]
-# We ask two discriminators, after 600 steps each. One was trained with the penalty, and one without. Each has a scale
-# of its own, so we need to know what it says of real digits too.
-
-# %%
-games["no penalty"] = play(x_train, r1=0.0)
-
-# %% tags=["checking"]
-rows, shown, fooled = [], [], {}
-for name, key in {"penalty 0.3": "the whole image", "no penalty": "no penalty"}.items():
-    judges = games[key][0]["discriminator"]
-    x = climb(judges)
-    with torch.no_grad():
-        says, of_real = judges(x).sigmoid(), judges(x_test).sigmoid()
-    beyond = (says > of_real.quantile(0.95)).float().mean().item()
-    sure = (says > 0.99).float().mean().item()
-    fooled[name] = sure, beyond, judge.invalid_share(x)
-    medians = [t.median().item() for t in (of_real, says)]
-    rows.append([name, *(f"{share:.0%}" for share in (*medians, *fooled[name]))])
-    shown.append(x[:12])
-heads = ["", "real digits: D, median", "climbed: D, median", "above 99 %"]
-show_table([*heads, "above 95 % of real digits", "refused by the judge"], rows)
+climbed = climb(viewer)
 
 # %% tags=["drawing"]
-show_images(torch.cat(shown), columns=12, size=0.5, rows=["penalty", "none"])
+show_images(climbed[:12], columns=12, size=0.5, rows=["climbed"])
 
 # %% tags=["checking"]
-robust, plain = fooled.values()
-assert plain[0] > 0.99 and robust[0] == 0
-assert min(robust[1], plain[1]) > 0.99 and min(robust[2], plain[2]) > 0.99
+with torch.no_grad():
+    says, of_real = viewer(climbed), viewer(x_test)
+gap = ((says.median() - of_real.median()) / of_real.std()).item()
+print(f"refused by the judge: {judge.invalid_share(climbed):.0%}")
+print(
+    f"D: real {of_real.median().sigmoid():.2f}, climbed {says.median().sigmoid():.2f}"
+)
+print(f"the climbed logits lie {gap:.1f} spreads of the real ones above them")
+assert judge.invalid_share(climbed) > 0.99 and says.min() > of_real.max() and gap > 5
 
 # %% [markdown]
-# Every climb ends at noise in black and white, which the judge refuses. The discriminator without the penalty is
-# **more than 99 per cent sure that this is a digit**. The one with the penalty never is. But it is never so sure of
-# real digits either. Its logits are flatter everywhere. Measured on its own scale it is fooled just as well: all that
-# was climbed looks more real to it than 95 per cent of the real digits.
+# Every climb ends at noise in black and white, which the judge refuses. But the discriminator finds it **more real than
+# any real digit**. A probability says little here, since each discriminator has a scale of its own; this one never
+# strays far from one half. So we measure in its own unit: the distance from the median real digit, divided by the spread
+# (standard deviation) of the real digits' logits.
 #
-# So the penalty keeps the game calm. It does not make the discriminator wise. A discriminator learns to tell real
-# digits from what the generator shows it, and nobody ever showed it this.
+# Does a more robust discriminator help? These were trained for 2,000 steps with other penalties, with weights bounded in
+# another way (*spectral*), or with noise on all that they are shown. (*Gap* is the distance in logits.)
+
+# %% tags=["checking"]
+RECIPES = [
+    f"{name}, 2000 steps" for name in ("no R1", "R1 0.3", "R1 10", "spectral", "noise")
+]
+columns = [("real", ".2f"), ("climbed", ".2f"), ("gap", ".1f"), ("gap_spreads", ".1f")]
+columns += [("refused_climbed", "%")]
+heads = ["D of real", "D of climbed", "gap", "gap in spreads", "climbed: refused"]
+show_table(
+    [seeds_of("fooling", RECIPES), *heads], wide_table("fooling", RECIPES, columns)
+)
+for name in RECIPES:
+    assert min(runs.of("fooling", name, "gap_spreads")) > 4
+    assert min(runs.of("fooling", name, "refused_climbed")) > 0.9
+freely, *bound = (runs.of("fooling", name, "gap") for name in RECIPES)
+assert min(freely) > 2 * max(max(some) for some in bound[:3])
+
+# %% [markdown]
+# **No recipe helps enough.** A penalty makes all logits flatter: the gap shrinks several times over, and the
+# discriminator is no longer sure of anything, whether noise or digit. In its own unit the noise still lies far above the
+# real digits, by seven spreads or more. The penalty does bring that down, in the run that is stored: from 13 spreads to
+# 7. A discriminator learns to tell real digits from what the generator shows it, and nobody ever showed it this.
 
 # %% [markdown]
 # ## Colours that have no order
@@ -484,13 +573,37 @@ assert variety[1] < 0.6 * variety[0] and copied[1] > 0.95 * copied[0]
 # 500), as real new ones do.
 #
 # But look for the same creature twice. Take 250 draws, and for each the most similar of 250 others. Of real creatures
-# 88 to 90 of 256 pixels differ, of these only 43 to 48. **Most pictures look fine, and there are too few kinds of
-# them.** This is page 1's mode collapse, half-way. You see it only by comparing draws with each other.
+# 88 to 90 of 256 pixels differ, of these only 43 to 48. **There are too few kinds of them.** This is page 1's mode
+# collapse, half-way, and you see it only by comparing draws with each other. Does it stay?
+
+# %% tags=["checking"]
+rows, zoos = [], {"real": ("real sprites", "floors"), "GAN, 600 steps": ("GAN", 1)}
+zoos["GAN, 1800 steps"] = "GAN", 3
+columns = [("variety", ".0f"), ("left", ".2f"), ("told_network", "%")]
+for word, (name, times) in zoos.items():
+    stored = runs.where(kind="sprites", times=times)
+    cells = [stored.cell("sprites", name, *column) for column in columns]
+    rows.append([word, len(stored.of("sprites", name, "seed")), *cells])
+heads = ["runs", "differ from the nearest of 250", "pairs alike", "told by a network"]
+show_table(["", *heads], rows)
+floor, short, long = (runs.where(kind="sprites", times=t) for t in ("floors", 1, 3))
+kept = [each.of("sprites", "GAN", "variety") for each in (short, long)]
+assert max(kept[0]) < 60 < min(kept[1]) and max(kept[1]) < 85
+alike = [each.of("sprites", "GAN", "left") for each in (short, long)]
+assert min(alike[0]) > max(alike[1]) > max(floor.of("sprites", "real sprites", "left"))
+assert all(
+    min(each.of("sprites", "GAN", "told_network")) > 0.8 for each in (short, long)
+)
+
+# %% [markdown]
+# **It grows out of it**, mostly: after three times as many steps, 73 pixels differ in the run that is stored. The
+# pictures are not perfect either. A network tells 99 per cent of them, and still 89 after three times as long. They are
+# too smooth: a pixel has the colour of its left neighbour more often than in real creatures (*pairs alike*).
 
 # %% [markdown]
 # ## Five advantages, each a number
 #
-# The lecture lists what a GAN has and others have not. Take them one by one.
+# The lecture lists what a GAN has and others have not. We take them one by one.
 #
 # **All pixels at once.** A painter (chapter 4's Gated PixelCNN, trained here for about as many seconds) runs once for
 # each pixel. We count.
@@ -511,43 +624,41 @@ for name, (model, part) in watched.items():
     for n in (1, 64):
         count = []
         hook = part.register_forward_hook(lambda *_, count=count: count.append(1))
-        begun = time.perf_counter()
         model.sample(n, generator=generator)
-        took = time.perf_counter() - begun
         hook.remove()
         passes.append(len(count))
-        each = f"{1000 * took / n:6.2f} ms an image"
-        print(f"{name:8s}{n:3} images: {len(count):3} passes, {each}")
-price = -painter.log_prob(x_test).mean().item()
-print(f"the painter pays {price:.1f} nats an image")
+        print(f"{name:8s}{n:3} images: {len(count):3} passes")
 assert passes == [1, 1, 64, 64]
 
 # %% [markdown]
 # The painter's number of passes is the number of pixels, for one image as for 64, and no computer can change that,
-# since each pixel waits for the one before. The generator needs one. (The milliseconds depend on the machine, and are
-# not the point. The passes do not.)
+# since each pixel waits for the one before. The generator needs one.
 #
 # **Few restrictions.** A flow must be invertible, so its $z$ has as many numbers as the image. A generator's may have
-# fewer or more. Give it 100 numbers for 64 pixels, instead of 16, and change nothing else:
-
-# %%
-wide, _ = play(x_train, latent=100)
+# fewer or more. Here are games of 2,000 steps that differ in nothing else:
 
 # %% tags=["checking"]
-x = wide["generator"].sample(2000, generator=generator)
-of_wide = judge.invalid_share(x)
-print(f"refused after 600 steps: 16 numbers {whole[0]:.0%}, 100 numbers {of_wide:.0%}")
-assert abs(of_wide - whole[0]) < 0.15
+LATENTS = ["2 latents", "8 latents", "64 latents", "100 latents"]
+columns = [("refused", "%"), ("told_network", "%"), ("left_over", ".2f")]
+rows = wide_table("latent", LATENTS, columns)
+rows.insert(2, wide_table("table", ["GAN"], columns)[0])
+rows[2][0] = "16 latents, as above"
+show_table(
+    [seeds_of("latent", LATENTS), "refused", "told by network", "left over"], rows
+)
+few = runs.of("latent", "2 latents", "refused")
+more = runs.of("table", "GAN", "refused")
+more += [s for n in LATENTS[1:] for s in runs.of("latent", n, "refused")]
+assert min(few) > 1.3 * max(more) and max(more) < 0.18
 
 # %% [markdown]
-# Over five seeds 22 to 33 per cent are refused with 16 numbers, and 23 to 39 with 100: not much
-# difference, and nothing else had to be changed. (What
-# $z$ cannot do is make an image of more freedom than it has: 16 numbers reach a surface of 16 dimensions among the
-# 64.)
+# From 8 to 100 numbers, more than the image has pixels, the judge sees little difference: 11 to 15 per cent. Two are
+# too few. (What $z$ cannot do is give images more freedom than it has itself: 16 numbers reach a surface of 16
+# dimensions among the 64.)
 #
 # **No Markov chain.** Other models that know a density only up to a factor draw by a chain: move a little, accept or
-# refuse, and again ([Metropolis et al., 1953](references.md#metropolis1953)). Here is one on page 1's ring of eight,
-# with three widths of step.
+# refuse, and again ([Metropolis et al., 1953](references.md#metropolis1953)). On page 1's ring of eight, with three
+# widths of step:
 
 
 # %%
@@ -582,22 +693,22 @@ for width, path in zip(widths, metropolis(ring.log_prob, widths), strict=True):
     print(words.format(width, *chains[-1]))
 ink = player.sample(4000, generator=generator).flatten(1).float().sum(1)
 print(f"GAN, ink of successive digits: correlation {successive(ink):.3f}")
-assert min(c for c, _ in chains) > 0.8 and abs(successive(ink)) < 0.06
+assert min(c for c, _ in chains) > 0.7 and abs(successive(ink)) < 0.06
 assert chains[0][1] < 4 < 6 < chains[2][1]
 
 # %% [markdown]
-# With small steps the chain finds one or two of the eight modes in 2,000 steps. With larger ones it finds seven or
-# all. But at every width the correlation of a point with the one before is above 0.8: either the steps are small, or
-# offers are refused and the chain stays where it is. You have to wait before a point is a new one, and nobody tells you how long. The generator draws each $z$ by
-# itself, so its first image is as good as its thousandth.
+# With the smallest steps the chain finds one or two of the eight modes, with the largest seven or all. But at every
+# width a point is strongly correlated with the one before, above 0.7. You have to wait for a new one, and nobody tells
+# you how long. The generator draws each $z$ by itself.
 #
 # **No bound.** Chapter 7 could train its decoder only by a bound, and 2 to 3 nats of what it paid were the gap. Here
 # there is no bound, and no gap. And there is **no likelihood** either: that is the price. Nobody can ask this model
 # what it thinks of one given image. Every number on this page needed draws, and somebody to judge them.
 #
-# **Better samples.** As far as the table goes: harder to tell from real ones than what a VAE
-# makes from its prior, and easier than a PixelCNN's. The judge refuses more of them than of a VAE's that is made as sure. On images of this size more cannot
-# be said.
+# **Better samples?** In what the VAE leaves over, yes. To the judge and to a network that comes afterwards they are
+# about as good as a VAE's draws from the prior, and less good than a VAE's or an autoencoder's with a mixture. They are
+# much better than a PixelCNN's of the same training time, and worse than its of three times that. On images of this size
+# more cannot be said.
 
 # %% [markdown]
 # ## Completion: search for the code
@@ -643,67 +754,77 @@ explore(show_search, step=MOMENTS, start={"step": 150}, alt=alt)
 # their upper halves take the form of what is given, and the lower halves follow. (One search for each digit, begun at
 # a random code. The generator does not know where it will end.)
 #
-# Now measure, on 150 test digits. Once the lower half is hidden and once the upper. In both, the known pixels are put
-# back. Does the judge see the digit that it was? The rivals are: chapter 4's way, the painter's draw; the best of
-# eight of the painter's draws by its own $\log p(x)$; and the lower half of the **training digit** whose known half
-# is nearest: no model at all, only a look at the examples.
+# Now measure, on 150 test digits: once the lower half is hidden and once the upper. In all ways the known pixels are put
+# back. Does the judge see the digit that it was? The rivals:
+#
+# - the painter's draw, chapter 4's way, and a *vote*: it draws eight, and the digit that the judge sees most often wins;
+# - **no search**: of 9,600 draws of the generator, the one whose known half is nearest;
+# - the **training digit** whose known half is nearest: no model at all, only a look at the training set.
 
 
 # %% tags=["checking"]
+def elect(x):  # (8 n, …), eight of each -> n that show the digit seen most often
+    label = judge.label(x).view(-1, 8)
+    votes = F.one_hot(label + 1, 11)[..., 1:].sum(1).argmax(1)
+    first = (label == votes[:, None]).int().argmax(1)
+    return x[first + 8 * torch.arange(len(label), device=device)]
+
+
 def complete(known, x):
-    n, given = len(x), x.repeat_interleave(8, 0)
     z, _ = search_code(player, x, known, starts=8, **knobs)
     one, _ = search_code(player, x, known, starts=1, **knobs)
-    drawn = painter.sample(8 * n, generator=generator, given=given, known=known)
-    best = painter.log_prob(drawn).view(n, 8).argmax(1)
-    ranked = best + 8 * torch.arange(n, device=device)
+    given = x.repeat_interleave(8, 0)
+    drawn = painter.sample(len(given), generator=generator, given=given, known=known)
     ways = {"search, 1 start": player.observe(one[:, 0])}
     ways["search, best of 8"] = player.observe(z[:, 0])
-    ways |= {"painter, 1 draw": drawn[::8], "painter, best of 8": drawn[ranked]}
-    part, whole_set = ((t * known).flatten(1).float() for t in (x, x_train))
-    ways["nearest training digit"] = x_train[nearest(part, whole_set)[1]]
+    made, part = player.sample(9600, generator=generator), x * known
+    for name, pool in {"no search, of 9600": made, "training digit": x_train}.items():
+        others = (pool * known).flatten(1).float()
+        ways[name] = pool[nearest(part.flatten(1).float(), others)[1]]
+    ways |= {"painter, 1 draw": drawn[::8], "painter, vote of 8": elect(drawn)}
     return {name: torch.where(known, x, made) for name, made in ways.items()}
 
 
 x, y, result = x_test[:150], y_test[:150], {}
 for known in (below, ~below):
     for name, images in complete(known, x).items():
-        label, off = judge.label(images), (images - x).abs().float()
+        label = judge.label(images)
         shares = [(label == y).float().mean().item(), (label < 0).float().mean().item()]
-        result.setdefault(name, []).append([*shares, off[:, :, ~known].mean().item()])
-rows = []
-for name, sides in result.items():
-    cells = [[f"{a:.0%}", f"{b:.0%}", f"{c:.1f}"] for a, b, c in sides]
-    rows.append([name, *cells[0], *cells[1]])
-heads = ["", "lower half hidden: same digit", "refused", "levels off"]
-show_table([*heads, "upper half hidden: same digit", "refused", "levels off"], rows)
+        result.setdefault(name, []).append(shares)
+rows = [
+    [n, *(f"{s:.0%}" for side in sides for s in side)] for n, sides in result.items()
+]
+heads = ["", "lower half hidden: same digit", "refused"]
+show_table([*heads, "upper half hidden: same digit", "refused"], rows)
 
 # %% tags=["checking"]
-one, best, paints, chosen, drawer = result.values()
+one, best, pool, drawer, paint_one, vote = result.values()
 for side in (0, 1):
-    assert best[side][0] > max(chosen[side][0], one[side][0]) + 0.05
+    assert best[side][0] > one[side][0] + 0.05
+    assert vote[side][0] > paint_one[side][0] + 0.1
+    assert abs(pool[side][0] - best[side][0]) < 0.1
     assert drawer[side][0] > best[side][0] - 0.03
-assert abs(one[0][0] - paints[0][0]) < 0.15 and one[1][0] > paints[1][0] + 0.1
+assert abs(vote[0][0] - best[0][0]) < 0.12 and best[1][0] > vote[1][0] + 0.08
 
 # %% [markdown]
-# **The search does not care which half is hidden.** The best of eight shows the right digit in 74 to 84 per cent. The
-# painter shows it in 44 to 55 when the lower half is hidden, and in only 29 to 43 when it is the upper: it begins at
-# the top, and what is known below has no say. Let it choose among eight of its paintings, and it has 46 to 62, still
-# less.
+# **The search works from either side.** The best of eight shows the right digit in 74 to 84 per cent, whichever half is
+# hidden; a single search in fewer. The painter is level with it when the lower half is hidden, once it may vote. When the
+# upper half is hidden it falls behind even so: it begins at the top, and what is known below has no say.
 #
-# **Most of it comes from starting eight times.** A single search, in the lower half, does as well as a single
-# painting. It gets stuck, and the misfit at the known pixels tells which of the eight did not. (With the upper half
-# hidden, one search is already better.)
+# **But gradient descent is not the reason.** Picking the best of many draws, with no search at all, does about as well.
+# The generator has all of the image at once, so any part of it can be compared with what is known. That is what counts.
 #
-# Two cautions. A painting is a *draw*. The upper half of a 3 may belong to a 2, and then it should become a 2 in some
-# share of all cases. A best guess is always better at guessing. And look at the last row: **the nearest training
-# digit does at least as well**, in 83 to 87 per cent, with no model at all. For these digits the search finds what a
-# look into the training set finds. A model pays where no example is near enough.
+# **And the nearest training digit does at least about as well**, in 83 to 87 per cent, with no model at all. For these
+# digits the search finds what a look at the training set finds. A model pays where no example is near enough. (One
+# more caution: a painting is a *draw*. The upper half of a 3 may belong to a 2, and then it should become a 2 in some
+# share of all cases. A best guess is always better at guessing.)
 
 # %% [markdown]
 # ## Break it
 #
-# Show the discriminator what we look at, images of whole levels. One line: round in the generator's own pass.
+# Real ink lies exactly on 17 levels, and made ink anywhere between. A discriminator could use that. So show it what we
+# look at, images of whole levels: round in the generator's own pass. As a control, the same with one change: forwards it rounds,
+# and on the way back the gradient passes *as if nobody had rounded* (a **straight-through** gradient).
 
 
 # %%
@@ -712,41 +833,73 @@ class Rounding(Generator):
         return (8 * super().forward(z)).round() / 8  # 17 levels from −1 to 1
 
 
-chance = make_generator(seed, device)
-config = GANConfig((1, 8, 8), 17, latent=latent, features=features, depth=depth)
-broken = {"generator": Rounding(config, generator=chance)}
-broken["discriminator"] = Discriminator(config, generator=chance)
-z = broken["generator"].draw_z(12, generator=chance)
-before = broken["generator"].observe(z)
-past = fit_gan(broken, x_train, steps=100, lr=lr, r1=r1, generator=chance)
+class StraightThrough(Generator):
+    def forward(self, z):
+        made = super().forward(z)
+        return made + ((8 * made).round() / 8 - made).detach()
+
+
+seen = {}
+
+
+def keep_first_and_last(players, step):
+    if step in (1, 100):
+        z = torch.ones(1, latent, device=device) * torch.linspace(-1, 1, 12)[
+            :, None
+        ].to(device)
+        seen.setdefault(type(players["generator"]), []).append(
+            players["generator"].observe(z)
+        )
+
+
+for maker in (Rounding, StraightThrough):
+    _, past = play(x_train, 100, maker=maker, watch=keep_first_and_last)
+    last = [torch.tensor(past.losses[who])[-20:].mean().item() for who in kinds]
+    a, b = seen[maker]
+    print(
+        f"{maker.__name__}: {(a != b).float().mean():.0%} of pixels changed;", end=" "
+    )
+    print("losses: generator {:.2f}, discriminator {:.2f} nats".format(*last))
+    seen[maker] = (a != b).float().mean().item(), *last
 
 # %% tags=["checking"]
-same = (broken["generator"].observe(z) == before).float().mean().item()
-ends = [torch.tensor(past.losses[who])[-20:].mean().item() for who in kinds]
-print(f"pixels that 100 steps have changed: {1 - same:.0%}")
-print(f"losses at the end: generator {ends[0]:.2f}, discriminator {ends[1]:.2f} nats")
-assert same == 1 and ends[0] > 2 and ends[1] < 0.3
+z = player.draw_z(2000, generator=generator)
+with torch.no_grad():
+    ranks = [told_by(game, t) for t in (player(z), player.observe(z))]
+words = "our discriminator ranks real digits above {:.0%} of draws, rounded {:.0%}"
+print(words.format(*ranks))
+assert abs(ranks[0] - ranks[1]) < 0.02
+stuck, through = seen.values()
+assert stuck[0] == 0 < 0.2 < through[0]
+assert stuck[1] > 1.5 * through[1] and stuck[2] < 0.5 * through[2]
 
 # %% [markdown]
-# Not one pixel has changed. A rounded number stays the same when its ink moves a little, so its derivative is 0, and
-# the message *more ink here* ends at the very first step on its way back. The discriminator has all the time it
-# needs: at the end it pays 0.2 nats, and the generator more than 2. An image may have levels when we look at it.
-# While it is being learnt, it must not.
+# With rounding not one pixel has changed. A rounded number stays the same when its ink moves a little, so its derivative
+# is 0, and the message *more ink here* ends at the very first step on its way back. Meanwhile the discriminator has an
+# easy game: its loss falls to almost nothing. With the straight-through gradient the same rounded images are learnt.
+#
+# (And there was no need: our trained discriminator ranks real digits above as many draws when they are rounded as when
+# they are not, so it makes no use of the levels.)
+#
+# So what blocks learning is the derivative, and not the rounding. An image may have levels when we look at it. While the
+# generator is learning, its gradient must not stop at them.
 
 # %% [markdown]
 # ## What we saw
 #
 # - A generator of pictures makes ink, or shares of colours, that a gradient can move; it is rounded when we look.
 # - The losses settle near $\log 4$ and $\log 2$ and stay there, whether images get better or the opponent is blind.
-# - The judge refuses 10 to 16 per cent of the draws. That is fewer than of a VAE's honest draws, and more than of a
-#   VAE that is made as sure. What the discriminator adds is relations between pixels: what a decoder that expects each
-#   pixel by itself leaves over is correlated in a GAN's draws as in real digits, and hardly in a VAE's.
-# - It does not copy, but leans to its training digits. Most of its creatures look right, and there are too few kinds of
-#   them.
+# - The judge refuses 10 to 16 per cent of the draws. That is fewer than of a VAE's draws from the prior, and more than
+#   of a VAE's with a mixture. Among draws of models trained about as long, the GAN's keep most of the structure that a
+#   VAE leaves over, or as much as a PixelCNN's. But a plain autoencoder with a mixture is told less well, with no
+#   discriminator at all. So a discriminator is one way to relations between pixels, not the only one.
+# - In 2,000 steps it does not copy, but stays closer to its training digits than to others; three times as long, it
+#   copies. Its creatures are too few kinds at first, and more with longer training.
 # - A discriminator that sees too little is fooled completely. One that sees everything is fooled by noise that
-#   somebody looks for. A penalty flattens its logits; on its own scale it is fooled as before.
+#   somebody looks for. A penalty makes its logits flatter, and does not prevent that.
 # - One pass an image, any number of latents, no chain, no bound. And no likelihood.
-# - Completion by searching the code works from any side. Beside it, always look up the nearest example.
+# - Completion by searching the code works from either side. Picking among many draws does as well, and so does looking
+#   up the nearest example.
 #
 # **Terms fixed here** ([glossary](glossary.md)): fooling image, latent search, autocorrelation.
 #
@@ -759,8 +912,8 @@ assert same == 1 and ends[0] > 2 and ends[1] < 0.3
 #
 # 1. Give `play` a `latent` of 2, and lay a grid over the plane as chapter 7 did. Are there places without digits?
 #    Compare with the VAE's plane.
-# 2. In *Break it*, let the gradient pass as if nobody had rounded: return `made + (rounded - made).detach()`. Does it
-#    learn?
+# 2. Train the straight-through generator of *Break it* for all 2,000 steps. Do its images have as many pixels of level
+#    0 and 16 as real ones?
 # 3. Climb from a real digit instead of noise, with 20 steps. Does the judge still see that digit? What does the
 #    discriminator say?
 # 4. Complete with `noise=0.05` and with `noise=1`. Which fits the known half better, and which makes better digits?

@@ -15,6 +15,14 @@ class StoredRuns:
     def __init__(self, path: Path):
         self.rows = json.loads(path.read_text("utf-8"))["rows"]
 
+    def where(self, **columns) -> "StoredRuns":
+        """Only the rows that hold these values: `runs.where(times=3)`. Raises KeyError where none does."""
+        found = object.__new__(StoredRuns)
+        found.rows = [row for row in self.rows if all(row.get(name) == value for name, value in columns.items())]
+        if not found.rows:
+            raise KeyError(f"no rows where {columns}")
+        return found
+
     def of(self, kind: str, name: str, what: str | Callable) -> list:
         """The values of all seeds, by seed; `what` is a column, or a function of a row.
 
