@@ -791,8 +791,8 @@ show_table(heads, rows)
 # - **A large rate that stays large** loses modes on the ring in every run.
 # - **Momentum** fails on the grid in every run, though every other chapter used it.
 # - R1, spectral normalisation ([Miyato et al., 2018](references.md#miyato2018)), noise on all that the discriminator sees, and
-#   **packing**, where it judges two draws at once ([Lin et al., 2018](references.md#lin2018)), cure nothing by themselves. All of them
-#   are usually good on the ring, as plain is, and miss some quality on the grid.
+#   **packing**, where it judges two draws at once ([Lin et al., 2018](references.md#lin2018)), cure nothing by themselves. On the
+#   ring they fail now and then, as plain does, and on the grid they often miss some quality.
 #
 # The lecture says that the two must be kept matched. How closely? In the map, the rate of the discriminator against the
 # generator's grows upwards, and its features grow to the right (the generator always has 64). Each number is the modes of the
@@ -817,16 +817,19 @@ show_map(maps, rows=RATIOS, columns=SEEN, **words)
 
 # %% tags=["checking"]
 for n in names:
-    corner, weak = maps[n][0][-1], [row[0] for row in maps[n]] + maps[n][-1]
-    assert corner > 6 and max(weak) < 3
+    strong, ahead = min(maps[n][1][2:]), min(maps[n][0][2:])
+    weak = max([row[0] for row in maps[n]] + maps[n][-1])
     print(
-        f"{n}: fast and wide {corner:.1f} modes; narrowest, or slowest {max(weak):.1f}"
+        f"{n}, 16 features or more: 3 times as fast, at least {strong:.1f} modes; ",
+        end="",
     )
+    print(f"10 times, {ahead:.1f}; narrowest or slowest, at most {weak:.1f}")
+    assert strong > 7 and ahead > 4 and weak < 3
 
 # %% [markdown]
 # The lecture's picture is a ridge between two slopes. In 1,000 steps this is a **cliff**. If the discriminator is much slower than
-# the generator, or has too few features to tell eight modes apart, all draws gather in one or two places. If it is ten times as
-# fast, that does little harm. The two aids move the edge a little further. So keep the discriminator the stronger one. The old
+# the generator, or has too few features to tell eight modes apart, all draws gather in one or two places. If it is three times as
+# fast, that does no harm, and ten times does far less than a tenth. The two aids move the edge a little further. So keep the discriminator the stronger one. The old
 # reason against it was the minimax loss, whose gradient vanishes; the non-saturating loss took that away.
 
 # %% [markdown]
@@ -967,18 +970,20 @@ show_table(["discriminator", *heads], rows)
 
 # %% tags=["checking"]
 rows, sure = [], {}
-for name in ("plain", "fast", "fast, R1", "fast, falling rate"):
-    sure[name] = runs.of("fooling ring", name, "sure")
-    rows.append([name, len(sure[name]), runs.cell("fooling ring", name, "sure", "%")])
-assert min(sure.pop("fast")) > 0.1 and max(map(max, sure.values())) == 0
+for name in ("plain", "fast", "fast, falling rate", "fast, R1", "stable"):
+    finds = sure[name] = runs.of("fooling ring", name, "sure")
+    rows.append([name, len(finds), runs.cell("fooling ring", name, "sure", "%")])
+often = {name: sum(finds) / len(finds) for name, finds in sure.items()}
+assert min(sure["fast"]) > 0.05 and often["fast, R1"] == often["stable"] == 0
+assert max(often["plain"], often["fast, falling rate"]) < often["fast"] / 2
 show_table(["recipe", "runs", "searches that find an empty, sure place, %"], rows)
 
 # %% [markdown]
 # In the bare game, at this large rate, there are many: empty places that the discriminator takes for real with more than 99 per
 # cent. In the picture they lie at the edge, deep in the blue. With R1, and all else equal, not one search finds one.
 #
-# The second table has the stored runs. At a small rate the bare game has no such places on the ring either, and a falling rate removes
-# them as well as R1 does.
+# The second table has the stored runs. The bare game has such places in every run at the large rate. At a small rate, or with a
+# falling one, they are rarer. With R1 no run has any.
 #
 # And be careful: R1 makes every slope small, so its discriminator is never sure of anything, real points included. Ask how
 # it *ranks*, and the last column of the first table shows what is left: empty places that it puts above half of the real
@@ -1023,7 +1028,7 @@ show_contest({"linear": contest(pair), "full": contest(calm)}, **circles)
 # - At a large rate, R1 keeps the modes and a falling rate brings the game to rest. Together they never failed here.
 # - Both losses stand near $\log 4$ and $\log 2$ while the quality rises. A critic measures how far the data are when it is trained to
 #   the end; its estimate in the game tells little. A fresh discriminator tells.
-# - The discriminator must not be the weaker player. That it is much the stronger one does little harm.
+# - The discriminator must not be the weaker player. If it is much the stronger one, that does far less harm.
 # - Variety comes from the discriminator's movement. If it is much slower than the generator, the draws gather in one place for
 #   a long time. If it stands still, they leave the data.
 # - At a large rate a discriminator is sure of places that it has never seen. R1 makes it modest, and not much wiser.
