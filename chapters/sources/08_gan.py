@@ -697,9 +697,10 @@ def critic(q, steps=250):  # its estimate of W, trained to the end
 works = {s: critic(q) for s, q in moved.items()}
 
 # %% tags=["checking"]
-rows = [[s, f"{w:.2f}", f"{found[s][1]:.3f}"] for s, w in works.items()]
+same = {s: js(q) for s, q in moved.items()}  # what JS says of the same
+rows = [[s, f"{w:.2f}", f"{same[s]:.3f}"] for s, w in works.items()]
 assert all(0.8 * s <= w <= s + 1e-3 for s, w in works.items())
-assert works[8.0] - works[5.5] > 1.5 and found[8.0][1] - found[5.5][1] < 0.02
+assert works[8.0] - works[5.5] > 1.5 and same[8.0] - same[5.5] < 0.02
 show_table(["moved by, = W", "critic", "JS, nats"], rows)
 
 # %% [markdown]
