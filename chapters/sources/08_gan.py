@@ -889,8 +889,9 @@ assert max(w.reached for s, w in at_wild.items() if s <= 600) >= 6
 # slope at full speed, and the whole crowd wanders. In 600 steps it does not spread. This is **mode collapse**.
 #
 # The controls say what does it. At the same large rate for both, most modes are reached in as many steps. At the same small
-# rate for both, some are: a slow discriminator needs more steps, too. Time helps the collapsed game as well: read above what
-# it has after 2,000 steps. So it is the ratio *and* the patience.
+# rate for both, all are with this seed, but three with another: a slow discriminator needs more steps, too. And time helps the
+# collapsed game as well. After 2,000 steps it has all eight modes with this seed. So it is the ratio that gathers the draws,
+# and the number of steps that decides how long we see it.
 #
 # Why does it happen? Ask what the best generator is *against a discriminator that stands still*. Its loss is an average of $-\log
 # D(G(z))$ over $z$, and every $z$ may choose its point by itself. So the best answer is to send every $z$ to the same
