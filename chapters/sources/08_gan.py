@@ -697,9 +697,10 @@ def critic(q, steps=250):  # its estimate of W, trained to the end
 works = {s: critic(q) for s, q in moved.items()}
 
 # %% tags=["checking"]
-rows = [[s, f"{w:.2f}", f"{found[s][1]:.3f}"] for s, w in works.items()]
+same = {s: js(q) for s, q in moved.items()}  # what JS says of the same
+rows = [[s, f"{w:.2f}", f"{same[s]:.3f}"] for s, w in works.items()]
 assert all(0.8 * s <= w <= s + 1e-3 for s, w in works.items())
-assert works[8.0] - works[5.5] > 1.5 and found[8.0][1] - found[5.5][1] < 0.02
+assert works[8.0] - works[5.5] > 1.5 and same[8.0] - same[5.5] < 0.02
 show_table(["moved by, = W", "critic", "JS, nats"], rows)
 
 # %% [markdown]
@@ -729,6 +730,7 @@ ways = "later", "detrended", "changes"
 
 
 def tells(signal, how):
+    # None: this run has nothing but a trend
     return lambda row: row["tells"][signal]["js"][how] or 0.0
 
 
@@ -741,15 +743,15 @@ for words, (name, signal) in SIGNALS.items():
     )
 others, detrended = (spans[n] for n in (0, 1, 2, 5, 6)), spans[4][1]
 assert min(spans[4][2]) > 0.8 and max(max(s[2]) for s in others) < 0.6
-assert min(detrended) > 0.3 and min(spans[7][0]) > 0.9
+assert min(detrended) > 0.3 and min(spans[7][0]) > 0.9 and min(spans[7][2]) > 0.3
 show_table(["signal", "runs", "level", "detrended", "changes"], rows)
 
 # %% [markdown]
-# One signal tells in all three columns and in every run stored here: the fresh discriminator, trained to the end for the
-# generator as it is at each look. That is the equation again. The VAE's loss tells the level. With the trend taken out, little is
-# left of the generator's loss and of a critic's estimate. Only the $V$ of the plain recipe knows a part of it. So a
-# critic is no cure here. What tells is to stop the generator and train somebody to the end, and that costs a whole training for
-# every look.
+# The fresh discriminator tells best. It is trained to the end for the generator as it is at each look, and it knows the ups and
+# downs in every run stored here: above 0.8 in the last column. That is the equation again. The VAE's loss tells the level and
+# much of the changes. The game's loss and the critic's estimate do not: with the trend taken out, little is left, and some runs have the
+# wrong sign. Only the $V$ of the plain recipe knows a part of it. So a critic is no cure here. What tells is to stop the generator
+# and train somebody to the end, and that costs a whole training for every look.
 
 # %% [markdown]
 # ## Which change does what?
@@ -791,8 +793,8 @@ show_table(heads, rows)
 # - **A large rate that stays large** loses modes on the ring in every run.
 # - **Momentum** fails on the grid in every run, though every other chapter used it.
 # - R1, spectral normalisation ([Miyato et al., 2018](references.md#miyato2018)), noise on all that the discriminator sees, and
-#   **packing**, where it judges two draws at once ([Lin et al., 2018](references.md#lin2018)), cure nothing by themselves. All of them
-#   are usually good on the ring, as plain is, and miss some quality on the grid.
+#   **packing**, where it judges two draws at once ([Lin et al., 2018](references.md#lin2018)), cure nothing by themselves. On the
+#   ring they fail now and then, as plain does, and on the grid they often miss some quality.
 #
 # The lecture says that the two must be kept matched. How closely? In the map, the rate of the discriminator against the
 # generator's grows upwards, and its features grow to the right (the generator always has 64). Each number is the modes of the
@@ -817,16 +819,19 @@ show_map(maps, rows=RATIOS, columns=SEEN, **words)
 
 # %% tags=["checking"]
 for n in names:
-    corner, weak = maps[n][0][-1], [row[0] for row in maps[n]] + maps[n][-1]
-    assert corner > 6 and max(weak) < 3
+    strong, ahead = min(maps[n][1][2:]), min(maps[n][0][2:])
+    weak = max([row[0] for row in maps[n]] + maps[n][-1])
     print(
-        f"{n}: fast and wide {corner:.1f} modes; narrowest, or slowest {max(weak):.1f}"
+        f"{n}, 16 features or more: 3 times as fast, at least {strong:.1f} modes; ",
+        end="",
     )
+    print(f"10 times, {ahead:.1f}; narrowest or slowest, at most {weak:.1f}")
+    assert strong > 7 and ahead > 4 and weak < 3
 
 # %% [markdown]
 # The lecture's picture is a ridge between two slopes. In 1,000 steps this is a **cliff**. If the discriminator is much slower than
-# the generator, or has too few features to tell eight modes apart, all draws gather in one or two places. If it is ten times as
-# fast, that does little harm. The two aids move the edge a little further. So keep the discriminator the stronger one. The old
+# the generator, or has too few features to tell eight modes apart, all draws gather in one or two places. If it is three times as
+# fast, that does no harm, and ten times does far less than a tenth. The two aids move the edge a little further. So keep the discriminator the stronger one. The old
 # reason against it was the minimax loss, whose gradient vanishes; the non-saturating loss took that away.
 
 # %% [markdown]
@@ -884,8 +889,9 @@ assert max(w.reached for s, w in at_wild.items() if s <= 600) >= 6
 # slope at full speed, and the whole crowd wanders. In 600 steps it does not spread. This is **mode collapse**.
 #
 # The controls say what does it. At the same large rate for both, most modes are reached in as many steps. At the same small
-# rate for both, some are: a slow discriminator needs more steps, too. Time helps the collapsed game as well: read above what
-# it has after 2,000 steps. So it is the ratio *and* the patience.
+# rate for both, all are with this seed, but three with another: a slow discriminator needs more steps, too. And time helps the
+# collapsed game as well. After 2,000 steps it has all eight modes with this seed. So it is the ratio that gathers the draws,
+# and the number of steps that decides how long we see it.
 #
 # Why does it happen? Ask what the best generator is *against a discriminator that stands still*. Its loss is an average of $-\log
 # D(G(z))$ over $z$, and every $z$ may choose its point by itself. So the best answer is to send every $z$ to the same
@@ -967,18 +973,20 @@ show_table(["discriminator", *heads], rows)
 
 # %% tags=["checking"]
 rows, sure = [], {}
-for name in ("plain", "fast", "fast, R1", "fast, falling rate"):
-    sure[name] = runs.of("fooling ring", name, "sure")
-    rows.append([name, len(sure[name]), runs.cell("fooling ring", name, "sure", "%")])
-assert min(sure.pop("fast")) > 0.1 and max(map(max, sure.values())) == 0
+for name in ("plain", "fast", "fast, falling rate", "fast, R1", "stable"):
+    finds = sure[name] = runs.of("fooling ring", name, "sure")
+    rows.append([name, len(finds), runs.cell("fooling ring", name, "sure", "%")])
+often = {name: sum(finds) / len(finds) for name, finds in sure.items()}
+assert min(sure["fast"]) > 0.05 and often["fast, R1"] == often["stable"] == 0
+assert max(often["plain"], often["fast, falling rate"]) < often["fast"] / 2
 show_table(["recipe", "runs", "searches that find an empty, sure place, %"], rows)
 
 # %% [markdown]
 # In the bare game, at this large rate, there are many: empty places that the discriminator takes for real with more than 99 per
 # cent. In the picture they lie at the edge, deep in the blue. With R1, and all else equal, not one search finds one.
 #
-# The second table has the stored runs. At a small rate the bare game has no such places on the ring either, and a falling rate removes
-# them as well as R1 does.
+# The second table has the stored runs. The bare game has such places in every run at the large rate. At a small rate, or with a
+# falling one, they are rarer. With R1 no run has any.
 #
 # And be careful: R1 makes every slope small, so its discriminator is never sure of anything, real points included. Ask how
 # it *ranks*, and the last column of the first table shows what is left: empty places that it puts above half of the real
@@ -1023,7 +1031,7 @@ show_contest({"linear": contest(pair), "full": contest(calm)}, **circles)
 # - At a large rate, R1 keeps the modes and a falling rate brings the game to rest. Together they never failed here.
 # - Both losses stand near $\log 4$ and $\log 2$ while the quality rises. A critic measures how far the data are when it is trained to
 #   the end; its estimate in the game tells little. A fresh discriminator tells.
-# - The discriminator must not be the weaker player. That it is much the stronger one does little harm.
+# - The discriminator must not be the weaker player. If it is much the stronger one, that does far less harm.
 # - Variety comes from the discriminator's movement. If it is much slower than the generator, the draws gather in one place for
 #   a long time. If it stands still, they leave the data.
 # - At a large rate a discriminator is sure of places that it has never seen. R1 makes it modest, and not much wiser.
