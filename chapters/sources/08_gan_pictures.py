@@ -452,12 +452,12 @@ losses_too = [("loss_d", ".2f"), ("loss_g", ".2f")]
 rows = [[*wide_table("table", ["GAN"], columns)[0], "", ""]]
 rows += wide_table("weak", WEAK, columns + losses_too)
 heads = ["refused", "told by histogram", "by network", "discriminator's loss"]
-show_table([seeds_of("weak", WEAK), *heads, "generator's"], rows)
 per_pixel = {c: runs.of("weak", WEAK[0], c) for c, _ in columns + losses_too}
 assert max(per_pixel["told_histogram"]) < min(runs.of("table", "GAN", "told_histogram"))
 assert min(per_pixel["refused"]) > 0.75 and min(per_pixel["told_network"]) > 0.99
 for column, log in ("loss_d", 1.386), ("loss_g", 0.693):
     assert all(abs(loss - log) < 0.1 for loss in per_pixel[column])
+show_table([seeds_of("weak", WEAK), *heads, "generator's"], rows)
 
 # %% [markdown]
 # Its generator gets the pixels more nearly right, each by itself: a histogram tells its images less often than the full
@@ -517,14 +517,14 @@ RECIPES = [
 columns = [("real", ".2f"), ("climbed", ".2f"), ("gap", ".1f"), ("gap_spreads", ".1f")]
 columns += [("refused_climbed", "%")]
 heads = ["D of real", "D of climbed", "gap", "gap in spreads", "climbed: refused"]
-show_table(
-    [seeds_of("fooling", RECIPES), *heads], wide_table("fooling", RECIPES, columns)
-)
 for name in RECIPES:
     assert min(runs.of("fooling", name, "gap_spreads")) > 4
     assert min(runs.of("fooling", name, "refused_climbed")) > 0.9
 freely, *bound = (runs.of("fooling", name, "gap") for name in RECIPES)
 assert min(freely) > 2 * max(max(some) for some in bound[:3])
+show_table(
+    [seeds_of("fooling", RECIPES), *heads], wide_table("fooling", RECIPES, columns)
+)
 
 # %% [markdown]
 # **No recipe helps enough.** A penalty makes all logits flatter: the gap shrinks several times over, and the
@@ -585,7 +585,6 @@ for word, (name, times) in zoos.items():
     cells = [stored.cell("sprites", name, *column) for column in columns]
     rows.append([word, len(stored.of("sprites", name, "seed")), *cells])
 heads = ["runs", "differ from the nearest of 250", "pairs alike", "told by a network"]
-show_table(["", *heads], rows)
 floor, short, long = (runs.where(kind="sprites", times=t) for t in ("floors", 1, 3))
 kept = [each.of("sprites", "GAN", "variety") for each in (short, long)]
 assert max(kept[0]) < 60 < min(kept[1]) and max(kept[1]) < 85
@@ -594,6 +593,7 @@ assert min(alike[0]) > max(alike[1]) > max(floor.of("sprites", "real sprites", "
 assert all(
     min(each.of("sprites", "GAN", "told_network")) > 0.8 for each in (short, long)
 )
+show_table(["", *heads], rows)
 
 # %% [markdown]
 # **It grows out of it**, mostly: after three times as many steps, 73 pixels differ in the run that is stored. The
@@ -643,13 +643,13 @@ columns = [("refused", "%"), ("told_network", "%"), ("left_over", ".2f")]
 rows = wide_table("latent", LATENTS, columns)
 rows.insert(2, wide_table("table", ["GAN"], columns)[0])
 rows[2][0] = "16 latents, as above"
-show_table(
-    [seeds_of("latent", LATENTS), "refused", "told by network", "left over"], rows
-)
 few = runs.of("latent", "2 latents", "refused")
 more = runs.of("table", "GAN", "refused")
 more += [s for n in LATENTS[1:] for s in runs.of("latent", n, "refused")]
 assert min(few) > 1.3 * max(more) and max(more) < 0.18
+show_table(
+    [seeds_of("latent", LATENTS), "refused", "told by network", "left over"], rows
+)
 
 # %% [markdown]
 # From 8 to 100 numbers, more than the image has pixels, the judge sees little difference: 11 to 15 per cent. Two are
