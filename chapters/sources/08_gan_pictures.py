@@ -424,7 +424,7 @@ last = [torch.tensor(blind_history.losses[who])[-200:].mean().item() for who in 
 ranks = told_by(blind, ink["linear"])
 print("losses at the end: discriminator {:.3f}, generator {:.3f} nats".format(*last))
 print(f"it ranks a real digit above a draw in {ranks:.0%}")
-for name, t in (ink | {"real digits": x_train}).items():
+for name, t in (ink | {"real digits": x_test}).items():
     refused = judge.invalid_share(t)
     print(f"{name}: {refused:.0%} refused, a pixel's spread {spread_of(t):.2f} levels")
 
@@ -435,7 +435,7 @@ show_images(torch.cat([t[:12] for t in ink.values()]), columns=12, size=0.5, row
 # %% tags=["checking"]
 assert abs(last[0] - 1.386) < 0.01 and abs(last[1] - 0.693) < 0.01 and ranks < 0.6
 assert judge.invalid_share(ink["linear"]) > 0.9
-assert spread_of(ink["linear"]) < 0.5 * spread_of(x_train)
+assert spread_of(ink["linear"]) < 0.25 * spread_of(x_test)
 
 # %% [markdown]
 # It is **fooled completely**. It has settled at exactly $\log 4$ and $\log 2$, and it ranks real digits above draws no
@@ -518,19 +518,21 @@ columns = [("real", ".2f"), ("climbed", ".2f"), ("gap", ".1f"), ("gap_spreads", 
 columns += [("refused_climbed", "%")]
 heads = ["D of real", "D of climbed", "gap", "gap in spreads", "climbed: refused"]
 for name in RECIPES:
-    assert min(runs.of("fooling", name, "gap_spreads")) > 4
+    assert min(runs.of("fooling", name, "gap_spreads")) > 5
     assert min(runs.of("fooling", name, "refused_climbed")) > 0.9
 freely, *bound = (runs.of("fooling", name, "gap") for name in RECIPES)
-assert min(freely) > 2 * max(max(some) for some in bound[:3])
+assert min(freely) > 5 * max(max(some) for some in bound[:3])
+spreads = [runs.of("fooling", name, "gap_spreads") for name in RECIPES]
+assert min(spreads[0]) > max(spreads[1] + spreads[2])
 show_table(
     [seeds_of("fooling", RECIPES), *heads], wide_table("fooling", RECIPES, columns)
 )
 
 # %% [markdown]
-# **No recipe helps enough.** A penalty makes all logits flatter: the gap shrinks several times over, and the
-# discriminator is no longer sure of anything, whether noise or digit. In its own unit the noise still lies far above the
-# real digits, by seven spreads or more. The penalty does bring that down, in the run that is stored: from 13 spreads to
-# 7. A discriminator learns to tell real digits from what the generator shows it, and nobody ever showed it this.
+# **A penalty helps, but not enough.** All logits become flatter: the gap shrinks many times over, and the discriminator
+# is no longer sure of anything, whether noise or digit. In its own unit the climb gets less far too: 6 to 8 spreads with
+# a penalty, 9 to 21 without. But 6 spreads above the real digits is still far out, and no recipe here does better. A
+# discriminator learns to tell real digits from what the generator shows it, and nobody ever showed it this.
 
 # %% [markdown]
 # ## Colours that have no order
@@ -646,14 +648,16 @@ rows[2][0] = "16 latents, as above"
 few = runs.of("latent", "2 latents", "refused")
 more = runs.of("table", "GAN", "refused")
 more += [s for n in LATENTS[1:] for s in runs.of("latent", n, "refused")]
-assert min(few) > 1.3 * max(more) and max(more) < 0.18
+assert min(few) > max(more) and max(more) < 0.18
+told = [runs.of("latent", name, "told_network") for name in LATENTS]
+assert min(told[0]) > 0.95 > 0.85 > max(told[1] + told[2] + told[3])
 show_table(
     [seeds_of("latent", LATENTS), "refused", "told by network", "left over"], rows
 )
 
 # %% [markdown]
-# From 8 to 100 numbers, more than the image has pixels, the judge sees little difference: 11 to 15 per cent. Two are
-# too few. (What $z$ cannot do is give images more freedom than it has itself: 16 numbers reach a surface of 16
+# From 8 to 100 numbers, more than the image has pixels, the judge sees little difference: it refuses 9 to 15 per
+# cent. Two are too few: 17 to 24 per cent are refused, and a network tells nearly all. (What $z$ cannot do is give images more freedom than it has itself: 16 numbers reach a surface of 16
 # dimensions among the 64.)
 #
 # **No Markov chain.** Other models that know a density only up to a factor draw by a chain: move a little, accept or
