@@ -189,8 +189,8 @@ def play(x, steps=600, maker=Generator, watch=None, sees=None, **more):
 # ## Train
 #
 # While it trains, we let the judge look at a thousand draws from time to time: how many does it refuse, and how many
-# kinds of digits are among the others? (*Kinds* is $e^H$, with the entropy $H$ of their shares: 10 if all ten digits are
-# equally frequent, 1 if all are the same.)
+# kinds of digits are among the others? (*Kinds* is $e^H$, with the entropy $H$ of their shares: 10 if all ten digits
+# are equally frequent, 1 if all are the same.)
 
 # %%
 judged = {}
@@ -200,9 +200,7 @@ def look_in(players, step):
     if step in (50, 100, 200, 500, 1000, 1500, 2000):
         x = players["generator"].sample(1000, generator=make_generator(1, device))
         label = judge.label(x)
-        share = label[label >= 0].bincount(minlength=10) / (label >= 0).sum().clamp(
-            min=1
-        )
+        share = label[label >= 0].bincount(minlength=10) / max(1, (label >= 0).sum())
         judged[step] = judge.invalid_share(x), torch.special.entr(share).sum().exp()
 
 
@@ -219,11 +217,10 @@ for step, (share, digits) in judged.items():
     late += [nats] * (step >= 500)
 refused = {step: share for step, (share, _) in judged.items()}
 assert refused[2000] < 0.8 * refused[500] < 0.5 * refused[50]
-assert judged[100][1] < 8 < 9 < judged[500][1]
+assert min(judged[50][1], judged[100][1]) < 6 and judged[500][1] > 8.5
 assert all(abs(a - 1.386) < 0.16 and abs(b - 0.693) < 0.16 for a, b in late)
-show_table(
-    ["step", "refused", "kinds", "discriminator's loss, nats", "generator's"], rows
-)
+heads = ["step", "refused", "kinds", "discriminator's loss, nats"]
+show_table([*heads, "generator's"], rows)
 
 # %% [markdown]
 # The first hundred steps jump up and down. The generator makes one or a few shapes, the judge happens to accept them or
@@ -237,16 +234,16 @@ show_table(
 # ## How good are they?
 #
 # We compare with chapter 7's VAE, trained for about as many seconds. Careful: that chapter found that the judge likes
-# sure strokes, no matter which model makes them. The VAE's decoder leaves each pixel to chance, and the generator leaves
-# nothing to chance: for one $z$ there is one image. So the VAE stands here in four ways. Its codes come from the prior,
-# or from a *mixture* of ten Gaussians that was fitted to the codes of the training images. Its levels are *drawn*, at
-# temperature 1 or 0.7, or each pixel takes its *likeliest* level, which leaves nothing to chance either.
+# sure strokes, no matter which model makes them. The VAE's decoder leaves each pixel to chance, and the generator
+# leaves nothing to chance: for one $z$ there is one image. So the VAE stands here in four ways. Its codes come from the
+# prior, or from a *mixture* of ten Gaussians that was fitted to the codes of the training images. Its levels are
+# *drawn*, at temperature 1 or 0.7, or each pixel takes its *likeliest* level, which leaves nothing to chance either.
 #
 # There are two more rivals. The *autoencoder* is chapter 7's without noise on its code, with the same mixture. The
 # *Gated PixelCNN* is chapter 4's, trained for as many seconds as the others, and once for three times as many.
 #
 # Two columns ask how well **somebody else can tell** a thousand real digits from a thousand made ones, on images that
-# were not used to train him. The *histogram* knows only how many pixels of each level an image has. The *network* has
+# were not used in training. The *histogram* knows only how many pixels of each level an image has. The *network* has
 # two convolutions: it is a discriminator that comes when the game is over, and nobody has trained against it. *Best* is
 # the better of these two and a third that sees the pixels as a list. At 50 per cent they are guessing.
 #
@@ -306,20 +303,20 @@ assert all(runs.below("table", *each) for each in LESS)
 # quarters as many. But with a mixture for a prior the VAE has fewer refused than the GAN, even with every pixel left to
 # chance, and with sure strokes fewer still.
 #
-# **Nor does a network that comes afterwards.** The GAN's best opponent decides right on 77 to 79 per cent, the VAE's on
-# 77 to 80. With the mixture it is 71 to 74, and the plain autoencoder, which had no opponent at all, is told least of
-# these, in 67 to 71. What tells the GAN is a mere count: the **histogram** is right in 75 to 78 per cent, where it
-# guesses for the VAE's honest draws. Let us look at one reason.
+# **Nor do opponents that come afterwards.** The network by itself decides right on only 66 to 73 per cent with the GAN,
+# and on 77 to 80 with a VAE that draws from its prior. But each model may be told in its own way, so look at the
+# *best*. With the GAN it is right in 77 to 79 per cent, with that VAE in 77 to 80, with the mixture in 71 to 74. The
+# plain autoencoder had no opponent at all, and it is the hardest of these to tell from real digits: 67 to 71.
+#
+# What tells the GAN is a mere count. The **histogram** is right in 75 to 78 per cent, and with the VAE's draws it
+# guesses. Let us look at what it counts.
 
 # %%
 x = player.sample(2000, generator=generator)
-ends = {
-    n: [(t == n).float().mean().item() for t in (x_train, x)] for n in (0, 1, 15, 16)
-}
-for level, two in ends.items():
-    print(
-        "level {:2}: {:5.1%} of real pixels, {:5.1%} of made ones".format(level, *two)
-    )
+ends = {}
+for n in (0, 1, 15, 16):
+    ends[n] = [(t == n).float().mean().item() for t in (x_train, x)]
+    print("level {:2}: real {:5.1%} of pixels, made {:5.1%}".format(n, *ends[n]))
 
 # %% tags=["checking"]
 assert all(ends[n][1] < 0.96 * ends[n][0] for n in (0, 16))
@@ -330,9 +327,9 @@ assert all(ends[n][1] > 1.2 * ends[n][0] for n in (1, 15))
 # stay there, so rounding gives too few pixels of level 0 and 16, and nearly twice as many of a pale 1. That is a thing
 # to count, and **the GAN's levels give it away**.
 #
-# **What is left over is the GAN's strength.** In other real digits it is correlated, at 0.27 to 0.29, and in the GAN's at 0.20
-# to 0.29. In a VAE's draws it is 0.06 to 0.11, whatever prior they come from, since each of their pixels rolls a die of
-# its own. (Likeliest levels roll none, so there it is high again. But a histogram tells those at once.) So a
+# **What is left over is the GAN's strength.** In real digits it is correlated, at 0.27 to 0.29, and in the GAN's at
+# 0.20 to 0.29. In a VAE's draws it is 0.06 to 0.11, whatever prior they come from, since each of their pixels rolls a
+# die of its own. (Likeliest levels roll none, so there it is high again. But a histogram tells those at once.) So a
 # discriminator teaches **relations between pixels** that the VAE's loss does not see.
 #
 # But it is one way to them, not the only one. The autoencoder's decoder has learnt to be sure of each pixel, so little
@@ -385,13 +382,14 @@ fresh_share = max(runs.of("table", "other real digits", "nearer"))
 assert fresh_share < 0.55 < min(runs.of("table", "GAN", "nearer")) - 0.1
 
 # %% [markdown]
-# No draw is identical to a training digit, and after these 2,000 steps there are hardly more copies than the floor.
-# Yet 72 to 75 per cent are nearer to what was trained with, so the generator stays closer to its training digits than to
+# No draw is identical to a training digit, and after these 2,000 steps there are hardly more copies than the floor. Yet
+# 72 to 75 per cent are nearer to what was trained with, so the generator stays closer to its training digits than to
 # others. (So does the VAE.)
 #
 # Three times as long, a GAN's draws are refused hardly more often than real digits, and a network hardly tells them.
-# **But now it copies**: 18 per cent, where new real digits have 5 (test) to 9 (the others). A thousand digits are few, and a loss that sees the whole image can teach them by
-# heart. *Does not copy* holds for this page's 2,000 steps.
+# **But now it copies.** On seed 0, 18 per cent are copies; of new real digits 5 are (the test digits) or 9 (the
+# others). A thousand digits are few, and a loss that sees the whole image can teach them by heart. *It does not copy*
+# holds for this page's 2,000 steps.
 
 # %% [markdown]
 # ## A discriminator that cannot see
@@ -504,8 +502,8 @@ assert judge.invalid_share(climbed) > 0.99 and says.min() > of_real.max() and ga
 # %% [markdown]
 # Every climb ends at noise in black and white, which the judge refuses. But the discriminator finds it **more real than
 # any real digit**. A probability says little here, since each discriminator has a scale of its own; this one never
-# strays far from one half. So we measure in its own unit: the distance from the median real digit, divided by the spread
-# (standard deviation) of the real digits' logits.
+# strays far from one half. So we measure in its own unit: the distance from the median real digit, divided by the
+# spread (standard deviation) of the real digits' logits.
 #
 # Does a more robust discriminator help? These were trained for 2,000 steps with other penalties, with weights bounded in
 # another way (*spectral*), or with noise on all that they are shown. (*Gap* is the distance in logits.)
@@ -530,9 +528,9 @@ show_table(
 
 # %% [markdown]
 # **A penalty helps, but not enough.** All logits become flatter: the gap shrinks many times over, and the discriminator
-# is no longer sure of anything, whether noise or digit. In its own unit the climb gets less far too: 6 to 8 spreads with
-# a penalty, 9 to 21 without. But 6 spreads above the real digits is still far out, and no recipe here does better. A
-# discriminator learns to tell real digits from what the generator shows it, and nobody ever showed it this.
+# is no longer sure of anything, whether noise or digit. In its own unit the climb gets less far too: 6 to 8 spreads
+# with a penalty, 9 to 21 without. But 6 spreads above the real digits is still far out, and no recipe here does better.
+# A discriminator learns to tell real digits from what the generator shows it, and nobody ever showed it this.
 
 # %% [markdown]
 # ## Colours that have no order
@@ -589,7 +587,9 @@ for word, (name, times) in zoos.items():
 heads = ["runs", "differ from the nearest of 250", "pairs alike", "told by a network"]
 floor, short, long = (runs.where(kind="sprites", times=t) for t in ("floors", 1, 3))
 kept = [each.of("sprites", "GAN", "variety") for each in (short, long)]
-assert max(kept[0]) < 60 < min(kept[1]) and max(kept[1]) < 85
+whole = min(floor.of("sprites", "real sprites", "variety"))
+assert max(kept[0]) < 0.6 * whole < 0.7 * whole < min(kept[1])
+assert max(kept[1]) < whole
 alike = [each.of("sprites", "GAN", "left") for each in (short, long)]
 assert min(alike[0]) > max(alike[1]) > max(floor.of("sprites", "real sprites", "left"))
 assert all(
@@ -598,9 +598,9 @@ assert all(
 show_table(["", *heads], rows)
 
 # %% [markdown]
-# **It grows out of it**, mostly: after three times as many steps, 73 pixels differ in the run that is stored. The
-# pictures are not perfect either. A network tells 99 per cent of them, and still 89 after three times as long. They are
-# too smooth: a pixel has the colour of its left neighbour more often than in real creatures (*pairs alike*).
+# **It grows out of it**, mostly: after three times as many steps, 73 pixels differ on seed 0. The pictures are not
+# perfect either. A network is right on 99 per cent of them, and still on 89 after three times as long. They are too
+# smooth: a pixel has the colour of its left neighbour more often than in real creatures (*pairs alike*).
 
 # %% [markdown]
 # ## Five advantages, each a number
@@ -656,9 +656,9 @@ show_table(
 )
 
 # %% [markdown]
-# From 8 to 100 numbers, more than the image has pixels, the judge sees little difference: it refuses 9 to 15 per
-# cent. Two are too few: 17 to 24 per cent are refused, and a network tells nearly all. (What $z$ cannot do is give images more freedom than it has itself: 16 numbers reach a surface of 16
-# dimensions among the 64.)
+# From 8 to 100 numbers, more than the image has pixels, the judge sees little difference: it refuses 9 to 15 per cent.
+# Two are too few: 17 to 24 per cent are refused, and a network tells nearly all. (What $z$ cannot do is give images
+# more freedom than it has itself: 16 numbers reach a surface of 16 dimensions among the 64.)
 #
 # **No Markov chain.** Other models that know a density only up to a factor draw by a chain: move a little, accept or
 # refuse, and again ([Metropolis et al., 1953](references.md#metropolis1953)). On page 1's ring of eight, with three
@@ -711,8 +711,8 @@ assert chains[0][1] < 4 < 6 < chains[2][1]
 #
 # **Better samples?** In what the VAE leaves over, yes. To the judge and to a network that comes afterwards they are
 # about as good as a VAE's draws from the prior, and less good than a VAE's or an autoencoder's with a mixture. They are
-# much better than a PixelCNN's of the same training time, and worse than its of three times that. On images of this size
-# more cannot be said.
+# much better than a PixelCNN's of the same training time, and worse than its of three times that. On images of this
+# size more cannot be said.
 
 # %% [markdown]
 # ## Completion: search for the code
@@ -758,10 +758,11 @@ explore(show_search, step=MOMENTS, start={"step": 150}, alt=alt)
 # their upper halves take the form of what is given, and the lower halves follow. (One search for each digit, begun at
 # a random code. The generator does not know where it will end.)
 #
-# Now measure, on 150 test digits: once the lower half is hidden and once the upper. In all ways the known pixels are put
-# back. Does the judge see the digit that it was? The rivals:
+# Now measure, on 150 test digits: once the lower half is hidden and once the upper. In all ways the known pixels are
+# put back. Does the judge see the digit that it was? The rivals:
 #
-# - the painter's draw, chapter 4's way, and a *vote*: it draws eight, and the digit that the judge sees most often wins;
+# - the painter's draw, chapter 4's way, and a *vote*: it draws eight, and the digit that the judge sees most often
+#   wins;
 # - **no search**: of 9,600 draws of the generator, the one whose known half is nearest;
 # - the **training digit** whose known half is nearest: no model at all, only a look at the training set.
 
@@ -812,8 +813,8 @@ assert abs(vote[0][0] - best[0][0]) < 0.12 and best[1][0] > vote[1][0] + 0.08
 
 # %% [markdown]
 # **The search works from either side.** The best of eight shows the right digit in 74 to 84 per cent, whichever half is
-# hidden; a single search in fewer. The painter is level with it when the lower half is hidden, once it may vote. When the
-# upper half is hidden it falls behind even so: it begins at the top, and what is known below has no say.
+# hidden; a single search in fewer. The painter is level with it when the lower half is hidden, once it may vote. When
+# the upper half is hidden it falls behind even so: it begins at the top, and what is known below has no say.
 #
 # **But gradient descent is not the reason.** Picking the best of many draws, with no search at all, does about as well.
 # The generator has all of the image at once, so any part of it can be compared with what is known. That is what counts.
@@ -827,8 +828,8 @@ assert abs(vote[0][0] - best[0][0]) < 0.12 and best[1][0] > vote[1][0] + 0.08
 # ## Break it
 #
 # Real ink lies exactly on 17 levels, and made ink anywhere between. A discriminator could use that. So show it what we
-# look at, images of whole levels: round in the generator's own pass. As a control, the same with one change: forwards it rounds,
-# and on the way back the gradient passes *as if nobody had rounded* (a **straight-through** gradient).
+# look at, images of whole levels: round in the generator's own pass. As a control, the same with one change: forwards
+# it rounds, and on the way back the gradient passes *as if nobody had rounded* (a **straight-through** gradient).
 
 
 # %%
@@ -875,18 +876,19 @@ print(words.format(*ranks))
 assert abs(ranks[0] - ranks[1]) < 0.02
 stuck, through = seen.values()
 assert stuck[0] == 0 < 0.2 < through[0]
-assert stuck[1] > 1.5 * through[1] and stuck[2] < 0.5 * through[2]
+assert stuck[1] > 2 > 1.5 > through[1] and stuck[2] < 0.3 < 0.8 < through[2]
 
 # %% [markdown]
-# With rounding not one pixel has changed. A rounded number stays the same when its ink moves a little, so its derivative
-# is 0, and the message *more ink here* ends at the very first step on its way back. Meanwhile the discriminator has an
-# easy game: its loss falls to almost nothing. With the straight-through gradient the same rounded images are learnt.
+# With rounding not one pixel has changed. A rounded number stays the same when its ink moves a little, so its
+# derivative is 0, and the message *more ink here* ends at the very first step on its way back. Meanwhile the
+# discriminator has an easy game: its loss falls below 0.3 nats, and the generator's rises above 2. With the
+# straight-through gradient rounded images are learnt.
 #
 # (And there was no need: our trained discriminator ranks real digits above as many draws when they are rounded as when
 # they are not, so it makes no use of the levels.)
 #
-# So what blocks learning is the derivative, and not the rounding. An image may have levels when we look at it. While the
-# generator is learning, its gradient must not stop at them.
+# So what blocks learning is the derivative, and not the rounding. An image may have levels when we look at it. While
+# the generator is learning, its gradient must not stop at them.
 
 # %% [markdown]
 # ## What we saw
