@@ -189,8 +189,8 @@ def play(x, steps=600, maker=Generator, watch=None, sees=None, **more):
 # ## Train
 #
 # While it trains, we let the judge look at a thousand draws from time to time: how many does it refuse, and how many
-# kinds of digits are among the others? (*Kinds* is $e^H$, with the entropy $H$ of their shares: 10 if all ten digits are
-# equally frequent, 1 if all are the same.)
+# kinds of digits are among the others? (*Kinds* is $e^H$, with the entropy $H$ of their shares: 10 if all ten digits
+# are equally frequent, 1 if all are the same.)
 
 # %%
 judged = {}
@@ -200,9 +200,7 @@ def look_in(players, step):
     if step in (50, 100, 200, 500, 1000, 1500, 2000):
         x = players["generator"].sample(1000, generator=make_generator(1, device))
         label = judge.label(x)
-        share = label[label >= 0].bincount(minlength=10) / (label >= 0).sum().clamp(
-            min=1
-        )
+        share = label[label >= 0].bincount(minlength=10) / max(1, (label >= 0).sum())
         judged[step] = judge.invalid_share(x), torch.special.entr(share).sum().exp()
 
 
@@ -219,11 +217,10 @@ for step, (share, digits) in judged.items():
     late += [nats] * (step >= 500)
 refused = {step: share for step, (share, _) in judged.items()}
 assert refused[2000] < 0.8 * refused[500] < 0.5 * refused[50]
-assert judged[100][1] < 8 < 9 < judged[500][1]
+assert min(judged[50][1], judged[100][1]) < 6 and judged[500][1] > 8.5
 assert all(abs(a - 1.386) < 0.16 and abs(b - 0.693) < 0.16 for a, b in late)
-show_table(
-    ["step", "refused", "kinds", "discriminator's loss, nats", "generator's"], rows
-)
+heads = ["step", "refused", "kinds", "discriminator's loss, nats"]
+show_table([*heads, "generator's"], rows)
 
 # %% [markdown]
 # The first hundred steps jump up and down. The generator makes one or a few shapes, the judge happens to accept them or
@@ -237,16 +234,16 @@ show_table(
 # ## How good are they?
 #
 # We compare with chapter 7's VAE, trained for about as many seconds. Careful: that chapter found that the judge likes
-# sure strokes, no matter which model makes them. The VAE's decoder leaves each pixel to chance, and the generator leaves
-# nothing to chance: for one $z$ there is one image. So the VAE stands here in four ways. Its codes come from the prior,
-# or from a *mixture* of ten Gaussians that was fitted to the codes of the training images. Its levels are *drawn*, at
-# temperature 1 or 0.7, or each pixel takes its *likeliest* level, which leaves nothing to chance either.
+# sure strokes, no matter which model makes them. The VAE's decoder leaves each pixel to chance, and the generator
+# leaves nothing to chance: for one $z$ there is one image. So the VAE stands here in four ways. Its codes come from the
+# prior, or from a *mixture* of ten Gaussians that was fitted to the codes of the training images. Its levels are
+# *drawn*, at temperature 1 or 0.7, or each pixel takes its *likeliest* level, which leaves nothing to chance either.
 #
 # There are two more rivals. The *autoencoder* is chapter 7's without noise on its code, with the same mixture. The
 # *Gated PixelCNN* is chapter 4's, trained for as many seconds as the others, and once for three times as many.
 #
 # Two columns ask how well **somebody else can tell** a thousand real digits from a thousand made ones, on images that
-# were not used to train him. The *histogram* knows only how many pixels of each level an image has. The *network* has
+# were not used in training. The *histogram* knows only how many pixels of each level an image has. The *network* has
 # two convolutions: it is a discriminator that comes when the game is over, and nobody has trained against it. *Best* is
 # the better of these two and a third that sees the pixels as a list. At 50 per cent they are guessing.
 #
@@ -306,20 +303,20 @@ assert all(runs.below("table", *each) for each in LESS)
 # quarters as many. But with a mixture for a prior the VAE has fewer refused than the GAN, even with every pixel left to
 # chance, and with sure strokes fewer still.
 #
-# **Nor does a network that comes afterwards.** The GAN's best opponent decides right on 77 to 79 per cent, the VAE's on
-# 77 to 80. With the mixture it is 71 to 74, and the plain autoencoder, which had no opponent at all, is told least of
-# these, in 67 to 71. What tells the GAN is a mere count: the **histogram** is right in 75 to 78 per cent, where it
-# guesses for the VAE's honest draws. Let us look at one reason.
+# **Nor do opponents that come afterwards.** The network by itself decides right on only 66 to 73 per cent with the GAN,
+# and on 77 to 80 with a VAE that draws from its prior. But each model may be told in its own way, so look at the
+# *best*. With the GAN it is right in 77 to 79 per cent, with that VAE in 77 to 80, with the mixture in 71 to 74. The
+# plain autoencoder had no opponent at all, and it is the hardest of these to tell from real digits: 67 to 71.
+#
+# What tells the GAN is a mere count. The **histogram** is right in 75 to 78 per cent, and with the VAE's draws it
+# guesses. Let us look at what it counts.
 
 # %%
 x = player.sample(2000, generator=generator)
-ends = {
-    n: [(t == n).float().mean().item() for t in (x_train, x)] for n in (0, 1, 15, 16)
-}
-for level, two in ends.items():
-    print(
-        "level {:2}: {:5.1%} of real pixels, {:5.1%} of made ones".format(level, *two)
-    )
+ends = {}
+for n in (0, 1, 15, 16):
+    ends[n] = [(t == n).float().mean().item() for t in (x_train, x)]
+    print("level {:2}: real {:5.1%} of pixels, made {:5.1%}".format(n, *ends[n]))
 
 # %% tags=["checking"]
 assert all(ends[n][1] < 0.96 * ends[n][0] for n in (0, 16))
@@ -330,9 +327,9 @@ assert all(ends[n][1] > 1.2 * ends[n][0] for n in (1, 15))
 # stay there, so rounding gives too few pixels of level 0 and 16, and nearly twice as many of a pale 1. That is a thing
 # to count, and **the GAN's levels give it away**.
 #
-# **What is left over is the GAN's strength.** In other real digits it is correlated, at 0.27 to 0.29, and in the GAN's at 0.20
-# to 0.29. In a VAE's draws it is 0.06 to 0.11, whatever prior they come from, since each of their pixels rolls a die of
-# its own. (Likeliest levels roll none, so there it is high again. But a histogram tells those at once.) So a
+# **What is left over is the GAN's strength.** In real digits it is correlated, at 0.27 to 0.29, and in the GAN's at
+# 0.20 to 0.29. In a VAE's draws it is 0.06 to 0.11, whatever prior they come from, since each of their pixels rolls a
+# die of its own. (Likeliest levels roll none, so there it is high again. But a histogram tells those at once.) So a
 # discriminator teaches **relations between pixels** that the VAE's loss does not see.
 #
 # But it is one way to them, not the only one. The autoencoder's decoder has learnt to be sure of each pixel, so little
@@ -379,19 +376,21 @@ assert not (distance == 0).any()
 assert max(runs.of("table", "GAN", "copies")) < 0.1
 new = runs.of("table", "other real digits", "copies")
 assert min(longer.of("longer", "GAN", "copies")) > 1.5 * max(new)
-assert max(longer.of("longer", "GAN", "refused")) < 0.1
+painters = runs.of("table", "Gated PixelCNN", "refused")
+assert max(longer.of("longer", "GAN", "refused")) < 0.1 < min(painters)
 assert max(longer.of("longer", "GAN", "told_network")) < 0.65
 fresh_share = max(runs.of("table", "other real digits", "nearer"))
 assert fresh_share < 0.55 < min(runs.of("table", "GAN", "nearer")) - 0.1
 
 # %% [markdown]
-# No draw is identical to a training digit, and after these 2,000 steps there are hardly more copies than the floor.
-# Yet 72 to 75 per cent are nearer to what was trained with, so the generator stays closer to its training digits than to
+# No draw is identical to a training digit, and after these 2,000 steps there are hardly more copies than the floor. Yet
+# 72 to 75 per cent are nearer to what was trained with, so the generator stays closer to its training digits than to
 # others. (So does the VAE.)
 #
 # Three times as long, a GAN's draws are refused hardly more often than real digits, and a network hardly tells them.
-# **But now it copies**: 18 per cent, where new real digits have 5 (test) to 9 (the others). A thousand digits are few, and a loss that sees the whole image can teach them by
-# heart. *Does not copy* holds for this page's 2,000 steps.
+# **But now it copies.** On seed 0, 18 per cent are copies; of new real digits 5 are (the test digits) or 9 (the
+# others). A thousand digits are few, and a loss that sees the whole image can teach them by heart. *It does not copy*
+# holds for this page's 2,000 steps.
 
 # %% [markdown]
 # ## A discriminator that cannot see
@@ -424,7 +423,7 @@ last = [torch.tensor(blind_history.losses[who])[-200:].mean().item() for who in 
 ranks = told_by(blind, ink["linear"])
 print("losses at the end: discriminator {:.3f}, generator {:.3f} nats".format(*last))
 print(f"it ranks a real digit above a draw in {ranks:.0%}")
-for name, t in (ink | {"real digits": x_train}).items():
+for name, t in (ink | {"real digits": x_test}).items():
     refused = judge.invalid_share(t)
     print(f"{name}: {refused:.0%} refused, a pixel's spread {spread_of(t):.2f} levels")
 
@@ -435,7 +434,7 @@ show_images(torch.cat([t[:12] for t in ink.values()]), columns=12, size=0.5, row
 # %% tags=["checking"]
 assert abs(last[0] - 1.386) < 0.01 and abs(last[1] - 0.693) < 0.01 and ranks < 0.6
 assert judge.invalid_share(ink["linear"]) > 0.9
-assert spread_of(ink["linear"]) < 0.5 * spread_of(x_train)
+assert spread_of(ink["linear"]) < 0.25 * spread_of(x_test)
 
 # %% [markdown]
 # It is **fooled completely**. It has settled at exactly $\log 4$ and $\log 2$, and it ranks real digits above draws no
@@ -452,12 +451,12 @@ losses_too = [("loss_d", ".2f"), ("loss_g", ".2f")]
 rows = [[*wide_table("table", ["GAN"], columns)[0], "", ""]]
 rows += wide_table("weak", WEAK, columns + losses_too)
 heads = ["refused", "told by histogram", "by network", "discriminator's loss"]
-show_table([seeds_of("weak", WEAK), *heads, "generator's"], rows)
 per_pixel = {c: runs.of("weak", WEAK[0], c) for c, _ in columns + losses_too}
 assert max(per_pixel["told_histogram"]) < min(runs.of("table", "GAN", "told_histogram"))
 assert min(per_pixel["refused"]) > 0.75 and min(per_pixel["told_network"]) > 0.99
 for column, log in ("loss_d", 1.386), ("loss_g", 0.693):
     assert all(abs(loss - log) < 0.1 for loss in per_pixel[column])
+show_table([seeds_of("weak", WEAK), *heads, "generator's"], rows)
 
 # %% [markdown]
 # Its generator gets the pixels more nearly right, each by itself: a histogram tells its images less often than the full
@@ -495,42 +494,42 @@ with torch.no_grad():
     says, of_real = viewer(climbed), viewer(x_test)
 gap = ((says.median() - of_real.median()) / of_real.std()).item()
 print(f"refused by the judge: {judge.invalid_share(climbed):.0%}")
-print(
-    f"D: real {of_real.median().sigmoid():.2f}, climbed {says.median().sigmoid():.2f}"
-)
+real, top = (logits.median().sigmoid() for logits in (of_real, says))
+print(f"D, median: real digits {real:.2f}, climbed {top:.2f}")
 print(f"the climbed logits lie {gap:.1f} spreads of the real ones above them")
 assert judge.invalid_share(climbed) > 0.99 and says.min() > of_real.max() and gap > 5
 
 # %% [markdown]
 # Every climb ends at noise in black and white, which the judge refuses. But the discriminator finds it **more real than
 # any real digit**. A probability says little here, since each discriminator has a scale of its own; this one never
-# strays far from one half. So we measure in its own unit: the distance from the median real digit, divided by the spread
-# (standard deviation) of the real digits' logits.
+# strays far from one half. So we measure in its own unit: the distance from the median real digit, divided by the
+# spread (standard deviation) of the real digits' logits.
 #
-# Does a more robust discriminator help? These were trained for 2,000 steps with other penalties, with weights bounded in
-# another way (*spectral*), or with noise on all that they are shown. (*Gap* is the distance in logits.)
+# Does a more robust discriminator help? These were trained for 2,000 steps without page 1's penalty (*R1*), with ours,
+# and with a stronger one; with weights bounded in another way (*spectral*); or with noise on all that they are shown.
+# (*Gap* is the distance in logits.)
 
 # %% tags=["checking"]
-RECIPES = [
-    f"{name}, 2000 steps" for name in ("no R1", "R1 0.3", "R1 10", "spectral", "noise")
-]
+RECIPES = ["no R1", "R1 0.3", "R1 10", "spectral", "noise"]
+RECIPES = [f"{name}, 2000 steps" for name in RECIPES]
 columns = [("real", ".2f"), ("climbed", ".2f"), ("gap", ".1f"), ("gap_spreads", ".1f")]
 columns += [("refused_climbed", "%")]
 heads = ["D of real", "D of climbed", "gap", "gap in spreads", "climbed: refused"]
-show_table(
-    [seeds_of("fooling", RECIPES), *heads], wide_table("fooling", RECIPES, columns)
-)
 for name in RECIPES:
-    assert min(runs.of("fooling", name, "gap_spreads")) > 4
+    assert min(runs.of("fooling", name, "gap_spreads")) > 5
     assert min(runs.of("fooling", name, "refused_climbed")) > 0.9
 freely, *bound = (runs.of("fooling", name, "gap") for name in RECIPES)
-assert min(freely) > 2 * max(max(some) for some in bound[:3])
+assert min(freely) > 5 * max(max(some) for some in bound[:3])
+spreads = [runs.of("fooling", name, "gap_spreads") for name in RECIPES]
+assert min(spreads[0]) > max(spreads[1] + spreads[2])
+rows = wide_table("fooling", RECIPES, columns)
+show_table([seeds_of("fooling", RECIPES), *heads], rows)
 
 # %% [markdown]
-# **No recipe helps enough.** A penalty makes all logits flatter: the gap shrinks several times over, and the
-# discriminator is no longer sure of anything, whether noise or digit. In its own unit the noise still lies far above the
-# real digits, by seven spreads or more. The penalty does bring that down, in the run that is stored: from 13 spreads to
-# 7. A discriminator learns to tell real digits from what the generator shows it, and nobody ever showed it this.
+# **A penalty helps, but not enough.** All logits become flatter: the gap shrinks many times over, and the discriminator
+# is no longer sure of anything, whether noise or digit. In its own unit the climb gets less far too: 6 to 8 spreads
+# with a penalty, 9 to 21 without. But 6 spreads above the real digits is still far out, and no recipe here does better.
+# A discriminator learns to tell real digits from what the generator shows it, and nobody ever showed it this.
 
 # %% [markdown]
 # ## Colours that have no order
@@ -585,20 +584,22 @@ for word, (name, times) in zoos.items():
     cells = [stored.cell("sprites", name, *column) for column in columns]
     rows.append([word, len(stored.of("sprites", name, "seed")), *cells])
 heads = ["runs", "differ from the nearest of 250", "pairs alike", "told by a network"]
-show_table(["", *heads], rows)
 floor, short, long = (runs.where(kind="sprites", times=t) for t in ("floors", 1, 3))
 kept = [each.of("sprites", "GAN", "variety") for each in (short, long)]
-assert max(kept[0]) < 60 < min(kept[1]) and max(kept[1]) < 85
+whole = min(floor.of("sprites", "real sprites", "variety"))
+assert max(kept[0]) < 0.6 * whole < 0.7 * whole < min(kept[1])
+assert max(kept[1]) < whole
 alike = [each.of("sprites", "GAN", "left") for each in (short, long)]
 assert min(alike[0]) > max(alike[1]) > max(floor.of("sprites", "real sprites", "left"))
 assert all(
     min(each.of("sprites", "GAN", "told_network")) > 0.8 for each in (short, long)
 )
+show_table(["", *heads], rows)
 
 # %% [markdown]
-# **It grows out of it**, mostly: after three times as many steps, 73 pixels differ in the run that is stored. The
-# pictures are not perfect either. A network tells 99 per cent of them, and still 89 after three times as long. They are
-# too smooth: a pixel has the colour of its left neighbour more often than in real creatures (*pairs alike*).
+# **It grows out of it**, mostly: after three times as many steps, 73 pixels differ on seed 0. The pictures are not
+# perfect either. A network is right on 99 per cent of them, and still on 89 after three times as long. They are too
+# smooth: a pixel has the colour of its left neighbour more often than in real creatures (*pairs alike*).
 
 # %% [markdown]
 # ## Five advantages, each a number
@@ -643,18 +644,19 @@ columns = [("refused", "%"), ("told_network", "%"), ("left_over", ".2f")]
 rows = wide_table("latent", LATENTS, columns)
 rows.insert(2, wide_table("table", ["GAN"], columns)[0])
 rows[2][0] = "16 latents, as above"
-show_table(
-    [seeds_of("latent", LATENTS), "refused", "told by network", "left over"], rows
-)
 few = runs.of("latent", "2 latents", "refused")
 more = runs.of("table", "GAN", "refused")
 more += [s for n in LATENTS[1:] for s in runs.of("latent", n, "refused")]
-assert min(few) > 1.3 * max(more) and max(more) < 0.18
+assert min(few) > max(more) and max(more) < 0.18
+told = [runs.of("latent", name, "told_network") for name in LATENTS]
+assert min(told[0]) > 0.95 > 0.85 > max(told[1] + told[2] + told[3])
+heads = ["refused", "told by network", "left over"]
+show_table([seeds_of("latent", LATENTS), *heads], rows)
 
 # %% [markdown]
-# From 8 to 100 numbers, more than the image has pixels, the judge sees little difference: 11 to 15 per cent. Two are
-# too few. (What $z$ cannot do is give images more freedom than it has itself: 16 numbers reach a surface of 16
-# dimensions among the 64.)
+# From 8 to 100 numbers, more than the image has pixels, the judge sees little difference: it refuses 9 to 15 per cent.
+# Two are too few: 17 to 24 per cent are refused, and a network tells nearly all. (What $z$ cannot do is give images
+# more freedom than it has itself: 16 numbers reach a surface of 16 dimensions among the 64.)
 #
 # **No Markov chain.** Other models that know a density only up to a factor draw by a chain: move a little, accept or
 # refuse, and again ([Metropolis et al., 1953](references.md#metropolis1953)). On page 1's ring of eight, with three
@@ -706,9 +708,10 @@ assert chains[0][1] < 4 < 6 < chains[2][1]
 # what it thinks of one given image. Every number on this page needed draws, and somebody to judge them.
 #
 # **Better samples?** In what the VAE leaves over, yes. To the judge and to a network that comes afterwards they are
-# about as good as a VAE's draws from the prior, and less good than a VAE's or an autoencoder's with a mixture. They are
-# much better than a PixelCNN's of the same training time, and worse than its of three times that. On images of this size
-# more cannot be said.
+# about as good as a VAE's draws from the prior, and less good than a VAE's or an autoencoder's with a mixture. The
+# judge refuses far more of a PixelCNN's of the same training time. With three times that, fewer of the GAN's are
+# refused than of the PixelCNN's, 4 per cent on seed 0 against 13 to 19, but the GAN copies, and the PixelCNN does not.
+# On images of this size more cannot be said.
 
 # %% [markdown]
 # ## Completion: search for the code
@@ -754,10 +757,11 @@ explore(show_search, step=MOMENTS, start={"step": 150}, alt=alt)
 # their upper halves take the form of what is given, and the lower halves follow. (One search for each digit, begun at
 # a random code. The generator does not know where it will end.)
 #
-# Now measure, on 150 test digits: once the lower half is hidden and once the upper. In all ways the known pixels are put
-# back. Does the judge see the digit that it was? The rivals:
+# Now measure, on 150 test digits: once the lower half is hidden and once the upper. In all ways the known pixels are
+# put back. Does the judge see the digit that it was? The rivals:
 #
-# - the painter's draw, chapter 4's way, and a *vote*: it draws eight, and the digit that the judge sees most often wins;
+# - the painter's draw, chapter 4's way, and a *vote*: it draws eight, and the digit that the judge sees most often
+#   wins;
 # - **no search**: of 9,600 draws of the generator, the one whose known half is nearest;
 # - the **training digit** whose known half is nearest: no model at all, only a look at the training set.
 
@@ -791,9 +795,9 @@ for known in (below, ~below):
         label = judge.label(images)
         shares = [(label == y).float().mean().item(), (label < 0).float().mean().item()]
         result.setdefault(name, []).append(shares)
-rows = [
-    [n, *(f"{s:.0%}" for side in sides for s in side)] for n, sides in result.items()
-]
+rows = []
+for name, sides in result.items():
+    rows.append([name, *(f"{share:.0%}" for side in sides for share in side)])
 heads = ["", "lower half hidden: same digit", "refused"]
 show_table([*heads, "upper half hidden: same digit", "refused"], rows)
 
@@ -808,8 +812,8 @@ assert abs(vote[0][0] - best[0][0]) < 0.12 and best[1][0] > vote[1][0] + 0.08
 
 # %% [markdown]
 # **The search works from either side.** The best of eight shows the right digit in 74 to 84 per cent, whichever half is
-# hidden; a single search in fewer. The painter is level with it when the lower half is hidden, once it may vote. When the
-# upper half is hidden it falls behind even so: it begins at the top, and what is known below has no say.
+# hidden; a single search in fewer. The painter is level with it when the lower half is hidden, once it may vote. When
+# the upper half is hidden it falls behind even so: it begins at the top, and what is known below has no say.
 #
 # **But gradient descent is not the reason.** Picking the best of many draws, with no search at all, does about as well.
 # The generator has all of the image at once, so any part of it can be compared with what is known. That is what counts.
@@ -823,8 +827,8 @@ assert abs(vote[0][0] - best[0][0]) < 0.12 and best[1][0] > vote[1][0] + 0.08
 # ## Break it
 #
 # Real ink lies exactly on 17 levels, and made ink anywhere between. A discriminator could use that. So show it what we
-# look at, images of whole levels: round in the generator's own pass. As a control, the same with one change: forwards it rounds,
-# and on the way back the gradient passes *as if nobody had rounded* (a **straight-through** gradient).
+# look at, images of whole levels: round in the generator's own pass. As a control, the same with one change: forwards
+# it rounds, and on the way back the gradient passes *as if nobody had rounded* (a **straight-through** gradient).
 
 
 # %%
@@ -839,28 +843,22 @@ class StraightThrough(Generator):
         return made + ((8 * made).round() / 8 - made).detach()
 
 
-seen = {}
+seen, codes = {}, player.draw_z(12, generator=generator)
 
 
 def keep_first_and_last(players, step):
     if step in (1, 100):
-        z = torch.ones(1, latent, device=device) * torch.linspace(-1, 1, 12)[
-            :, None
-        ].to(device)
-        seen.setdefault(type(players["generator"]), []).append(
-            players["generator"].observe(z)
-        )
+        maker = players["generator"]
+        seen.setdefault(type(maker), []).append(maker.observe(codes))
 
 
 for maker in (Rounding, StraightThrough):
     _, past = play(x_train, 100, maker=maker, watch=keep_first_and_last)
     last = [torch.tensor(past.losses[who])[-20:].mean().item() for who in kinds]
     a, b = seen[maker]
-    print(
-        f"{maker.__name__}: {(a != b).float().mean():.0%} of pixels changed;", end=" "
-    )
-    print("losses: generator {:.2f}, discriminator {:.2f} nats".format(*last))
     seen[maker] = (a != b).float().mean().item(), *last
+    words = "{:.0%} of pixels changed; losses: generator {:.2f}, discriminator {:.2f}"
+    print(f"{maker.__name__}:", words.format(*seen[maker]))
 
 # %% tags=["checking"]
 z = player.draw_z(2000, generator=generator)
@@ -871,18 +869,19 @@ print(words.format(*ranks))
 assert abs(ranks[0] - ranks[1]) < 0.02
 stuck, through = seen.values()
 assert stuck[0] == 0 < 0.2 < through[0]
-assert stuck[1] > 1.5 * through[1] and stuck[2] < 0.5 * through[2]
+assert stuck[1] > 2 > 1.5 > through[1] and stuck[2] < 0.3 < 0.8 < through[2]
 
 # %% [markdown]
-# With rounding not one pixel has changed. A rounded number stays the same when its ink moves a little, so its derivative
-# is 0, and the message *more ink here* ends at the very first step on its way back. Meanwhile the discriminator has an
-# easy game: its loss falls to almost nothing. With the straight-through gradient the same rounded images are learnt.
+# With rounding not one pixel has changed. A rounded number stays the same when its ink moves a little, so its
+# derivative is 0, and the message *more ink here* ends at the very first step on its way back. Meanwhile the
+# discriminator has an easy game: its loss falls below 0.3 nats, and the generator's rises above 2. With the
+# straight-through gradient the same game goes on as usual.
 #
 # (And there was no need: our trained discriminator ranks real digits above as many draws when they are rounded as when
 # they are not, so it makes no use of the levels.)
 #
-# So what blocks learning is the derivative, and not the rounding. An image may have levels when we look at it. While the
-# generator is learning, its gradient must not stop at them.
+# So what blocks learning is the derivative, and not the rounding. An image may have levels when we look at it. While
+# the generator is learning, its gradient must not stop at them.
 
 # %% [markdown]
 # ## What we saw
