@@ -497,13 +497,14 @@ print(f"refused by the judge: {judge.invalid_share(climbed):.0%}")
 real, top = (logits.median().sigmoid() for logits in (of_real, says))
 print(f"D, median: real digits {real:.2f}, climbed {top:.2f}")
 print(f"the climbed logits lie {gap:.1f} spreads of the real ones above them")
-assert judge.invalid_share(climbed) > 0.99 and says.min() > of_real.max() and gap > 5
+assert judge.invalid_share(climbed) > 0.99 and gap > 5
+assert says.min() > of_real.quantile(0.95)
 
 # %% [markdown]
-# Every climb ends at noise in black and white, which the judge refuses. But the discriminator finds it **more real than
-# any real digit**. A probability says little here, since each discriminator has a scale of its own; this one never
-# strays far from one half. So we measure in its own unit: the distance from the median real digit, divided by the
-# spread (standard deviation) of the real digits' logits.
+# Every climb ends at noise in black and white, which the judge refuses. But the discriminator finds each **more real
+# than 95 per cent of the real digits**. A probability says little here, since each discriminator has a scale of its
+# own; this one never strays far from one half. So we measure in its own unit: the distance from the median real digit,
+# divided by the spread (standard deviation) of the real digits' logits.
 #
 # Does a more robust discriminator help? These were trained for 2,000 steps without page 1's penalty (*R1*), with ours,
 # and with a stronger one; with weights bounded in another way (*spectral*); or with noise on all that they are shown.
@@ -707,8 +708,8 @@ assert chains[0][1] < 4 < 6 < chains[2][1]
 # there is no bound, and no gap. And there is **no likelihood** either: that is the price. Nobody can ask this model
 # what it thinks of one given image. Every number on this page needed draws, and somebody to judge them.
 #
-# **Better samples?** In what the VAE leaves over, yes. To the judge and to a network that comes afterwards they are
-# about as good as a VAE's draws from the prior, and less good than a VAE's or an autoencoder's with a mixture. The
+# **Better samples?** In what the VAE leaves over, yes. To the judge they are a little better than a VAE's draws from
+# the prior, to the best of the later opponents about as good, and to both less good than a VAE's with a mixture. The
 # judge refuses far more of a PixelCNN's of the same training time. With three times that, fewer of the GAN's are
 # refused than of the PixelCNN's, 4 per cent on seed 0 against 13 to 19, but the GAN copies, and the PixelCNN does not.
 # On images of this size more cannot be said.
