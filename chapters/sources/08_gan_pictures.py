@@ -807,17 +807,17 @@ one, best, pool, drawer, paint_one, vote = result.values()
 for side in (0, 1):
     assert best[side][0] > one[side][0] + 0.05
     assert vote[side][0] > paint_one[side][0] + 0.1
-    assert abs(pool[side][0] - best[side][0]) < 0.1
+    assert pool[side][0] > best[side][0] - 0.1
     assert drawer[side][0] > best[side][0] - 0.03
-assert abs(vote[0][0] - best[0][0]) < 0.12 and best[1][0] > vote[1][0] + 0.08
+assert abs(vote[0][0] - best[0][0]) < 0.12 and best[1][0] > vote[1][0] + 0.05
 
 # %% [markdown]
 # **The search works from either side.** The best of eight shows the right digit in 74 to 84 per cent, whichever half is
 # hidden; a single search in fewer. The painter is level with it when the lower half is hidden, once it may vote. When
 # the upper half is hidden it falls behind even so: it begins at the top, and what is known below has no say.
 #
-# **But gradient descent is not the reason.** Picking the best of many draws, with no search at all, does about as well.
-# The generator has all of the image at once, so any part of it can be compared with what is known. That is what counts.
+# **But gradient descent is not the reason.** Picking the best of many draws, with no search at all, does about as well, or
+# better. The generator has all of the image at once, so any part of it can be compared with what is known. That is what counts.
 #
 # **And the nearest training digit does at least about as well**, in 83 to 87 per cent, with no model at all. For these
 # digits the search finds what a look at the training set finds. A model pays where no example is near enough. (One
