@@ -72,7 +72,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from recipes import decoders as of
-from recipes.rows import Rows
+from recipes.rows import Rows, rounded
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
@@ -519,11 +519,17 @@ def timed(rounds=15, turn=10):
     return {layers: round(statistics.median(times[1:]), 2) for layers, times in taken.items()}
 
 
-def rounded(value):
-    """Four digits behind the point are enough to read, and to compare."""
-    if isinstance(value, list):
-        return [rounded(each) for each in value]
-    return round(value, 4) if isinstance(value, float) else value
+def grow(found, jobs, trial, kinds, shown):
+    """Make the rows of the `jobs` that are not stored yet, by {kind: function}; say of each row what is `shown`."""
+    done = [(row["kind"], row["job"], row["seed"]) for row in found.read()["rows"]]
+    for kind, job, seed in tqdm([at for at in jobs if at not in done], desc="jobs"):
+        trial(seed).begin(kind)
+        rows = [{"kind": kind, "seed": seed, "job": job} | rounded(row) for row in kinds[kind](trial(seed), *job)]
+        found.add(*rows)
+        for row in rows:
+            said = {name: row[name] for name in shown if name in row}
+            tqdm.write(f"{kind}, seed {seed}: {row['name']} {said}", file=sys.stdout)
+        sys.stdout.flush()
 
 
 def main(argv=None, path=RESULTS, share=1):
@@ -539,17 +545,8 @@ def main(argv=None, path=RESULTS, share=1):
         found.add(timed=timed(), timed_on=f"{torch.get_num_threads()} threads, cpu")
         return
     trial = cache(partial(Trial, share=share))
-    done = [(row["kind"], row["job"], row["seed"]) for row in found.read()["rows"]]
-    for at in tqdm([job for job in wanted(asked.kinds, asked.seeds) if job not in done], desc="jobs"):
-        kind, job, seed = at
-        trial(seed).begin(kind)
-        rows = [{"kind": kind, "seed": seed, "job": job} | row for row in KINDS[kind](trial(seed), *job)]
-        rows = [{key: rounded(value) for key, value in row.items()} for row in rows]
-        found.add(*rows)
-        for row in rows:
-            shown = {key: row[key] for key in ("nats_test", "bound", "exact", "refused", "refused_drawn") if key in row}
-            tqdm.write(f"{kind}, seed {seed}: {row['name']} {shown}", file=sys.stdout)
-        sys.stdout.flush()
+    shown = ("nats_test", "bound", "exact", "refused", "refused_drawn")
+    grow(found, wanted(asked.kinds, asked.seeds), trial, KINDS, shown)
 
 
 if __name__ == "__main__":

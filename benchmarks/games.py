@@ -70,7 +70,7 @@ from pathlib import Path
 
 import torch
 from recipes import games as of
-from recipes.rows import Rows
+from recipes.rows import Rows, rounded
 from tqdm.auto import tqdm
 
 from course_lib.data import load_plane
@@ -182,13 +182,6 @@ class Trial:
 
 def sizes(*names):
     return {name: SETTINGS[name] for name in names}
-
-
-def rounded(found):
-    """The numbers of a list or a row, to four places."""
-    if isinstance(found, dict):
-        return dict(zip(found, rounded(found.values()), strict=True))
-    return [round(value, 4) if isinstance(value, float) else value for value in found]
 
 
 def without_watched(row):

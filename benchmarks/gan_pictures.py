@@ -54,7 +54,6 @@ differs from the most similar of 250 others; `copied`: from the most similar of 
 
 import argparse
 import statistics
-import sys
 import time
 from dataclasses import replace
 from functools import cache, cached_property, partial
@@ -63,11 +62,10 @@ from pathlib import Path
 
 import decoders
 import torch
-from decoders import FULL, chapter_4, plain, rounded
+from decoders import FULL, chapter_4, plain
 from recipes import decoders as of
 from recipes import gan_pictures as pictures
 from recipes.rows import Rows
-from tqdm.auto import tqdm
 
 from course_lib.data import load_sprites
 from course_lib.device import make_generator
@@ -304,16 +302,8 @@ def main(argv=None, path=RESULTS, share=1):
     found = Rows(path, "python benchmarks/gan_pictures.py", SETTINGS, {})
     found.begin(asked.fresh)
     trial = cache(partial(Trial, share=share))
-    done = [(row["kind"], row["job"], row["seed"]) for row in found.read()["rows"]]
-    for kind, job, seed in tqdm([job for job in wanted(asked.kinds, asked.seeds) if job not in done], desc="jobs"):
-        trial(seed).begin(kind)
-        rows = [{"kind": kind, "seed": seed, "job": job} | row for row in KINDS[kind](trial(seed), *job)]
-        rows = [{key: rounded(value) for key, value in row.items()} for row in rows]
-        found.add(*rows)
-        for row in rows:
-            shown = {key: row[key] for key in ("refused", "copies", "told_network", "above_99") if key in row}
-            tqdm.write(f"{kind}, seed {seed}: {row['name']} {shown}", file=sys.stdout)
-        sys.stdout.flush()
+    shown = ("refused", "copies", "told_network", "above_99")
+    decoders.grow(found, wanted(asked.kinds, asked.seeds), trial, KINDS, shown)
 
 
 if __name__ == "__main__":

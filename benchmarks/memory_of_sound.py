@@ -17,6 +17,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from recipes.rows import rounded
 
 from course_lib.checkpoint import History
 from course_lib.data import load_notes, load_words
@@ -238,15 +239,6 @@ def measure(name: str, seed: int, model: WaveNet, history: History, judge) -> tu
     drawn = draw(model, asked, seed)
     firsts = range(3) if row.data == "notes" else [(drawn.speaker == voice).nonzero()[0, 0] for voice in (0, 1, 3)]
     return found | judge.measure(drawn), torch.cat([drawn.x[n] for n in firsts])
-
-
-def rounded(value):
-    """Four digits are enough to read, and to compare."""
-    if isinstance(value, dict):
-        return {name: rounded(each) for name, each in value.items()}
-    if isinstance(value, list):
-        return [rounded(each) for each in value]
-    return round(value, 4) if isinstance(value, float) else value
 
 
 def main(argv=None):

@@ -2,7 +2,6 @@
 
 import torch
 import torch.nn.functional as F
-from sklearn.metrics import roc_auc_score
 from torch import nn
 
 from course_lib.layers import initialised_by
@@ -10,6 +9,7 @@ from course_lib.models.gan import Discriminator, GANConfig, Generator
 from course_lib.train import Session, fit_gan
 
 from . import decoders as of
+from .games import auc as auc  # of what a discriminator says, as there
 
 DIGITS = GANConfig((1, 8, 8), 17, latent=16, features=128, depth=2)
 PLAY = {"batch_size": 128, "lr": 3e-3, "r1": 0.3}
@@ -94,12 +94,6 @@ def climb(viewer, x, steps=200, lr=0.05):
         x.data.clamp_(-1, 1)
     viewer.requires_grad_(True)
     return ((x.detach() + 1) * 8).round().long()
-
-
-def auc(higher, lower):
-    """The share of pairs in which one of `higher` is above one of `lower`."""
-    is_higher = torch.arange(len(higher) + len(lower)) < len(higher)
-    return roc_auc_score(is_higher.numpy(), torch.cat([higher, lower]).numpy())
 
 
 def differ(x, known):

@@ -8,6 +8,15 @@ from pathlib import Path
 import torch
 
 
+def rounded(found):
+    """A number, or all numbers of a nest of rows and lists: four digits behind the point are enough to read."""
+    if isinstance(found, dict):
+        return {name: rounded(each) for name, each in found.items()}
+    if isinstance(found, list):
+        return [rounded(each) for each in found]
+    return round(found, 4) if isinstance(found, float) else found
+
+
 @dataclass(frozen=True)
 class Rows:
     """A JSON file {"command": …, "settings": …, "torch": …, …, "rows": [one a line]}, never half written.
