@@ -263,7 +263,7 @@ def test_a_stopped_game_goes_on_as_if_it_had_not_stopped(config, way, tmp_path, 
 
 @pytest.mark.parametrize("player", ["generator", "discriminator"])
 def test_a_game_that_diverges_says_when_and_what_to_try_and_goes_back_to_its_last_good_players(player):
-    (players, dice), good = game(GANConfig()), {}
+    (players, dice), good, nobodys = game(GANConfig()), {}, torch.get_rng_state()
 
     def poison(step):
         if step == 50:
@@ -274,6 +274,7 @@ def test_a_game_that_diverges_says_when_and_what_to_try_and_goes_back_to_its_las
 
     with pytest.raises(NotFinite, match=r"became nan at step 58\. The model is back at step 50.*a larger r1") as error:
         play(GANConfig(), data(GANConfig()), steps=80, begun=(players, dice), watch=poison)
+    assert torch.equal(torch.get_rng_state(), nobodys), "what the run had borrowed is given back, though `error` lives"
     assert torch.equal(weights(players), good["weights"])
     assert len(error.value.history.loss) == 50 and weights(players).isfinite().all()
     _, history = play(GANConfig(), data(GANConfig()), steps=80, begun=(players, dice), history=error.value.history)

@@ -1,6 +1,5 @@
 """Whatever draws takes `generator=`, and refuses to do without: to torch, a None means a source that nobody seeds."""
 
-import gc
 import importlib
 import inspect
 import pkgutil
@@ -114,7 +113,6 @@ def test_every_function_that_must_be_given_a_generator_is_tried_here():
 @pytest.mark.parametrize("name", CALLS)
 @pytest.mark.parametrize("wrong", [None, 0], ids=["none", "a seed"])
 def test_what_is_no_generator_is_refused_and_says_how_to_make_one(name, wrong):
-    gc.collect()  # another test's run that an error ended gives torch's source back only when it is collected
     before = torch.get_rng_state()
     with pytest.raises(TypeError, match=r"expected a torch.Generator, got (NoneType|int); make_generator\(seed\)"):
         CALLS[name](wrong)

@@ -581,15 +581,14 @@ from course_lib.data.shipped import shipped
 from course_lib.show.stored_runs import StoredRuns
 
 runs = StoredRuns(shipped("results/games.json"))
-for row in runs.rows:
-    row["kind"] += f" {row['data']}"  # "recipe ring"
+on_ring, on_grid = (runs.where(data=name) for name in ("ring", "grid"))
 AIDS = {"neither": "fast", "R1": "fast, R1", "falling rate": "fast, falling rate"}
 AIDS["both"] = "stable"
 looks = {"reached": ".0f", "high_quality": "%", "reverse_kl": ".3f"}
 rows, got = [], {}
 for words, name in AIDS.items():
-    got[words] = [runs.of("recipe ring", name, what) for what in looks]
-    cells = [runs.cell("recipe ring", name, *look) for look in looks.items()]
+    got[words] = [on_ring.of("recipe", name, what) for what in looks]
+    cells = [on_ring.cell("recipe", name, *look) for look in looks.items()]
     rows.append([words, len(got[words][0]), *cells])
 assert max(got["neither"][0]) < 8 and min(got["R1"][0]) == min(got["both"][0]) == 8
 assert min(got["R1"][1]) < 0.85 and min(got["falling rate"][1] + got["both"][1]) > 0.92
@@ -736,10 +735,10 @@ def tells(signal, how):
 
 rows, spans = [], []
 for words, (name, signal) in SIGNALS.items():
-    asked = [("signal ring", name, tells(signal, how)) for how in ways]
-    spans.append([runs.of(*what) for what in asked])
+    asked = [("signal", name, tells(signal, how)) for how in ways]
+    spans.append([on_ring.of(*what) for what in asked])
     rows.append(
-        [words, len(spans[-1][0]), *(runs.cell(*what, ".1f") for what in asked)]
+        [words, len(spans[-1][0]), *(on_ring.cell(*what, ".1f") for what in asked)]
     )
 others, detrended = (spans[n] for n in (0, 1, 2, 5, 6)), spans[4][1]
 assert min(spans[4][2]) > 0.8 and max(max(s[2]) for s in others) < 0.6
@@ -773,16 +772,16 @@ def failed(row):
 rows, lost = [], {}
 for name in RECIPES:
     cells = []
-    for data in ("ring", "grid"):
-        fails = lost[name, data] = runs.of(f"recipe {data}", name, failed)
-        quality = runs.cell(f"recipe {data}", name, "high_quality", "%")
+    for data, stored in {"ring": on_ring, "grid": on_grid}.items():
+        fails = lost[name, data] = stored.of("recipe", name, failed)
+        quality = stored.cell("recipe", name, "high_quality", "%")
         cells += [f"{sum(fails)} of {len(fails)}", quality]
     rows.append([name, *cells])
-grid = [runs.of("recipe grid", "stable", what) for what in looks]
+grid = [on_grid.of("recipe", "stable", what) for what in looks]
 assert min(grid[0]) == 25 and min(grid[1]) >= 0.9 and max(grid[2]) <= 0.02
 never = [n for n in RECIPES if not any(lost[n, "ring"] + lost[n, "grid"])]
 assert never == ["stable"]
-assert min(runs.of("recipe ring", "minimax", "reached")) == 8
+assert min(on_ring.of("recipe", "minimax", "reached")) == 8
 assert all(lost["momentum", "grid"] + lost["fast", "ring"])
 heads = ["recipe", "ring: failed", "high quality, %", "grid: failed", "high quality, %"]
 show_table(heads, rows)
@@ -826,9 +825,9 @@ for n in names:
     assert top > 7 and far < 5 and weak < 3
 
 # %% [markdown]
-# There is a **ridge**, and its top lies higher than you might think. The best discriminator is three times as fast as the
-# generator: with 16 features or more it reaches nearly all modes, in both maps. If it is much slower, or has too few features to
-# tell eight modes apart, all draws gather in one or two places. If it is thirty times as fast, modes are lost too, and with both
+# There is a **ridge**. Along its top the discriminator's rate is three times the generator's: with 16 features or more, nearly
+# all modes are reached in both maps. If the discriminator is much slower, or has too few features to tell eight modes apart,
+# all draws gather in one or two places. If it is thirty times as fast, modes are lost too, and with both
 # aids nearly all of them. A smaller discriminator needs the higher rate. And the slopes are not equally steep: ten times as fast
 # does far less harm than a tenth. So if in doubt, keep the discriminator the stronger one.
 
@@ -880,16 +879,15 @@ print(f"{reached[2000].high_quality:.0%} of high quality")
 print(f"600 steps at equal rates: both 5e-3, {at_wild[600].reached} modes; ", end="")
 print(f"both 5e-4, {at_low[600].reached} modes")
 assert most <= 3 and moves >= 5 and reached[2000].reached > most
-assert max(w.reached for s, w in at_wild.items() if s <= 600) >= 6
+assert at_wild[600].reached >= 7 and at_low[600].reached == 8
 
 # %% [markdown]
 # All draws sit together. The discriminator learns slowly and stays near one half. But the generator follows even its slightest
 # slope at full speed, and the whole crowd wanders. In 600 steps it does not spread. This is **mode collapse**.
 #
-# The controls say what does it. At the same large rate for both, most modes are reached in as many steps. At the same small
-# rate for both, all are with this seed, but three with another: a slow discriminator needs more steps, too. And time helps the
-# collapsed game as well. After 2,000 steps it has all eight modes with this seed. So it is the ratio that gathers the draws,
-# and the number of steps that decides how long we see it.
+# The controls say what does it. At the same large rate for both, seven or eight modes are reached in as many steps, and at the
+# same small rate all eight (five seeds). So a slow discriminator does no harm by itself. It is the ratio that gathers the
+# draws. And time helps: after 2,000 steps even the collapsed game has seven or eight modes.
 #
 # Why does it happen? Ask what the best generator is *against a discriminator that stands still*. Its loss is an average of $-\log
 # D(G(z))$ over $z$, and every $z$ may choose its point by itself. So the best answer is to send every $z$ to the same
@@ -959,25 +957,24 @@ show_contest(shown, **circles)
 rows, counts = [], {}
 for name, x in caught.items():
     d, empty = judges[name]["discriminator"], ring.log_prob(x) < -20
-    with torch.no_grad():
-        real, climbed = d(ring.sample(2000, generator=dice)), d(x)
-    sure = ((climbed.sigmoid() > 0.99) & empty).sum().item()
-    high = (climbed[empty] > real.median()).sum().item()
-    counts[name] = sure
-    rows.append([name, f"{sure} of 300", f"{high} of 300"])
+    counts[name] = ((d(x).sigmoid() > 0.99) & empty).sum().item()
+    rows.append([name, f"{counts[name]} of 300"])
 assert counts["bare"] > 10 and counts["with R1"] == counts["R1, falling rate"] == 0
-heads = ["empty, D above 0.99", "empty, above half of the real points"]
-show_table(["discriminator", *heads], rows)
+show_table(["discriminator", "searches that end empty, D above 0.99"], rows)
 
 # %% tags=["checking"]
-rows, sure = [], {}
+rows, sure, above = [], {}, {}
 for name in ("plain", "fast", "fast, falling rate", "fast, R1", "stable"):
-    finds = sure[name] = runs.of("fooling ring", name, "sure")
-    rows.append([name, len(finds), runs.cell("fooling ring", name, "sure", "%")])
+    finds = sure[name] = on_ring.of("fooling", name, "sure")
+    above[name] = on_ring.of("fooling", name, "above")
+    cells = [on_ring.cell("fooling", name, what, "%") for what in ("sure", "above")]
+    rows.append([name, len(finds), *cells])
 often = {name: sum(finds) / len(finds) for name, finds in sure.items()}
 assert min(sure["fast"]) > 0.05 and often["fast, R1"] == often["stable"] == 0
 assert max(often["plain"], often["fast, falling rate"]) < often["fast"] / 2
-show_table(["recipe", "runs", "searches that find an empty, sure place, %"], rows)
+assert min(above["fast, R1"] + above["stable"]) > 0.2
+heads = ["empty, D above 0.99: %", "empty, above half of the real points: %"]
+show_table(["recipe", "runs", *heads], rows)
 
 # %% [markdown]
 # In the bare game, at this large rate, there are many: empty places that the discriminator takes for real with more than 99 per
@@ -987,9 +984,9 @@ show_table(["recipe", "runs", "searches that find an empty, sure place, %"], row
 # falling one, they are rarer. With R1 no run has any.
 #
 # And be careful: R1 makes every slope small, so its discriminator is never sure of anything, real points included. Ask how
-# it *ranks*, and the last column of the first table shows what is left: empty places that it puts above half of the real
-# points. So R1 makes the discriminator *modest*, and not much wiser. It cannot know. It learns where there are data or draws,
-# and nobody ever shows it the rest.
+# it *ranks*. In the last column are searches that pass through an empty place which it puts above half of the real points: more
+# than a fifth with R1, in each run, and not clearly fewer than without. So R1 makes the discriminator *modest*, and not much
+# wiser. It cannot know. It learns where there are data or draws, and nobody ever shows it the rest.
 #
 # ### A stupid discriminator
 #
@@ -1048,7 +1045,7 @@ show_contest({"linear": contest(pair), "full": contest(calm)}, **circles)
 #    in the next frame?
 # 2. Play on the line with `latent=2`. Does the bridge become thinner? Why can it never vanish?
 # 3. Take `play` with the minimax loss, and give the discriminator a head start of 400 steps. Does the generator ever move?
-# 4. In the collapse, set both rates to 5e-4 and play for 2,000 steps. Is it the ratio, or is it that the discriminator is slow?
+# 4. In the collapse, exchange the two rates. Do the draws gather now? How fast do they spread?
 # 5. Take the division by the steepest slope out of `critic`. How far above $W$ does it come, and why more so for larger $W$?
 #
 # Then the graded assignment: `coursework/08_gan`.

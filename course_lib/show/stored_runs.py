@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,7 +18,7 @@ class StoredRuns:
 
     def where(self, **columns) -> "StoredRuns":
         """Only the rows that hold these values: `runs.where(times=3)`. Raises KeyError where none does."""
-        found = object.__new__(StoredRuns)
+        found = copy(self)
         found.rows = [row for row in self.rows if all(row.get(name) == value for name, value in columns.items())]
         if not found.rows:
             raise KeyError(f"no rows where {columns}")

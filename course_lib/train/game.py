@@ -86,10 +86,9 @@ def fit_gan(
     session = Session(players, lr=lr, steps=steps, generator=generator, optimizer=adam, schedule=schedule, **rest)
     g, d = (session.models[name] for name in PLAYERS)
     draw_z = partial(players["generator"].draw_z, generator=generator)
-    own = isinstance(x, torch.Tensor)
-    batches = session.batches(x, batch_size) if own else session.batches(partial(x, batch_size, generator=generator))
+    data = (x, batch_size) if isinstance(x, torch.Tensor) else (partial(x, batch_size, generator=generator),)
     try:
-        for real in batches:
+        for real in session.batches(*data):  # with a name it would outlive an error, and with it what it has borrowed
             with torch.no_grad():
                 made = g(draw_z(batch_size))
             session.minimise(discriminator_loss(d, real, made, r1=r1), "discriminator")
