@@ -4,7 +4,7 @@
 # **You will let two networks play against each other until one of them draws from the data's distribution, find out
 # which distance their game measures, and see the ways in which it goes wrong.**
 #
-# *Laptop: under 45 seconds. You need: [chapter 2](02_autoencoder.ipynb) for the training loop, and from
+# *Laptop: under 60 seconds. You need: [chapter 2](02_autoencoder.ipynb) for the training loop, and from
 # [chapter 7](07_vae.ipynb) the divergence.*
 
 # %% tags=["setup"]
@@ -187,8 +187,12 @@ assert abs(q.sum() * dx - 1) < 1e-3 and (counted - q).abs().sum() * dx / 2 < 0.0
 # Fix the generator. Let $p$ be the data's density and $q$ the generator's. The discriminator pays the cross-entropy of a
 # classifier, half of whose cases are real. In other words, it maximises
 #
-# $$ V(D, G) = \mathbb E_{x \sim p}\bigl[\log D(x)\bigr] + \mathbb E_{x \sim q}\bigl[\log (1 - D(x))\bigr]
-#    = \int p(x) \log D(x) + q(x) \log\bigl(1 - D(x)\bigr)\, dx $$
+# $$
+# \begin{aligned}
+# V(D, G) &= \mathbb E_{x \sim p}\bigl[\log D(x)\bigr] + \mathbb E_{x \sim q}\bigl[\log (1 - D(x))\bigr] \\
+# &= \int p(x) \log D(x) + q(x) \log\bigl(1 - D(x)\bigr)\, dx
+# \end{aligned}
+# $$
 #
 # **The best discriminator.** If $D$ may be any function, each $x$ can be settled by itself. The slope in $D$ of $p \log D +
 # q \log(1 - D)$ is $p / D - q / (1 - D)$. It is 0 where
@@ -199,8 +203,13 @@ assert abs(q.sum() * dx - 1) < 1e-3 and (counted - q).abs().sum() * dx / 2 < 0.0
 #
 # **What it is worth.** Put $D^*$ in. With $m = (p + q)/2$, the middle of the two densities, $D^* = p / 2m$, so
 #
-# $$ V(D^*, G) = \int p \log \frac{p}{2m} + q \log \frac{q}{2m}\, dx
-#    = \mathrm{KL}(p \Vert m) + \mathrm{KL}(q \Vert m) - 2 \log 2 = 2\, \mathrm{JS}(p, q) - \log 4 $$
+# $$
+# \begin{aligned}
+# V(D^*, G) &= \int p \log \frac{p}{2m} + q \log \frac{q}{2m}\, dx \\
+# &= \mathrm{KL}(p \Vert m) + \mathrm{KL}(q \Vert m) - 2 \log 2 \\
+# &= 2\, \mathrm{JS}(p, q) - \log 4
+# \end{aligned}
+# $$
 #
 # $\mathrm{JS} = \tfrac12 \mathrm{KL}(p \Vert m) + \tfrac12 \mathrm{KL}(q \Vert m)$ is the **Jensen-Shannon divergence**. It is 0
 # if $p = q$ and only then, and at most $\log 2$, which it reaches if the two never overlap. So a discriminator that
@@ -878,7 +887,7 @@ print(f"2,000 steps: {reached[2000].reached} modes, ", end="")
 print(f"{reached[2000].high_quality:.0%} of high quality")
 print(f"600 steps at equal rates: both 5e-3, {at_wild[600].reached} modes; ", end="")
 print(f"both 5e-4, {at_low[600].reached} modes")
-assert most <= 3 and moves >= 5 and reached[2000].reached > most
+assert most <= 3 and moves >= 5 and reached[2000].reached >= 7
 assert at_wild[600].reached >= 7 and at_low[600].reached == 8
 
 # %% [markdown]
@@ -923,8 +932,8 @@ show_table(["400 steps more", "modes", "high quality", "median |x|"], rows)
 # %% [markdown]
 # Against a discriminator that stands still, the good generator is ruined within 400 steps. If both go on, it keeps more modes, so
 # the large rate alone is not to blame. At a tenth of the rate the ruin takes longer. The draws go wherever the discriminator is
-# highest, and that need not be where data are. In one of five runs they ended up 1,300 away, where there has never been a
-# point. That is the next difficulty.
+# highest, and that need not be where data are. In two of five runs they ended up more than 900 away, where there has never been
+# a point. That is the next difficulty.
 #
 # ### A specific example
 #

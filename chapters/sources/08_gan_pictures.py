@@ -4,7 +4,7 @@
 # **You will train a generator of digits against a network that looks at whole images, and measure what that buys,
 # what it costs, and how both players can be fooled.**
 #
-# *Laptop: under 45 seconds. You need: [the first page of this chapter](08_gan.ipynb), chapter 2's judge, and [the VAE
+# *Laptop: under 60 seconds. You need: [the first page of this chapter](08_gan.ipynb), chapter 2's judge, and [the VAE
 # of chapter 7](07_vae.ipynb).*
 
 # %% tags=["setup"]
@@ -126,8 +126,9 @@ assert judge.invalid_share(x_test) < 0.06
 # ink**: one number for each pixel, from −1 (paper) to 1 (full ink). The discriminator is shown that, with the real
 # digits on the same scale. Only when we look at an image, or measure it, is each pixel rounded to the nearest level.
 #
-# $$ z \sim \mathcal N(0, 1) \;\longrightarrow\; G(z) \in [-1, 1]^{8\times 8} \;\longrightarrow\;
-# D(G(z)) \qquad\text{gradient: } \frac{\partial \log D(x)}{\partial x}\bigg|_{x = G(z)} \cdot \frac{\partial G(z)}{\partial w} $$
+# $$ z \sim \mathcal N(0, 1) \;\longrightarrow\; G(z) \in [-1, 1]^{8\times 8} \;\longrightarrow\; D(G(z)) $$
+#
+# $$ \text{gradient: } \frac{\partial \log D(x)}{\partial x}\bigg|_{x = G(z)} \cdot \frac{\partial G(z)}{\partial w} $$
 #
 # | symbol | in the code | shape |
 # |---|---|---|
@@ -239,7 +240,7 @@ show_table([*heads, "generator's"], rows)
 # prior, or from a *mixture* of ten Gaussians that was fitted to the codes of the training images. Its levels are
 # *drawn*, at temperature 1 or 0.7, or each pixel takes its *likeliest* level, which leaves nothing to chance either.
 #
-# There are two more rivals. The *autoencoder* is chapter 7's without noise on its code, with the same mixture. The
+# There are two more rivals. The *autoencoder* is chapter 2's, with a mixture fitted to its codes in the same way. The
 # *Gated PixelCNN* is chapter 4's, trained for as many seconds as the others, and once for three times as many.
 #
 # Two columns ask how well **somebody else can tell** a thousand real digits from a thousand made ones, on images that
@@ -340,14 +341,14 @@ assert all(ends[n][1] > 1.2 * ends[n][0] for n in (1, 15))
 # %% [markdown]
 # ## Does it copy?
 #
-# Below each of twelve draws stands the training digit that is nearest to it.
+# Below each of eight draws stands the training digit that is nearest to it.
 
 # %%
 distance, which = nearest(x.flatten(1).float(), x_train.flatten(1).float())
 
 # %% tags=["drawing"]
-look = {"columns": 12, "size": 0.5, "rows": ["drawn", "nearest"]}
-show_images(torch.cat([x[:12], x_train[which[:12]]]), **look)
+look = {"columns": 8, "size": 0.6, "rows": ["drawn", "nearest"]}
+show_images(torch.cat([x[:8], x_train[which[:8]]]), **look)
 
 # %% [markdown]
 # Most have a near relative. Is that copying? Two numbers, each with a floor. **Copies** are draws that are nearer to a
@@ -429,7 +430,7 @@ for name, t in (ink | {"real digits": x_test}).items():
 
 # %% tags=["drawing"]
 rows = ["whole", "linear"]
-show_images(torch.cat([t[:12] for t in ink.values()]), columns=12, size=0.5, rows=rows)
+show_images(torch.cat([t[:8] for t in ink.values()]), columns=8, size=0.6, rows=rows)
 
 # %% tags=["checking"]
 assert abs(last[0] - 1.386) < 0.01 and abs(last[1] - 0.693) < 0.01 and ranks < 0.6
@@ -487,7 +488,7 @@ def climb(viewer, n=200, steps=200):
 climbed = climb(viewer)
 
 # %% tags=["drawing"]
-show_images(climbed[:12], columns=12, size=0.5, rows=["climbed"])
+show_images(climbed[:8], columns=8, size=0.6, rows=["climbed"])
 
 # %% tags=["checking"]
 with torch.no_grad():
@@ -745,16 +746,16 @@ _ = search_code(player, few, below, starts=1, watch=keep_trace, **knobs)
 
 # %% tags=["drawing"]
 def show_search(step):
-    given = torch.where(below, few, 4)
-    look = {"columns": 12, "size": 0.5, "rows": ["digit", "given", "found"]}
-    return show_images(torch.cat([few, given, trace[step]]), **look)
+    rows = few, torch.where(below, few, 4), trace[step]
+    look = {"columns": 8, "size": 0.6, "rows": ["digit", "given", "found"]}
+    return show_images(torch.cat([row[:8] for row in rows]), **look)
 
 
-alt = "twelve digits, their upper halves, and the image of the code that is searched"
+alt = "eight digits, their upper halves, and the image of the code that is searched"
 explore(show_search, step=MOMENTS, start={"step": 150}, alt=alt)
 
 # %% [markdown]
-# At step 1 the third row shows twelve draws that have nothing to do with the digits above. As the search goes on,
+# At step 1 the third row shows eight draws that have nothing to do with the digits above. As the search goes on,
 # their upper halves take the form of what is given, and the lower halves follow. (One search for each digit, begun at
 # a random code. The generator does not know where it will end.)
 #
