@@ -1,17 +1,13 @@
 """Quatrains from a grammar whose probabilities are known exactly: what a model of sentences is measured against."""
 
 import math
-import tomllib
 from itertools import pairwise
 from typing import NamedTuple
 
 import torch
 
 from ..expect import expect_count, expect_generator
-from .lexicon import Lexicon
-from .shipped import shipped
-
-WIDTH = 5  # characters in a line
+from .poem_automaton import PoemAutomaton
 
 
 class Verdict(NamedTuple):
@@ -24,17 +20,7 @@ class Verdict(NamedTuple):
         return self.valid
 
 
-class _Place(NamedTuple):
-    """Where a poem stands between two words, and all that what follows depends on."""
-
-    line: int
-    slot: int
-    couplets: tuple[int, ...]  # that may still be the one being written
-    tone: str = ""  # of the couplet's first line
-    rhyme: str = ""
-
-
-class PoemGrammar:
+class PoemGrammar(PoemAutomaton):
     """A distribution over poems of `lines` lines of five characters, without punctuation; `lines` is even, ≥ 2.
 
     A poem has one theme, drawn first: moonlight, river or mountain. Two lines are a couplet of one shape: a scene
@@ -47,21 +33,6 @@ class PoemGrammar:
     automaton, and probabilities, entropy and validity are exact. `source` is another grammar, a dict like the one in
     `poems.toml`. Raises ValueError for odd `lines`, and for a source that breaks these rules: it says where.
     """
-
-    def __init__(self, lines: int = 4, *, source: dict | None = None):
-        if lines < 2 or lines % 2:
-            raise ValueError(f"lines: expected an even number of lines, 2 or more, got {lines}")
-        self.lines, self.length = lines, lines * WIDTH
-        if source is None:
-            source = tomllib.loads(shipped("poems.toml").read_text("utf-8"))
-        self._couplets, self.lexicon = source["couplets"], Lexicon(source)
-        self._words_of, self._edges_of = {}, {}
-        self.start = (self._couplet_after(0, range(len(self._couplets))), "")
-        self._states = [{self.start}]  # that some poem is in before each of its characters, and at its end
-        for position in range(1, self.length + 1):
-            self._states.append(self._reached(self._states[-1]))
-            if odd := next((place for place, _ in self._states[-1] if place.line != position // WIDTH), None):
-                raise ValueError(f"couplets: expected lines of {WIDTH} characters, got another one before {odd}")
 
     @property
     def characters(self) -> str:
@@ -99,9 +70,21 @@ class PoemGrammar:
     def entropy(self) -> float:
         """H in nats per poem, exactly: from the end, H(state) = Σ_c p(c) (H(state after c) − log p(c))."""
         h = {}
-        for state in (state for states in reversed(self._states) for state in states):
+        for state in self._from_the_end():
             h[state] = sum(p * (h[after] - math.log(p)) for p, after in self._edges(state).values())
         return h[self.start]
+
+    def likeliest(self, begun: str = "") -> tuple[str, float]:
+        """The likeliest of all poems that begin with `begun`, and its log p in nats, exactly, by dynamic programming.
+
+        From the end, best(state) = max_c p(c) · best(state after c). Raises ValueError where no poem begins so.
+        """
+        best = {}
+        for state in self._from_the_end():
+            ways = ((best[after][0] + math.log(p), c + best[after][1]) for c, (p, after) in self._edges(state).items())
+            best[state] = max(ways, default=(0.0, ""))
+        steps = self._follow_all(begun)
+        return begun + best[steps[-1][1]][1], sum(math.log(p) for p, _ in steps) + best[steps[-1][1]][0]
 
     def is_valid(self, text: str) -> Verdict:
         """Can the grammar make `text`? If not, `position` is the first that no such poem has (or its short end)."""
@@ -146,83 +129,10 @@ class PoemGrammar:
 
         Raises ValueError for a text that no poem begins with.
         """
-        steps = [(1.0, self.start), *self._follow(text)]
-        if len(steps) <= len(text):
-            raise ValueError(f"text: expected the beginning of a poem, and none begins with {text[: len(steps)]!r}")
+        steps = self._follow_all(text)
         between = [n for n, (_, (_, begun)) in enumerate(steps) if not begun]  # positions between two words
         words = [(steps[n][1][0], text[n:end]) for n, end in pairwise(between)]
         return [(word, self._words_at(place)[word][2]) for place, word in words]
-
-    # --- the automaton: a state is a place between words and the beginning of the next word ----------------------
-
-    def _couplet_after(self, line, before):
-        """The place where the couplet begins that follows one of `before`, with the same theme."""
-        part, themes = ("feeling" if line else "scene"), {self._couplets[c]["theme"] for c in before}
-        fits = [n for n, c in enumerate(self._couplets) if c["part"] == part and c["theme"] in themes]
-        if line < self.lines and (lacking := themes - {self._couplets[c]["theme"] for c in fits}):
-            raise ValueError(f"couplets: expected a {part} of every theme, got none of {', '.join(sorted(lacking))}")
-        return _Place(line, 0, tuple(fits))
-
-    def _words_at(self, place):
-        """{word: (probability, place after it, gloss)}: all words that can stand at `place`."""
-        if place in self._words_of:
-            return self._words_of[place]
-        second, words, by_category = place.line % 2, {}, {}
-        for couplet in place.couplets:
-            slots = self._couplets[couplet][("first", "second")[second]]
-            last = place.slot == len(slots) - 1
-            by_category.setdefault((slots[place.slot], last), []).append(couplet)
-        for (category, last), couplets in by_category.items():
-            allowed = self._allowed(category, place, last)
-            share = len(couplets) / len(place.couplets) / sum(word.p for word in allowed)
-            for word in allowed:
-                if word.text in words:
-                    raise ValueError(f"{word.text!r} can be read in two ways at {place}: keep it in one of its lists")
-                words[word.text] = (share * word.p, self._after(place, word, tuple(couplets), last), word.gloss)
-        self._words_of[place] = words
-        return words
-
-    def _allowed(self, category, place, last):
-        """The words of `category` that obey the rules of tone and rhyme at `place`."""
-        allowed, second = self.lexicon.lists[category], place.line % 2
-        if second and place.slot == 0:
-            allowed = [word for word in allowed if self._tone_of(word) != place.tone]
-            if not allowed:
-                raise ValueError(f"{category!r} has no answer to the tone {place.tone!r}: add a word of another tone")
-        if second and last:
-            allowed = [word for word in allowed if word.rhyme and place.rhyme in ("", word.rhyme)]
-            if not allowed:
-                raise ValueError(f"{category!r} ends a couplet and lacks the rhyme {place.rhyme or 'of every kind'!r}")
-        return allowed
-
-    def _tone_of(self, word):
-        if word.text[1:2] not in self.lexicon.tones:
-            raise ValueError(f"{word.text!r} begins a line, so the list of a tone must have its second character")
-        return self.lexicon.tones[word.text[1]]
-
-    def _after(self, place, word, couplets, last):
-        tone = self._tone_of(word) if place.slot == 0 else place.tone
-        if not last:
-            return _Place(place.line, place.slot + 1, couplets, tone, place.rhyme)
-        if place.line % 2 == 0:
-            return _Place(place.line + 1, 0, couplets, tone, place.rhyme)
-        return self._couplet_after(place.line + 1, couplets)._replace(rhyme=word.rhyme)
-
-    def _edges(self, state):
-        """{character: (probability, state after it)} out of a state; none at the end of a poem."""
-        place, begun = state
-        if state not in self._edges_of and place.line < self.lines:
-            fits = {word: step for word, step in self._words_at(place).items() if word.startswith(begun)}
-            total, edges = sum(p for p, _, _ in fits.values()), {}
-            for word, (p, after, _) in fits.items():
-                longer = word[: len(begun) + 1]
-                target = (after, "") if longer == word else (place, longer)
-                known, reached = edges.get(longer[-1], (0.0, target))
-                if reached != target:
-                    raise ValueError(f"{longer!r} is a word and begins another one at {place}: keep one of them")
-                edges[longer[-1]] = (known + p / total, target)
-            self._edges_of[state] = edges
-        return self._edges_of.get(state, {})
 
     def _follow(self, text):
         """The steps (probability, state after it) along `text`, as far as some poem goes with it."""
@@ -235,9 +145,12 @@ class PoemGrammar:
             state = steps[-1][1]
         return steps
 
-    def _reached(self, states, character=None):
-        """All states after `character` out of `states`; after any character without it."""
-        return {after for s in states for c, (_, after) in self._edges(s).items() if character in (None, c)}
+    def _follow_all(self, text):
+        """The start, and the steps along all of `text`."""
+        steps = [(1.0, self.start), *self._follow(text)]
+        if len(steps) <= len(text):
+            raise ValueError(f"text: expected the beginning of a poem, and none begins with {text[: len(steps)]!r}")
+        return steps
 
 
 def _expect_text(text):

@@ -1,0 +1,99 @@
+"""REINFORCE: a model that writes learns from a verdict on the whole, however the verdict comes about."""
+
+from collections.abc import Callable
+
+import torch
+
+from ..decode import draw, write
+from ..expect import expect_count, expect_floats, expect_generator, expect_one_of
+from ..prob import categorical_log_prob
+
+BASELINES = ("others", "greedy", "none")
+PATIENCE = 50  # batches in a row, from the first, whose rewards are all one number: then there is nothing to learn
+
+
+class Reinforce:
+    """A loss for `fit` or a `Session`: `loss(model, given)`, given (B, T) long, T < length -> (B,) nats.
+
+    The model writes B texts of `length` that begin with `given` (T may be 0: `x.new_zeros(B, 0)`), and `reward` judges
+    the wholes: (B, length) long -> (B,) floats, on any device. The gradient of the loss is an unbiased estimate of that
+    of the mean reward, downwards:
+
+        -(reward - baseline) · ∇ log p(what was written | given)
+
+    `baseline` is "others", the mean reward of the batch's other texts; "greedy", the reward of what the model writes
+    without drawing (Rennie et al., 2017, eq. 6); or "none". With `start`, a model that is left as it is, each text pays
+    `leash` · (log p - log p_start) of its reward, in nats: so the mean reward less `leash` · KL(model ‖ start) goes up.
+
+    `history` has of each call the mean reward (without the leash), and the mean of -log p, which estimates the entropy
+    in nats a text.
+
+    Raises ValueError for a reward that is not finite, or that has been the same number for every text of the first 50
+    batches; for a leash that is negative or has no start. Source: Williams (1992), equation 4.
+    """
+
+    def __init__(
+        self,
+        reward: Callable[[torch.Tensor], torch.Tensor],
+        *,
+        length: int,
+        generator: torch.Generator,
+        baseline: str = "others",
+        start=None,
+        leash: float = 0.0,
+    ):
+        expect_count("length", length)
+        expect_generator(generator)
+        expect_one_of("baseline", baseline, BASELINES)
+        if not 0 <= leash < float("inf") or (leash and start is None):
+            raise ValueError(f"leash: expected a number of 0 or more, beside start= if it is above 0, got {leash}")
+        self.reward, self.length, self.generator, self.baseline = reward, length, generator, baseline
+        self.start, self.leash = start, leash
+        self.history: list[tuple[float, float]] = []
+        self._seen: float | None = None  # the only reward so far; None once there were two
+
+    def __call__(self, model, given: torch.Tensor) -> torch.Tensor:
+        B = len(given)
+        x = write(model, B, self.length, choose=lambda logits, t: draw(logits, generator=self.generator), given=given)
+        rewards = self._judge(x)
+        self._expect_difference(rewards)
+        log_p = _log_prob_of_rest(model, x, given.shape[1])
+        worth = rewards
+        if self.leash:
+            with torch.no_grad():
+                worth = rewards - self.leash * (log_p - _log_prob_of_rest(self.start, x, given.shape[1]))
+        self.history.append((rewards.mean().item(), -log_p.mean().item()))
+        return -(worth - self._baseline(model, given, worth)).detach() * log_p
+
+    def _baseline(self, model, given, worth):
+        if self.baseline == "greedy":
+            return self._judge(
+                write(model, len(given), self.length, choose=lambda logits, t: logits.argmax(1), given=given)
+            )
+        if self.baseline == "others" and len(worth) > 1:
+            return (worth.sum() - worth) / (len(worth) - 1)
+        return 0.0
+
+    def _judge(self, x):
+        rewards = self.reward(x)
+        expect_floats("reward", rewards, (len(x),))
+        if not rewards.isfinite().all():
+            raise ValueError(f"reward: expected finite numbers, got {rewards[~rewards.isfinite()][0]} for a text")
+        return rewards.to(x.device)
+
+    def _expect_difference(self, rewards):
+        """A batch of equals happens, and most often where all is well; 50 from the start are a mistake."""
+        if self._seen is None and self.history:
+            return
+        first = rewards[0].item() if self._seen is None else self._seen
+        self._seen = first if (rewards == first).all() else None
+        if self._seen is not None and len(self.history) + 1 >= PATIENCE:
+            raise ValueError(
+                f"reward: expected one that tells texts apart, got {first:g} for all of the first "
+                f"{PATIENCE * len(rewards):,}; nothing can be learnt from it (is a success too rare to be drawn?)"
+            )
+
+
+def _log_prob_of_rest(model, x, T):
+    """log p(x[:, T:] | x[:, :T]) (B,) nats."""
+    return categorical_log_prob(model(x)[:, T:], x[:, T:])
