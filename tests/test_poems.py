@@ -135,6 +135,32 @@ def test_the_next_character_is_that_of_all_texts_at_every_beginning(small):
         assert sum(given.values()) == pytest.approx(1 if len(beginning) < 20 else 0, abs=1e-12)
 
 
+def test_the_likeliest_poem_is_that_of_all_texts_at_every_beginning(small):
+    grammar, texts, beginnings = small
+    best = dict.fromkeys(beginnings, 0.0)
+    for text, p in texts.items():
+        for end in range(len(text) + 1):
+            best[text[:end]] = max(best[text[:end]], p)
+    for beginning, p in best.items():
+        text, log_p = grammar.likeliest(beginning)
+        assert log_p == pytest.approx(math.log(p), abs=1e-9), beginning
+        assert text.startswith(beginning) and texts[text] == pytest.approx(p, rel=1e-9)
+
+
+def test_the_likeliest_poem_needs_a_beginning_that_some_poem_has():
+    with pytest.raises(ValueError, match="expected the beginning of a poem, and none begins with '明明'"):
+        GRAMMAR.likeliest("明明")
+    with pytest.raises(TypeError, match="text: expected a string, got list"):
+        GRAMMAR.likeliest(["明"])
+
+
+def test_no_draw_is_likelier_than_the_likeliest_poem():
+    text, log_p = GRAMMAR.likeliest()
+    assert log_p == pytest.approx(GRAMMAR.log_prob(text), abs=1e-9) and GRAMMAR.is_valid(text)
+    drawn = GRAMMAR.sample(2000, generator=torch.Generator().manual_seed(0))
+    assert max(map(GRAMMAR.log_prob, drawn)) <= log_p + 1e-9
+
+
 def first_wrong(text, beginnings):
     """The length of the longest beginning that some poem shares."""
     return max(end for end in range(len(text) + 1) if text[:end] in beginnings)
