@@ -89,7 +89,7 @@ def _expect_prefixes(given, length):
     if given is None:
         return False
     expect_tensor("given", given)
-    if given.ndim not in (1, 2) or not len(given) and given.ndim == 2:
+    if given.ndim not in (1, 2) or (not len(given) and given.ndim == 2):
         raise ValueError(f"given: expected (T,), or (n, T) with n of 1 or more, got shape {tuple(given.shape)}")
     if given.shape[-1] >= length:
         raise ValueError(
