@@ -20,6 +20,8 @@ from course_lib.models.pixel.model import PixelConfig
 from course_lib.models.vae import LIKELIHOODS, VAE, VAEConfig, rsample
 from course_lib.models.wavenet import WaveNet, WaveNetConfig
 from course_lib.train import Session, fit, fit_gan, search_code
+from course_lib.train.reinforce import Reinforce
+from course_lib.train.scheduled import mixed_inputs, scheduled_sampling
 
 
 def found():
@@ -99,6 +101,9 @@ CALLS = {
     "models.wavenet.WaveNet.sample": lambda g: SOUND.sample(1, length=3, generator=g),
     "train.fit.fit": lambda g: fit(BERNOULLI, INK, loss=lambda m, x: m(x).sum(1), batch_size=2, generator=g, **RUN),
     "train.game.fit_gan": lambda g: fit_gan(PLAYERS, torch.zeros(4, 2), batch_size=2, generator=g, **RUN),
+    "train.reinforce.Reinforce.__init__": lambda g: Reinforce(lambda x: x[:, 0].float(), length=3, generator=g),
+    "train.scheduled.mixed_inputs": lambda g: mixed_inputs(LETTERS, INK[:, :3], truth=1, generator=g),
+    "train.scheduled.scheduled_sampling": lambda g: scheduled_sampling(LETTERS, INK[:, :3], truth=0.5, generator=g),
     "train.search.search_code": lambda g: search_code(
         PLAYERS["generator"], torch.zeros(1, 2), torch.tensor([True, False]), steps=1, progress=False, generator=g
     ),

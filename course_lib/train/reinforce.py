@@ -21,15 +21,17 @@ class Reinforce:
 
         -(reward - baseline) · ∇ log p(what was written | given)
 
-    `baseline` is "others", the mean reward of the batch's other texts; "greedy", the reward of what the model writes
-    without drawing (Rennie et al., 2017, eq. 6); or "none". With `start`, a model that is left as it is, each text pays
-    `leash` · (log p - log p_start) of its reward, in nats: so the mean reward less `leash` · KL(model ‖ start) goes up.
+    `baseline` is "others", the mean worth of the batch's other texts; "greedy", the reward of what the model writes
+    without drawing (Rennie et al., 2017, eq. 6); or "none". With `start`, a copy of the model, on its device and left
+    as it is, each text pays `leash` · (log p - log p_start) of its reward, in nats: so what goes up is the mean reward
+    less `leash` · KL(model ‖ start). `generator` is the one that trains, if the run is to be resumed.
 
     `history` has of each call the mean reward (without the leash), and the mean of -log p, which estimates the entropy
-    in nats a text.
+    in nats a text. The loss itself says nothing: its mean is near 0 from first to last, only its gradient counts.
 
     Raises ValueError for a reward that is not finite, or that has been the same number for every text of the first 50
-    batches; for a leash that is negative or has no start. Source: Williams (1992), equation 4.
+    batches; for a leash that is negative, or has no start, or one that is the model itself; for a single text and the
+    baseline of the others. Source: Williams (1992), equation 4.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Reinforce:
 
     def __call__(self, model, given: torch.Tensor) -> torch.Tensor:
         B = len(given)
+        self._expect_company(model, B)
         x = write(model, B, self.length, choose=lambda logits, t: draw(logits, generator=self.generator), given=given)
         rewards = self._judge(x)
         self._expect_difference(rewards)
@@ -67,12 +70,10 @@ class Reinforce:
 
     def _baseline(self, model, given, worth):
         if self.baseline == "greedy":
-            return self._judge(
-                write(model, len(given), self.length, choose=lambda logits, t: logits.argmax(1), given=given)
-            )
-        if self.baseline == "others" and len(worth) > 1:
-            return (worth.sum() - worth) / (len(worth) - 1)
-        return 0.0
+            different = given if given.shape[1] else given[:1]  # where nothing is given, all are one text
+            x = write(model, len(different), self.length, choose=lambda logits, t: logits.argmax(1), given=different)
+            return self._judge(x)
+        return (worth.sum() - worth) / (len(worth) - 1) if self.baseline == "others" else 0.0
 
     def _judge(self, x):
         rewards = self.reward(x)
@@ -80,6 +81,14 @@ class Reinforce:
         if not rewards.isfinite().all():
             raise ValueError(f"reward: expected finite numbers, got {rewards[~rewards.isfinite()][0]} for a text")
         return rewards.to(x.device)
+
+    def _expect_company(self, model, B):
+        if self.baseline == "others" and B == 1:
+            raise ValueError('given: expected two texts or more, for the baseline "others" needs others, got 1')
+        if self.leash and next(iter(model.parameters())) is next(iter(self.start.parameters())):
+            raise ValueError(
+                "start: expected a copy of the model, got the one that is trained; copy.deepcopy makes one"
+            )
 
     def _expect_difference(self, rewards):
         """A batch of equals happens, and most often where all is well; 50 from the start are a mistake."""

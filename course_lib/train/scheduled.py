@@ -36,6 +36,7 @@ def mixed_inputs(model, x: torch.Tensor, *, truth: float, generator: torch.Gener
         return inputs
     own = torch.rand(x.shape, generator=generator, device=generator.device).to(x.device) >= truth
     logits, state = model.step(None, model.begin(len(x)))
+    expect_levels("x", x, ("B", "T"), logits.shape[1])
     for t in range(x.shape[1] - 1):
         inputs[:, t] = torch.where(own[:, t], draw(logits, generator=generator), x[:, t])
         if t < x.shape[1] - 2:
