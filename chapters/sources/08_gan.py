@@ -148,7 +148,9 @@ def new_players(chance, **sizes):
 on_a_line = {"shape": (1,), "latent": 1, "prior": "uniform", "features": 32}
 line = new_players(dice, **on_a_line)
 g, d = line.values()
-g(g.draw_z(4, generator=dice)), d(draw_line(4, generator=dice))
+drawn, says = g(g.draw_z(4, generator=dice)), d(draw_line(4, generator=dice))
+print("draws: ", *(f"{x:6.2f}" for x in drawn.flatten()))
+print("logits:", *(f"{x:6.2f}" for x in says))
 
 # %% [markdown]
 # Four draws, and what $D$ says of four real numbers, as logits: $D(x) = \sigma(\text{logit})$. Untrained, both know nothing.
