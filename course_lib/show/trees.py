@@ -8,7 +8,7 @@ from IPython.display import HTML
 
 from ..expect import expect_one_of
 
-STEP, ROW = 72, 38  # from node to node, in pixels
+STEP, ROW = 58, 36  # from node to node, in pixels
 # How a node and the line to it look; each is readable on white and on the book's dark grey.
 KINDS = {
     "best": ("#4477aa", "3", "1"),
@@ -43,29 +43,29 @@ def show_tree(columns: Sequence[Sequence[Node]], *, rows: int = 0, steps: int = 
         raise ValueError("columns: expected one node or more in each of one column or more")
     rows, steps = max(rows, *map(len, columns)), max(steps, len(columns))
     width, height = steps * STEP + 40, rows * ROW
-    lines, nodes = [], []
+    shapes, texts = {kind: "" for kind in KINDS}, {kind: "" for kind in KINDS}  # in groups: a page holds many trees
     for n, column in enumerate(columns):
         for i, node in enumerate(column):
             expect_one_of("kind", node.kind, KINDS)
-            if n and not 0 <= node.parent < len(columns[n - 1]):
-                last = len(columns[n - 1]) - 1
-                raise ValueError(f"parent: expected 0 to {last}, a place in the column before, got {node.parent}")
-            colour, thick, opacity = KINDS[node.kind]
             x, y = _at(n, i, column, height, spread)
-            x0, y0 = _at(n - 1, node.parent, columns[n - 1], height, spread) if n else (0, y)
-            dashed = ' stroke-dasharray="3 3"' if node.kind == "dropped" else ""
-            bend = f"M{x0 + 13 * (n > 0)} {y0:g} C{x - 40} {y0:g} {x - 36} {y:g} {x - 13} {y:g}"
-            style = f'stroke="{colour}" stroke-width="{thick}" opacity="{opacity}"'
-            lines.append(f'<path d="{bend}" fill="none" {style}{dashed}/>' if n else "")
-            nodes.append(
-                f'<g opacity="{opacity}"><circle cx="{x}" cy="{y:g}" r="13" fill="none" stroke="{colour}" '
-                f'stroke-width="{thick}"{dashed}/><text x="{x}" y="{y + 5:g}" text-anchor="middle" font-size="15">'
-                f'{html.escape(node.label)}</text><text x="{x + 15}" y="{y - 6:g}" font-size="10.5">'
-                f"{html.escape(node.note)}</text></g>"
-            )
+            if n:
+                if not 0 <= node.parent < len(columns[n - 1]):
+                    last = len(columns[n - 1]) - 1
+                    raise ValueError(f"parent: expected 0 to {last}, a place in the column before, got {node.parent}")
+                x0, y0 = _at(n - 1, node.parent, columns[n - 1], height, spread)
+                shapes[node.kind] += f'<path d="M{x0 + 12} {y0:g}C{x - 33} {y0:g} {x - 30} {y:g} {x - 12} {y:g}"/>'
+            shapes[node.kind] += f'<circle cx="{x}" cy="{y:g}" r="12"/>'
+            texts[node.kind] += f'<text x="{x}" y="{y + 5:g}">{html.escape(node.label)}</text>'
+            texts[node.kind] += f'<text x="{x + 24}" y="{y - 5:g}" font-size="10">{html.escape(node.note)}</text>'
+    groups = ""
+    for kind, (colour, thick, opacity) in KINDS.items():
+        dashed = ' stroke-dasharray="3 3"' if kind == "dropped" else ""
+        style = f'fill="none" stroke="{colour}" stroke-width="{thick}"{dashed}'
+        if shapes[kind]:
+            groups += f'<g opacity="{opacity}"><g {style}>{shapes[kind]}</g>{texts[kind]}</g>'
     return HTML(
-        f'<svg viewBox="0 0 {width} {height}" style="width: 100%; max-width: {width}px; height: auto" '
-        f'fill="currentColor" role="img">{"".join(lines + nodes)}</svg>'
+        f'<div style="overflow-x: auto"><svg viewBox="0 0 {width} {height}" style="width: {width}px" role="img" '
+        f'fill="currentColor" text-anchor="middle" font-size="14">{groups}</svg></div>'
     )
 
 
