@@ -219,7 +219,7 @@ def train(loss):
     config = CharRNNConfig(levels=letters.levels, features=16)
     pupil = CharRNN(config, generator=generator).to(device)
     how = {"batch_size": 32, "lr": 2e-2, "schedule": "cosine", "progress": False}
-    fit(pupil, x_two, loss=loss, steps=150, generator=generator, **how)
+    fit(pupil, x_two, loss=loss, steps=200, generator=generator, **how)
     return pupil
 
 
@@ -284,16 +284,19 @@ assert valid_share(poems) < 0.01
 show_table(["what is fed back", "wrong", "such as"], rows)
 
 # %% [markdown]
-# MIXTURE
+# Drawing and greedy decoding write sentences: a wrong one is rare, or never occurs. Expectations do not. Three quarters
+# of the texts are neither sentence: the network cannot be both happy and sad, and says one half of each. Practice
+# changes nothing. And of the poems, not one in a thousand is right; there are nearly seven mistakes in each.
 #
-# Why training does not help takes two lines. The inputs of `unchosen` are computed from the start token alone, so they are the
+# That practice does not help takes two lines to show. The inputs  of `unchosen` are computed from the start token alone, so they are the
 # same whatever the sentence is. Its output at place $t$ is therefore one fixed distribution $q_t$, and the loss
 #
 # $$ \mathbb E_{x}\Bigl[-\sum_t \log q_t(x_t)\Bigr] = \sum_t \mathbb E_{x_t}\bigl[-\log q_t(x_t)\bigr] $$
 #
 # is smallest if every $q_t$ is the share of each character at place $t$. The best it can do is a **product of
-# marginals**: three coins for three places where there should be one for all, so 6 of 8 combinations are wrong. Nothing tells it which branch was
-# taken. A draw is not a loss of information: it *is* the information. **The state must hear what was said.**
+# marginals**. Places 1, 2 and 4 each toss a coin of their own where there should be one coin for all three, and 6 of
+# the 8 results are wrong: 75 %. Nothing tells the network which sentence it is in. So drawing does not throw
+# information away. The draw *is* the information: **the state must hear what was said.**
 
 # %% [markdown]
 # ## A tree where the first step misleads
@@ -408,24 +411,19 @@ assert first_step == read(write(500, given=x_test[:, :5], temperature=0)), "gree
 # The library's `beam_search` does this for many beginnings at once. It gives the same texts and the same
 # log-probabilities, and with a width of 1 what greedy decoding writes.
 #
-# Now watch it at work. The first couplet of a poem is given, and the search writes the second one, ten characters. It is the first of our test
-# poems where greedy decoding misses something.
+# Now watch it at work. The first couplet of a poem is given, and the search writes the second one, ten characters. (We
+# chose the couplet. With the couplets of the test poems, greedy decoding misses the likeliest ending in about one case of five.)
 
 # %% tags=["drawing"]
 from course_lib.show.explore import explore
 
-begun = x_test[:, :10]
-lost = beam_search(model, T, beam_width=8, given=begun).log_prob[:, 0]
-lost -= beam_search(model, T, beam_width=1, given=begun).log_prob[:, 0]
-chosen = (lost > 0.05).nonzero()[0].item()
+begun = vocabulary.encode("夜半花影静楼头笛声凉").to(device)
 
 
 def grow(width, step):
     history = []
     length = 10 + step
-    texts, _ = search(
-        model, length, width, begun[chosen], watch=lambda *at: history.append(at)
-    )
+    texts, _ = search(model, length, width, begun, watch=lambda *at: history.append(at))
     columns = []
     for n, (before, grown, ranked) in enumerate(history):
         column = []
@@ -440,16 +438,31 @@ def grow(width, step):
     return show_tree(columns, rows=6 + 2, steps=10)
 
 
-explore(
-    grow,
-    width=(1, 2, 3, 4, 6),
-    step=range(1, 11),
-    start={"width": 3, "step": 10},
-    alt="the beams of a search",
+steps = {"width": (1, 2, 3, 4, 6), "step": range(1, 11)}
+explore(grow, **steps, start={"width": 3, "step": 10}, alt="the beams of a search")
+
+# %% tags=["checking"]
+ends = [search(model, T, w, begun) for w in (1, 2, 8)]
+greedy, two, eight = (log_prob[0].item() for _, log_prob in ends)
+ranks = [search(model, 10 + n, 8, begun)[0][:, 10] for n in range(1, 11)]
+ahead = [vocabulary.characters[first[0]] for first in ranks]
+print(f"width 1: {greedy:.1f} nats, 2: {two:.1f}, 8: {eight:.1f}; ahead:", *ahead)
+couplets = x_test[:, :10]
+wide, narrow = (
+    beam_search(model, T, beam_width=w, given=couplets).log_prob[:, 0] for w in (8, 1)
 )
+lost = (wide - narrow > 2e-3).float().mean()
+print(f"greedy decoding misses it after {lost:.0%} of the test couplets")
+assert two > greedy + 0.1 and abs(eight - two) < 1e-3 and 0.15 < lost < 0.3
 
 # %% [markdown]
-# TREE
+# A circle is a character, and the number beside it the log-probability of the text up to there. Kept beginnings are
+# blue, the best of them bold. Grey ones were kept and later lost their place. Dashed red ones were dropped at once (the
+# two best of them are shown).
+#
+# At width 1 the search takes 千 (*a thousand*), because 举 (*raising*) is a tenth of a nat behind, and ends at −5.0 nats.
+# From width 2 on, 举 stays in view. It is behind for seven characters, and at the end it is ahead, with −4.8. Go through
+# the steps to see where the order changes.
 
 # %% [markdown]
 # ## Measure: how near is it to the best?
@@ -523,7 +536,16 @@ assert 0.2 < found["beam search", 1] < 0.5 and close["best of n draws", 16] < 0.
 show_table(["", "nats below", "the likeliest itself", "within 0.5 nats"], cells)
 
 # %% [markdown]
-# WIDTH
+# There are two rivals, and they say different things.
+#
+# **Draws** are far behind. The best of 16 is still almost two nats below the likeliest poem. A beam of 8 finds the
+# likeliest poem itself, for all 100 first lines, and keeps at most 120 beginnings on its way. To be sure, the exact
+# search has to keep more than 3,000. In steps of the network, a beam costs at most its width times what greedy decoding
+# costs.
+#
+# **Greedy decoding** is close behind. It finds the likeliest poem for only 25 to 33 of the 100 lines, but what it loses
+# is a tenth of a nat, and never half a nat. In this language every list of words has a clear favourite, and a favourite
+# now seldom turns out badly later. So width buys very little here. We shall look for a task where it buys more.
 
 # %% [markdown]
 # The optimum above is the *network's*. The grammar has one, too: the likeliest poem of all that begin with this line. It follows by
@@ -555,7 +577,10 @@ heads = ["", "valid", "near the grammar's likeliest", "different lines", "log p"
 show_table(heads, cells)
 
 # %% [markdown]
-# TABLE
+# (*Near* means within 0.5 nats. *Different lines* are counted among the 300 that follow the first lines.) What the two
+# searches write is always valid, and nearly always within half a nat of the likeliest poem that the *grammar* knows.
+# But a nucleus is valid almost as often. And the searches pay for it: to 100 different first lines they write 30 to 40
+# different lines in all, where the grammar writes about 270. It is the same few answers for everyone.
 
 # %% [markdown]
 # ## The likeliest is not typical
@@ -588,7 +613,15 @@ assert surprise.mean() - least > 1.8 * surprise.std()
 assert (surprise < least + 1).float().mean() < 0.005
 
 # %% [markdown]
-# TYPICAL
+# (The green column shows a place, and not a height.) The likeliest poem costs 11.8 nats, so it would be drawn once in
+# 134,000 times. What is drawn costs 19 ± 3 nats, near the grammar's entropy, as it should. Of 4,000 draws, hardly any
+# comes within a nat of the likeliest.
+#
+# How can the likeliest be so rare? Toss a coin 100 times that shows heads with probability 0.6. The likeliest sequence
+# is 100 heads, and nobody will ever see it. Each sequence with 60 heads is less likely, but there are so many of them
+# that practically every result has about 60. It is the same with texts. A typical one belongs to a large crowd, and the
+# likeliest stands alone ([Holtzman et al., 2020](references.md#holtzman2020)). **If you want a text like those you have
+# read, draw it. Search only if you want the likeliest.**
 
 # %% [markdown]
 # ## Where searching pays: one answer is wanted
@@ -621,11 +654,13 @@ cells = [[name, f"{share:.0%}"] for name, share in right.items()]
 show_table(["", "the likeliest second line"], cells)
 
 # %% [markdown]
-# COUPLET
+# A single draw is one of many possible answers, and it is the likeliest one in 10 to 18 of 100 cases. The best of eight
+# draws reaches about three in four. A search gets nearly all of them. So here it pays to search. But again a width of 1
+# is enough: nothing that comes later could tell us that the first choice was wrong.
 #
 # ### Hearing a poem through noise
 #
-# So look for a task in which the evidence comes late. A poem is sent, and each character is lost with probability 0.3; then a
+# Width should pay where one must choose before the evidence has come. A poem is sent, and each character is lost with probability 0.3; then a
 # random one, of all 331, arrives in its place. The receiver wants the likeliest poem $x$, given what arrived, $y$. By Bayes' rule
 #
 # $$ \log p(x \mid y) = \sum_t \underbrace{\log p(x_t \mid x_{<t})}_{\text{the network}} + \underbrace{\log p(y_t \mid x_t)}_{\text{the line}} + \text{const.} $$
@@ -711,7 +746,16 @@ heads = ["", "right characters", "right poems", "the true poem scores higher"]
 show_table(heads, cells)
 
 # %% [markdown]
-# NOISE
+# Greedy decoding makes things **worse**: of the characters that arrived, about seven in ten were right, and after its
+# work about six in ten are. It believes one wrong character, and then it is in a state in which it has never been. One
+# wrong step: this is the disease again. A wider beam need not believe at once. A beginning with a wrong character soon
+# becomes expensive, because nothing that arrives fits it any longer, and another takes its place. With a width of 8, 88
+# to 91 % are right; with 32, 93 to 95 %. Draws at the same cost are well behind.
+#
+# The last column is a diagnosis. Where the poem that was really sent has a higher sum than what was found, the *search*
+# has failed, and a better one would help. This is called a **search error**. At width 1 at least two thirds of the
+# poems are search errors; at width 32 hardly one is left. What is still wrong there is no fault of the search. The line
+# has swallowed whole words, and another word fits as well.
 
 # %% [markdown]
 # ## Break it: search harder
@@ -762,7 +806,20 @@ assert fined[0] > 0.9 and fined[1] < 0.05
 show_table(["width", "end after a couplet", "−log p, nats"], cells)
 
 # %% [markdown]
-# LENGTH
+# In truth one text in ten ends early. With a narrow beam hardly any does; with a width of 32 *every one* does. And
+# nothing is wrong with the search: each step in width finds likelier texts, from 8.2 nats down to 5.4.
+#
+# The ending costs $-\log 0.1 = 2.3$ nats at once, more than the favourites among the words that could follow, so a
+# narrow beam drops it. But afterwards it costs nothing more, and the others still have a couplet to pay for. A wide
+# beam still remembers the ending when that shows. So **the harder we search, the worse the lengths become**, and what
+# saved us before was only the bad search. Translators know this well ([Koehn and Knowles,
+# 2017](references.md#koehn2017)): when the likeliest translation was found exactly, it was the *empty* one for half of
+# the sentences ([Stahlberg and Byrne, 2019](references.md#stahlberg2019)).
+#
+# The usual remedy is to rank by $\log p / \text{length}^\alpha$ ([Wu et al., 2016](references.md#wu2016)). With $\alpha
+# = 1$ this is the mean of a character. The line above the table shows what it does at width 32: up to 0.2 all texts are
+# short, from 0.6 on none is. It is a switch. It can be set to one side or the other, but it does not make one text in
+# ten short, because what is wrong is not the length of the likeliest text. It is that the likeliest was asked for.
 
 # %% [markdown]
 # ### And on long texts
@@ -775,7 +832,10 @@ perfect = long.likeliest()[0]
 show_poems([perfect[:40]], long.lexicon, gloss=True)
 
 # %% [markdown]
-# REPEAT
+# These are the first 8 of its 16 lines, and the others go on like that: the favourite couplet, seven times over. No
+# network wrote this, and nothing in it is wrong. Each couplet is chosen without regard to the last, so the likeliest
+# poem has the likeliest couplet every time. Repetition is what *likeliest* means. Now our network, which has only
+# learnt poems of 20 characters:
 
 # %%
 texts = {"the grammar's own": long.sample(50, generator=generator)}
@@ -805,9 +865,45 @@ assert (
 show_table(["80 characters", "different neighbours", "wrong characters"], cells)
 
 # %% [markdown]
-# LONG
+# Whatever it does, nearly two thirds of the characters are wrong, as in chapter 3: after place 20 it is in states that
+# it has never met, and no way of choosing brings it back. (The first 20 places are right, so beyond them it is worse.)
+# Beams are no less lost than draws are, and they repeat themselves: of 79 pairs of neighbours, a beam of 8 has 60 to 62
+# % different ones, the grammar's own poems have 80 %, and drawn ones have more, since nonsense is varied.
 
 # %% [markdown]
 # ## What we saw
 #
-# SAW
+# - Exposure bias: in use, a model meets states that it never met in training, and there one wrong step leads to the next.
+# - A distribution fed back is neither of the things it could be. The best that a network can do with it is a product of
+#   marginals. The state must hear what was said.
+# - The first step of the best text need not be the likeliest first step. A beam keeps several beginnings, copies their
+#   states, and costs at most its width times what greedy decoding costs.
+# - A beginning's log-probability only falls, so the likeliest text can be found with proof. On our poems a beam of 8
+#   finds it, and greedy decoding is within half a nat.
+# - The likeliest text is not typical: it is one draw in 134,000, the same for everyone, and over long texts it repeats
+#   itself, even with a perfect model.
+# - Where texts may end, a better search finds shorter texts. A length penalty is a switch.
+# - Search where one answer is wanted, and search wide where the evidence comes late: through noise, greedy decoding made
+#   a poem worse than it had arrived, and a beam of 32 restored more than nine in ten characters.
+#
+# **Terms fixed here** ([glossary](glossary.md)): beam, beam search, length penalty, search error; from chapter 3, exposure
+# bias and greedy decoding.
+#
+# No way of choosing teaches a network what to do in a state that it does not know. The [second page](09_practice.ipynb)
+# changes the training: the network practises on its own writing, and is judged by the whole poem.
+
+# %% [markdown]
+# ## Your turn
+#
+# 1. In the slider, find the step at which the beginning that wins takes the lead. Which character decides it?
+# 2. Change one number in `p_A` so that a width of 2 is not enough, and 3 is.
+# 3. Is a wider beam ever worse? Look for a first line where a width of 2 ends lower than a width of 1. Why is this
+#    possible?
+# 4. Lose 0.5 or 0.7 of the characters. Which width is needed now? Is what remains wrong a search error?
+# 5. In `Ending`, let half of the texts end early. What does greedy decoding do, and why?
+#
+# Then the graded assignment: `coursework/09_decoding`.
+#
+# Further reading: [Lowerre (1976)](references.md#lowerre1976) searched with beams to understand speech; [Graves
+# (2012)](references.md#graves2012) does it with a recurrent network; [Stahlberg and Byrne
+# (2019)](references.md#stahlberg2019) search exactly, and find out what the likeliest translation is.

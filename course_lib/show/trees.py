@@ -56,7 +56,7 @@ def show_tree(columns: Sequence[Sequence[Node]], *, rows: int = 0, steps: int = 
                 shapes[node.kind] += f'<path d="M{x0 + 12} {y0:g}C{x - 33} {y0:g} {x - 30} {y:g} {x - 12} {y:g}"/>'
             shapes[node.kind] += f'<circle cx="{x}" cy="{y:g}" r="12"/>'
             texts[node.kind] += f'<text x="{x}" y="{y + 5:g}">{html.escape(node.label)}</text>'
-            texts[node.kind] += f'<text x="{x + 24}" y="{y - 5:g}" font-size="10">{html.escape(node.note)}</text>'
+            texts[node.kind] += f'<text x="{x + 24}" y="{y - 7:g}" font-size="10">{html.escape(node.note)}</text>'
     groups = ""
     for kind, (colour, thick, opacity) in KINDS.items():
         dashed = ' stroke-dasharray="3 3"' if kind == "dropped" else ""
