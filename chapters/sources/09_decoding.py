@@ -45,7 +45,7 @@ sent = "松间鸟语满谷口钟声寒扫叶逢道士闭门看青天"
 received = {
     "as it arrived": "松酌鸟语满谷口星声洞寺叶旧道士观门看青在",
     "the likeliest at each step": "松间鸟语满谷口钟声清采药逢道士闭门看群峰",
-    "the search of this page": "松间鸟语满谷口钟声寒采药逢道士闭门看青天",
+    "a search of width 32": "松间鸟语满谷口钟声寒采药逢道士闭门看青天",
 }
 
 
@@ -57,7 +57,7 @@ side_by_side({name: show_restored(text) for name, text in received.items()})
 
 # %% [markdown]
 # All three come from an earlier run: the first poem that was sent in it. The middle one and the last one use the same
-# network and the same evidence. What differs is that the last one does not have to decide at once.
+# network and the same evidence. They differ in one thing: the last one did not have to decide at once.
 
 # %% [markdown]
 # ## Setup
@@ -76,8 +76,8 @@ generator = make_generator(seed, device)
 # %% [markdown]
 # ## The writer, and its poems
 #
-# We take the network of chapter 3 as it was after its training. Its weights come with the course, so on this page `seed`
-# moves the poems and the draws, and not the network.
+# We take the network of chapter 3 as it was after its training. Its weights come with the course, so on this page
+# `seed` moves the poems and the draws, and not the network.
 
 # %%
 from course_lib.data import PoemGrammar, Vocabulary
@@ -131,8 +131,8 @@ assert 0.9 < drawn_valid < 0.97
 #
 # 一步错，步步错, says the lecture: one wrong step, and all steps are wrong. Chapter 3 measured it, and here is its experiment
 # again, in short. Put one wrong character at place 3 of a poem. Then let the network go on in two ways. In one it reads
-# *its own inputs*: whatever it has drawn. In the other it reads *true inputs*: the poem as it should be, whatever it has
-# drawn.
+# *its own inputs*: whatever it has drawn. In the other it reads *true inputs*: the poem as it should be, whatever it
+# has drawn.
 
 
 # %%
@@ -186,10 +186,10 @@ free, forced, calm = (wrong[3:] for wrong in after.values())
 assert 0.55 < free.mean() < 0.8 and forced[3:].max() < 0.05 and calm.mean() < 0.05
 
 # %% [markdown]
-# With its own inputs, two thirds to three quarters of all that follows is wrong. With true inputs the slip is forgotten after
-# two or three characters. The weights are the same and so is the slip; what differs is what it reads. After a slip, the
-# network is in a state in which its training never put it, and it does not know what to do there. This is **exposure
-# bias**: *in use, a model meets states that it never met in training.*
+# With its own inputs, two thirds to three quarters of all that follows is wrong. With true inputs the slip is forgotten
+# after one or two characters. The weights are the same and so is the slip; what differs is what it reads. After a slip,
+# the network is in a state in which its training never put it, and it does not know what to do there. This is
+# **exposure bias**: *in use, a model meets states that it never met in training.*
 #
 # The slip was ours. Its own are rare, fewer than one poem in ten, but each character is a chance to make one, so longer
 # texts have more of them. What can be done? One can **choose** better, so that fewer steps are wrong, and one can
@@ -199,8 +199,8 @@ assert 0.55 < free.mean() < 0.8 and forced[3:].max() < 0.05 and calm.mean() < 0.
 # %% [markdown]
 # ## Why choose at all?
 #
-# The first idea is to make no choice. The network gives a whole distribution over the next character. Why draw one from it,
-# and throw the rest away? Feed the *distribution* back: instead of the vector of one character, the average of all
+# The first idea is to make no choice. The network gives a whole distribution over the next character. Why draw one from
+# it, and throw the rest away? Feed the *distribution* back: instead of the vector of one character, the average of all
 # vectors, each weighted by its probability.
 #
 # The lecture answers with an example. Asked how someone feels, a network may say 高兴想笑 (*happy, wants to laugh*) or 难过想哭
@@ -226,8 +226,8 @@ def train(loss):
 pupil = train(lambda model, x: -model.log_prob(x))
 
 # %% [markdown]
-# A small network has learnt the two sentences, by teacher forcing as always. And this reads its own expectations instead of
-# characters:
+# A small network has learnt the two sentences, by teacher forcing as always. And this reads its own expectations
+# instead of characters:
 
 
 # %%
@@ -248,9 +248,9 @@ def drawn_apart(model, length, n=1000):  # each character by itself
 
 
 # %% [markdown]
-# `unchosen` returns a distribution for each place, and no text. To see one, draw a character at each place. The first control
-# is ordinary drawing. The second is a network that was **trained** to read its own expectations: perhaps all it takes is
-# practice.
+# `unchosen` returns a distribution for each place, and no text. To see one, draw a character at each place. The first
+# control is ordinary drawing. The second is a network that was **trained** to read its own expectations: perhaps all it
+# takes is practice.
 
 
 # %%
@@ -288,8 +288,9 @@ show_table(["what is fed back", "wrong", "such as"], rows)
 # of the texts are neither sentence: the network cannot be both happy and sad, and says one half of each. Practice
 # changes nothing. And of the poems, not one in a thousand is right; there are nearly seven mistakes in each.
 #
-# That practice does not help takes two lines to show. The inputs  of `unchosen` are computed from the start token alone, so they are the
-# same whatever the sentence is. Its output at place $t$ is therefore one fixed distribution $q_t$, and the loss
+# That practice does not help takes two lines to show. The inputs of `unchosen` are computed from the start token alone,
+# so they are the same whatever the sentence is. Its output at place $t$ is therefore one fixed distribution $q_t$, and
+# the loss
 #
 # $$ \mathbb E_{x}\Bigl[-\sum_t \log q_t(x_t)\Bigr] = \sum_t \mathbb E_{x_t}\bigl[-\log q_t(x_t)\bigr] $$
 #
@@ -301,13 +302,14 @@ show_table(["what is fed back", "wrong", "such as"], rows)
 # %% [markdown]
 # ## A tree where the first step misleads
 #
-# So one must choose. The simplest way to make no unlucky choice is greedy decoding: take the likeliest character each time. But
-# a text is good or bad as a whole. Its probability is the product of its steps', and its log-probability their sum:
+# So one must choose. The simplest way to make no unlucky choice is greedy decoding: take the likeliest character each
+# time. But a text is good or bad as a whole. Its probability is the product of its steps', and its log-probability
+# their sum:
 #
 # $$ \log p(x) = \sum_{t} \log p(x_t \mid x_{<t}) $$
 #
-# Here is a language of two letters and three places, small enough to see all of it. `p_A` says how likely the next letter
-# is to be an A:
+# Here is a language of two letters and three places, small enough to see all of it. `p_A` says how likely the next
+# letter is to be an A:
 
 # %%
 from course_lib.decode import State
@@ -349,16 +351,17 @@ for n in range(3):
 show_tree(columns, spread=True)
 
 # %% [markdown]
-# Each number is the probability of the text up to there. A is the better first step, 0.6 against 0.4, and greedy decoding takes
-# it (red). But after A nothing is sure, and after B all is: BBB has the probability 0.4 · 0.9 · 0.9 = 0.32, and greedy's AAA
-# 0.6 · 0.55 · 0.6 = 0.20. When the first step is taken, nothing says so yet. What helps is to keep B in mind a little longer.
+# Each number is the probability of the text up to there. A is the better first step, 0.6 against 0.4, and greedy
+# decoding takes it (red). But after A nothing is sure, and after B all is: BBB has the probability 0.4 · 0.9 · 0.9 =
+# 0.32, and greedy's AAA 0.6 · 0.55 · 0.6 = 0.20. When the first step is taken, nothing says so yet. What helps is to
+# keep B in mind a little longer.
 
 # %% [markdown]
 # ## Beam search
 #
-# Keep several beginnings instead of one. At each step let every one of them grow by every character, rank all of these by their
-# log-probability so far, and keep the best few. They are the **beam**, and how many there are is its **width**. A state can be
-# copied and reordered (`state[parent]`), and that is all it takes:
+# Keep several beginnings instead of one. At each step let every one of them grow by every character, rank all of these
+# by their log-probability so far, and keep the best few. They are the **beam**, and how many there are is its
+# **width**. A state can be copied and reordered (`state[parent]`), and that is all it takes:
 
 
 # %%
@@ -412,7 +415,8 @@ assert first_step == read(write(500, given=x_test[:, :5], temperature=0)), "gree
 # log-probabilities, and with a width of 1 what greedy decoding writes.
 #
 # Now watch it at work. The first couplet of a poem is given, and the search writes the second one, ten characters. (We
-# chose the couplet. With the couplets of the test poems, greedy decoding misses the likeliest ending in about one case of five.)
+# chose the couplet. With the couplets of the test poems, greedy decoding misses the likeliest ending in about one case
+# of four.)
 
 # %% tags=["drawing"]
 from course_lib.show.explore import explore
@@ -468,8 +472,9 @@ assert two > greedy + 0.1 and abs(eight - two) < 1e-3 and 0.15 < lost < 0.3
 # ## Measure: how near is it to the best?
 #
 # To judge a search one must know the best text there is. For this network it can be found, with proof. A
-# log-probability only falls as a text grows. So once some text is finished, every beginning that is less likely than it can be
-# thrown away: it cannot catch up. Keep *all others*, however many there are.
+# log-probability only falls as a text grows. So once some text is finished, every beginning that is less likely than it
+# can be thrown away: it cannot catch up. Keep *all others*, however many there are ([Stahlberg and Byrne,
+# 2019](references.md#stahlberg2019)). As the finished text we take what a beam of 8 has found.
 
 
 # %%
@@ -493,8 +498,8 @@ def exact(
 
 
 # %% [markdown]
-# Take 100 different first lines, let each way of writing finish the poem, and compare with the optimum. The rival at equal cost is to **draw**
-# $n$ poems, where a beam would be $n$ wide, and keep the likeliest of them.
+# Take 100 different first lines, let each way of writing finish the poem, and compare with the likeliest. The rival at
+# equal cost is to **draw** $n$ poems, where a beam would be $n$ wide, and keep the likeliest of them.
 
 # %%
 first_lines = list({poem[:5]: None for poem in test})[:100]
@@ -548,9 +553,9 @@ show_table(["", "nats below", "the likeliest itself", "within 0.5 nats"], cells)
 # now seldom turns out badly later. So width buys very little here. We shall look for a task where it buys more.
 
 # %% [markdown]
-# The optimum above is the *network's*. The grammar has one, too: the likeliest poem of all that begin with this line. It follows by
-# dynamic programming, from the end of the poem to its beginning, and `likeliest` knows it. How do the beam's poems look to
-# the grammar, and how do other ways of writing?
+# The optimum above is the *network's*. The grammar has one, too: the likeliest poem of all that begin with this line.
+# It follows by dynamic programming, from the end of the poem to its beginning, and `likeliest` knows it. How do the
+# beam's poems look to the grammar, and how do other ways of writing?
 
 # %%
 ways = {"greedy": beams[1].texts[:, 0], "beam 8": beams[8].texts[:, 0]}
@@ -585,8 +590,8 @@ show_table(heads, cells)
 # %% [markdown]
 # ## The likeliest is not typical
 #
-# Let it write whole poems, with no first line given. Here is how surprising 4,000 drawn poems are, in nats, and in green
-# where the beam's poem would be.
+# Let it write whole poems, with no first line given. Here is how surprising 4,000 drawn poems are, in nats, and in
+# green where the beam's poem would be.
 
 # %%
 likeliest = beam_search(model, T, beam_width=8)
@@ -615,7 +620,8 @@ assert (surprise < least + 1).float().mean() < 0.005
 # %% [markdown]
 # (The green column shows a place, and not a height.) The likeliest poem costs 11.8 nats, so it would be drawn once in
 # 134,000 times. What is drawn costs 19 ± 3 nats, near the grammar's entropy, as it should. Of 4,000 draws, hardly any
-# comes within a nat of the likeliest.
+# comes within a nat of the likeliest. (That nothing is likelier, an exact search has shown once; it had to keep 110,000
+# beginnings.)
 #
 # How can the likeliest be so rare? Toss a coin 100 times that shows heads with probability 0.6. The likeliest sequence
 # is 100 heads, and nobody will ever see it. Each sequence with 60 heads is less likely, but there are so many of them
@@ -626,9 +632,9 @@ assert (surprise < least + 1).float().mean() < 0.005
 # %% [markdown]
 # ## Where searching pays: one answer is wanted
 #
-# There are tasks in which the likeliest *is* what we want. Someone said one thing, and we are to find out which. Begin with an
-# easy one. The first line of a couplet is given; which second line is the likeliest? For the grammar of couplets,
-# dynamic programming knows the answer.
+# There are tasks in which the likeliest *is* what we want. Someone said one thing, and we are to find out which. Begin
+# with an easy one. The first line of a couplet is given; which second line is the likeliest? For the grammar of
+# couplets, dynamic programming knows the answer.
 
 # %%
 couplets = PoemGrammar(lines=2)
@@ -660,8 +666,9 @@ show_table(["", "the likeliest second line"], cells)
 #
 # ### Hearing a poem through noise
 #
-# Width should pay where one must choose before the evidence has come. A poem is sent, and each character is lost with probability 0.3; then a
-# random one, of all 331, arrives in its place. The receiver wants the likeliest poem $x$, given what arrived, $y$. By Bayes' rule
+# Width should pay where one must choose before the evidence has come. A poem is sent, and each character is lost with
+# probability 0.3; then a random one, of all 331, arrives in its place. The receiver wants the likeliest poem $x$, given
+# what arrived, $y$. By Bayes' rule
 #
 # $$ \log p(x \mid y) = \sum_t \underbrace{\log p(x_t \mid x_{<t})}_{\text{the network}} + \underbrace{\log p(y_t \mid x_t)}_{\text{the line}} + \text{const.} $$
 #
@@ -692,8 +699,8 @@ for w in (1, 2, 4, 8, 16, 32):
 
 
 # %% [markdown]
-# The rival at equal cost again draws. At each place it draws from what network and line say together, and of `n` poems it keeps
-# the one whose sum is highest.
+# The rival at equal cost again draws. At each place it draws from what network and line say together, and of `n` poems
+# it keeps the one whose sum is highest.
 
 
 # %%
@@ -747,23 +754,23 @@ show_table(heads, cells)
 
 # %% [markdown]
 # Greedy decoding makes things **worse**: of the characters that arrived, about seven in ten were right, and after its
-# work about six in ten are. It believes one wrong character, and then it is in a state in which it has never been. One
-# wrong step: this is the disease again. A wider beam need not believe at once. A beginning with a wrong character soon
-# becomes expensive, because nothing that arrives fits it any longer, and another takes its place. With a width of 8, 88
-# to 91 % are right; with 32, 93 to 95 %. Draws at the same cost are well behind.
+# work about six in ten are. It believes one wrong character and must stand by it: what it writes next has to fit its
+# own mistake. One wrong step, and all that follows suffers. A wider beam need not believe at once. A beginning with a
+# wrong character soon becomes expensive, because nothing that arrives fits it any longer, and another takes its place.
+# With a width of 8, 88 to 91 % are right; with 32, 93 to 95 %. Draws at the same cost are well behind.
 #
 # The last column is a diagnosis. Where the poem that was really sent has a higher sum than what was found, the *search*
 # has failed, and a better one would help. This is called a **search error**. At width 1 at least two thirds of the
-# poems are search errors; at width 32 hardly one is left. What is still wrong there is no fault of the search. The line
-# has swallowed whole words, and another word fits as well.
+# poems are search errors; at width 32 hardly one is left. What is still wrong there is no fault of the search: other
+# poems fit what arrived better than the one that was sent.
 
 # %% [markdown]
 # ## Break it: search harder
 #
-# A better search must be better, if what it searches for is what we want. Give the poems different lengths, and it is not.
-# We let one text in ten end after the first couplet, and all others after the second. The network has only learnt
-# whole poems, so the ending is put in by hand: one more character, number `V`, whose probability is 0.1 after ten characters, 1
-# after twenty, and 0 elsewhere.
+# A better search must be better, if what it searches for is what we want. Give the poems different lengths, and it is
+# not. We let one text in ten end after the first couplet, and all others after the second. The network has only learnt
+# whole poems, so the ending is put in by hand: one more character, number `V`, whose probability is 0.1 after ten
+# characters, 1 after twenty, and 0 elsewhere.
 
 
 # %%
@@ -793,7 +800,8 @@ fined = {p: ends_early(32, length_penalty=p)[0] for p in (0, 0.2, 0.4, 0.6, 0.8,
 
 # %% tags=["drawing"]
 lines = {"beam search": (widths, [share for share, _ in early.values()])}
-axes = {"floors": {"of all texts": 0.1}, "ylim": (-0.03, 1.03), **at_width}
+axes = {"floors": {"of all texts": 0.1}, "ylim": (-0.03, 1.03)}
+axes |= at_width | {"xlabel": "width of the beam"}
 show_curves(lines, ylabel="share that ends after a couplet", **axes)
 
 # %% tags=["checking"]
@@ -813,8 +821,8 @@ show_table(["width", "end after a couplet", "−log p, nats"], cells)
 # narrow beam drops it. But afterwards it costs nothing more, and the others still have a couplet to pay for. A wide
 # beam still remembers the ending when that shows. So **the harder we search, the worse the lengths become**, and what
 # saved us before was only the bad search. Translators know this well ([Koehn and Knowles,
-# 2017](references.md#koehn2017)): when the likeliest translation was found exactly, it was the *empty* one for half of
-# the sentences ([Stahlberg and Byrne, 2019](references.md#stahlberg2019)).
+# 2017](references.md#koehn2017)): when the likeliest translation was found exactly, it was the *empty* one for more
+# than half of the sentences ([Stahlberg and Byrne, 2019](references.md#stahlberg2019)).
 #
 # The usual remedy is to rank by $\log p / \text{length}^\alpha$ ([Wu et al., 2016](references.md#wu2016)). With $\alpha
 # = 1$ this is the mean of a character. The line above the table shows what it does at width 32: up to 0.2 all texts are
@@ -865,15 +873,16 @@ assert (
 show_table(["80 characters", "different neighbours", "wrong characters"], cells)
 
 # %% [markdown]
-# Whatever it does, nearly two thirds of the characters are wrong, as in chapter 3: after place 20 it is in states that
-# it has never met, and no way of choosing brings it back. (The first 20 places are right, so beyond them it is worse.)
+# Whatever it does, more than six in ten characters are wrong, as in chapter 3: after place 20 it is in states that it
+# has never met, and no way of choosing brings it back. (The first 20 places are right, so beyond them it is worse.)
 # Beams are no less lost than draws are, and they repeat themselves: of 79 pairs of neighbours, a beam of 8 has 60 to 62
 # % different ones, the grammar's own poems have 80 %, and drawn ones have more, since nonsense is varied.
 
 # %% [markdown]
 # ## What we saw
 #
-# - Exposure bias: in use, a model meets states that it never met in training, and there one wrong step leads to the next.
+# - Exposure bias: in use, a model meets states that it never met in training, and there one wrong step leads to the
+#   next.
 # - A distribution fed back is neither of the things it could be. The best that a network can do with it is a product of
 #   marginals. The state must hear what was said.
 # - The first step of the best text need not be the likeliest first step. A beam keeps several beginnings, copies their
@@ -883,11 +892,11 @@ show_table(["80 characters", "different neighbours", "wrong characters"], cells)
 # - The likeliest text is not typical: it is one draw in 134,000, the same for everyone, and over long texts it repeats
 #   itself, even with a perfect model.
 # - Where texts may end, a better search finds shorter texts. A length penalty is a switch.
-# - Search where one answer is wanted, and search wide where the evidence comes late: through noise, greedy decoding made
-#   a poem worse than it had arrived, and a beam of 32 restored more than nine in ten characters.
+# - Search where one answer is wanted, and search wide where the evidence comes late: through noise, greedy decoding
+#   made a poem worse than it had arrived, and a beam of 32 restored more than nine in ten characters.
 #
-# **Terms fixed here** ([glossary](glossary.md)): beam, beam search, length penalty, search error; from chapter 3, exposure
-# bias and greedy decoding.
+# **Terms fixed here** ([glossary](glossary.md)): beam, beam search, length penalty, search error; from chapter 3,
+# exposure bias and greedy decoding.
 #
 # No way of choosing teaches a network what to do in a state that it does not know. The [second page](09_practice.ipynb)
 # changes the training: the network practises on its own writing, and is judged by the whole poem.
@@ -896,7 +905,7 @@ show_table(["80 characters", "different neighbours", "wrong characters"], cells)
 # ## Your turn
 #
 # 1. In the slider, find the step at which the beginning that wins takes the lead. Which character decides it?
-# 2. Change one number in `p_A` so that a width of 2 is not enough, and 3 is.
+# 2. Change two numbers in `p_A` so that a width of 2 is not enough, and 3 is.
 # 3. Is a wider beam ever worse? Look for a first line where a width of 2 ends lower than a width of 1. Why is this
 #    possible?
 # 4. Lose 0.5 or 0.7 of the characters. Which width is needed now? Is what remains wrong a search error?
