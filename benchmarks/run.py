@@ -18,9 +18,11 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from recipes.search import WAYS, Counting
 from sklearn import mixture
 
-from course_lib.data import load_digits, load_mnist
+from course_lib.data import PoemGrammar, Vocabulary, load_digits, load_mnist
+from course_lib.data.shipped import shipped
 from course_lib.decode import draw, invert_cdf, write
 from course_lib.device import make_generator, pick_device
 from course_lib.fast.diagonals import lstm
@@ -137,6 +139,28 @@ def sentences():
     carried, again = (statistics.median(runs[1:]) for runs in seconds.values())
     row("CharRNN.sample, 64 × 100 characters: thousands a second", 6.4 / carried, 20, "k/s", "≥")
     row("CharRNN.sample over re-running the prefix", again / carried, 10, "×", "≥")
+
+
+def searching():
+    """Chapter 9: how long a beam takes over greedy to finish poems that have begun, 100 in one batch, and one alone."""
+    language, generator = PoemGrammar(), make_generator(0)
+    vocabulary = Vocabulary(language.characters)
+    model = CharRNN(CharRNNConfig(levels=vocabulary.levels)).eval()
+    model.load_state_dict(torch.load(shipped("samples/poem_writer.pt"), weights_only=True))
+    poems = vocabulary.encode_all(language.sample(100, generator=generator))
+    for n in (100, 1):
+        seconds = {way: [] for way in ("greedy", "beam 1", "beam 8")}
+        for _ in range(8):
+            for way, taken in seconds.items():
+                counted, start = Counting(model), time.perf_counter()
+                WAYS[way](counted, poems[:n, :5], language.length, generator)
+                taken.append((time.perf_counter() - start, counted.rows))
+        (greedy, rows), *beams = (map(statistics.median, zip(*taken[1:], strict=True)) for taken in seconds.values())
+        name = f"of {n} poem{'s' * (n > 1)} from their first 5 characters"
+        row(f"greedy, the rest {name}", 1e3 * greedy, None, "ms")
+        for way, (slower, more), promises in zip(("beam 1", "beam 8"), beams, ((None, 1), (3, 8)), strict=True):
+            row(f"{way} over greedy, {n} at once: seconds", slower / greedy, promises[0], "×")
+            row(f"{way} over greedy, {n} at once: rows of step", more / rows, promises[1], "×")
 
 
 def from_chapter(name, *functions):
@@ -367,5 +391,5 @@ if __name__ == "__main__":
     sys.stdout.reconfigure(errors="replace")  # a terminal that has no × gets a ?, and all its rows
     device = pick_device()
     print(f"{os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}, {device}")
-    for measure in (importing, training, sentences, images, sounds, mixtures, chapters, book, gpu):
+    for measure in (importing, training, sentences, searching, images, sounds, mixtures, chapters, book, gpu):
         measure()
