@@ -18,9 +18,11 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from recipes.search import WAYS, Counting
 from sklearn import mixture
 
-from course_lib.data import load_digits, load_mnist
+from course_lib.data import PoemGrammar, Vocabulary, load_digits, load_mnist
+from course_lib.data.shipped import shipped
 from course_lib.decode import draw, invert_cdf, write
 from course_lib.device import make_generator, pick_device
 from course_lib.fast.diagonals import lstm
@@ -137,6 +139,29 @@ def sentences():
     carried, again = (statistics.median(runs[1:]) for runs in seconds.values())
     row("CharRNN.sample, 64 × 100 characters: thousands a second", 6.4 / carried, 20, "k/s", "≥")
     row("CharRNN.sample over re-running the prefix", again / carried, 10, "×", "≥")
+
+
+def searching():
+    """Chapter 9: how long a beam takes over greedy to finish 100 poems that have begun, all in one batch."""
+    language, generator = PoemGrammar(), make_generator(0)
+    vocabulary = Vocabulary(language.characters)
+    model = CharRNN(CharRNNConfig(levels=vocabulary.levels)).eval()
+    model.load_state_dict(torch.load(shipped("samples/poem_writer.pt"), weights_only=True))
+    given, T = vocabulary.encode_all(language.sample(100, generator=generator))[:, :5], language.length
+    ways = {
+        way: partial(WAYS[way], given=given, length=T, generator=generator) for way in ("greedy", "beam 1", "beam 8")
+    }
+    seconds, counted = {way: [] for way in ways}, {way: Counting(model) for way in ways}
+    for _ in range(8):
+        for way, run in ways.items():
+            start = time.perf_counter()
+            run(counted[way])
+            seconds[way].append(time.perf_counter() - start)
+    greedy = statistics.median(seconds["greedy"][1:])
+    row("100 poems of 20 characters from their first 5: greedy", 1e3 * greedy, None, "ms")
+    for way, slower, more in (("beam 1", None, 1), ("beam 8", 3, 8)):
+        row(f"{way} over greedy: seconds", statistics.median(seconds[way][1:]) / greedy, slower, "×")
+        row(f"{way} over greedy: rows of step", counted[way].rows / counted["greedy"].rows, more, "×")
 
 
 def from_chapter(name, *functions):
@@ -367,5 +392,5 @@ if __name__ == "__main__":
     sys.stdout.reconfigure(errors="replace")  # a terminal that has no × gets a ?, and all its rows
     device = pick_device()
     print(f"{os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}, {device}")
-    for measure in (importing, training, sentences, images, sounds, mixtures, chapters, book, gpu):
+    for measure in (importing, training, sentences, searching, images, sounds, mixtures, chapters, book, gpu):
         measure()

@@ -67,7 +67,7 @@ def beam_search(
             steps = torch.where(ended[:, :, None], stay, steps)
         totals = (log_prob[:, :, None] + steps).flatten(1)  # (n, W · V)
         lengths = (written + ~ended)[:, :, None].expand(n, W, V).flatten(1)
-        best = (totals / lengths**length_penalty).sort(1, descending=True, stable=True).indices[:, :beam_width]
+        best = (totals / lengths**length_penalty).sort(dim=1, descending=True, stable=True).indices[:, :beam_width]
         alive = totals.gather(1, best).isfinite().any(0)
         best = best[:, alive]  # a text without a chance is none; a batch keeps it where another row has one there
         parent, character = best // V, best % V

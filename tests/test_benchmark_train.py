@@ -35,6 +35,7 @@ OTHERS = {
     "gan_pictures",
     "stacked_mnist",
     "mnist_gan",
+    "writers",
 }  # commands of their own, with tests of their own
 STORED = sorted(path for path in RESULTS if path.stem not in OTHERS)
 TINY = WaveNetConfig(levels=32, layers=3, stacks=1, features=4, skip_features=8, global_channels=6, local_channels=61)
