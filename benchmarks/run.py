@@ -142,26 +142,25 @@ def sentences():
 
 
 def searching():
-    """Chapter 9: how long a beam takes over greedy to finish 100 poems that have begun, all in one batch."""
+    """Chapter 9: how long a beam takes over greedy to finish poems that have begun, 100 in one batch, and one alone."""
     language, generator = PoemGrammar(), make_generator(0)
     vocabulary = Vocabulary(language.characters)
     model = CharRNN(CharRNNConfig(levels=vocabulary.levels)).eval()
     model.load_state_dict(torch.load(shipped("samples/poem_writer.pt"), weights_only=True))
-    given, T = vocabulary.encode_all(language.sample(100, generator=generator))[:, :5], language.length
-    ways = {
-        way: partial(WAYS[way], given=given, length=T, generator=generator) for way in ("greedy", "beam 1", "beam 8")
-    }
-    seconds, counted = {way: [] for way in ways}, {way: Counting(model) for way in ways}
-    for _ in range(8):
-        for way, run in ways.items():
-            start = time.perf_counter()
-            run(counted[way])
-            seconds[way].append(time.perf_counter() - start)
-    greedy = statistics.median(seconds["greedy"][1:])
-    row("100 poems of 20 characters from their first 5: greedy", 1e3 * greedy, None, "ms")
-    for way, slower, more in (("beam 1", None, 1), ("beam 8", 3, 8)):
-        row(f"{way} over greedy: seconds", statistics.median(seconds[way][1:]) / greedy, slower, "×")
-        row(f"{way} over greedy: rows of step", counted[way].rows / counted["greedy"].rows, more, "×")
+    poems = vocabulary.encode_all(language.sample(100, generator=generator))
+    for n in (100, 1):
+        seconds = {way: [] for way in ("greedy", "beam 1", "beam 8")}
+        for _ in range(8):
+            for way, taken in seconds.items():
+                counted, start = Counting(model), time.perf_counter()
+                WAYS[way](counted, poems[:n, :5], language.length, generator)
+                taken.append((time.perf_counter() - start, counted.rows))
+        (greedy, rows), *beams = (map(statistics.median, zip(*taken[1:], strict=True)) for taken in seconds.values())
+        name = f"of {n} poem{'s' * (n > 1)} from their first 5 characters"
+        row(f"greedy, the rest {name}", 1e3 * greedy, None, "ms")
+        for way, (slower, more), promises in zip(("beam 1", "beam 8"), beams, ((None, 1), (3, 8)), strict=True):
+            row(f"{way} over greedy, {n} at once: seconds", slower / greedy, promises[0], "×")
+            row(f"{way} over greedy, {n} at once: rows of step", more / rows, promises[1], "×")
 
 
 def from_chapter(name, *functions):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import torch
 
-from .expect import expect_count, expect_levels
+from .expect import expect_count, expect_levels, expect_tensor
 
 
 class Beams(NamedTuple):
@@ -39,30 +39,32 @@ def beam_search(
     character. Where there are fewer texts of positive probability than `beam_width`, all are returned (within a batch,
     rows that one prefix lacks have log_prob -inf). `conditions` are those of `begin`.
 
-    Raises TypeError and ValueError for sizes that cannot be, an `end` that is no character, a `length_penalty` that is
-    negative or not finite, and where a model gives no text a chance.
+    Raises TypeError and ValueError for sizes and prefixes that cannot be, an `end` that is no character or stands in a
+    prefix, a `length_penalty` that is negative or not finite, and where a model gives no text a chance.
     Source: Graves (2012), algorithm 1; the penalty is that of Wu et al. (2016), section 7, without its constant.
     """
     expect_count("length", length)
     expect_count("beam_width", beam_width)
     if not 0 <= length_penalty < math.inf:
         raise ValueError(f"length_penalty: expected a number of 0 or more, got {length_penalty}")
-    n = len(given) if given is not None and given.ndim == 2 else 1
+    many = _expect_prefixes(given, length)
+    n = len(given) if many else 1
     logits, state = model.step(None, model.begin(n, **conditions))
     V, device = logits.shape[1], logits.device
-    if end is not None and end not in range(V):
-        raise ValueError(f"end: expected the number of a character, 0 to {V - 1}, got {end}")
-    prefix = _prefix(given, n, length, V).to(device)
+    if end is not None and (isinstance(end, bool) or end not in range(V)):
+        raise ValueError(f"end: expected the number of a character, 0 to {V - 1}, or None, got {end!r}")
+    books = torch.device("cpu") if device.type == "mps" else device  # where the accounts are kept: Apple has no float64
+    prefix = _prefix(given, n, V, end).to(books)
     for t in range(prefix.shape[1]):
-        logits, state = model.step(prefix[:, t], state)
+        logits, state = model.step(prefix[:, t].to(device), state)
     texts = prefix[:, None]  # (n, W, t), and W grows from 1
-    log_prob = torch.zeros(n, 1, dtype=torch.float64, device=device)
+    log_prob = torch.zeros(n, 1, dtype=torch.float64, device=books)
     written, ended = torch.zeros_like(log_prob), torch.zeros_like(log_prob, dtype=torch.bool)
     for t in range(prefix.shape[1], length):
         W = log_prob.shape[1]
-        steps = _log_softmax(logits, log_prob.isfinite().flatten(), t).view(n, W, V)
+        steps = _log_softmax(logits.to(books), (log_prob.isfinite() & ~ended).flatten(), t).view(n, W, V)
         if end is not None:  # what has ended goes on in one way only, at no cost
-            stay = torch.full((V,), -math.inf, dtype=torch.float64, device=device)
+            stay = torch.full((V,), -math.inf, dtype=torch.float64, device=books)
             stay[end] = 0
             steps = torch.where(ended[:, :, None], stay, steps)
         totals = (log_prob[:, :, None] + steps).flatten(1)  # (n, W · V)
@@ -76,34 +78,44 @@ def beam_search(
         if end is not None:
             ended = character == end
         if t < length - 1:
-            rows = parent + W * torch.arange(n, device=device)[:, None]
-            logits, state = model.step(character.flatten(), state[rows.flatten()])
-    return Beams(texts, log_prob) if given is not None and given.ndim == 2 else Beams(texts[0], log_prob[0])
+            rows = parent + W * torch.arange(n, device=books)[:, None]
+            logits, state = model.step(character.flatten().to(device), state[rows.flatten().to(device)])
+    texts = texts.to(device)
+    return Beams(texts, log_prob) if many else Beams(texts[0], log_prob[0])
 
 
-def _prefix(given, n, length, V):
-    """`given` as (n, T) long, T < length."""
+def _expect_prefixes(given, length):
+    """Are there many prefixes, (n, T), or is there one? Their characters are looked at once V is known."""
+    if given is None:
+        return False
+    expect_tensor("given", given)
+    if given.ndim not in (1, 2) or (not len(given) and given.ndim == 2):
+        raise ValueError(f"given: expected (T,), or (n, T) with n of 1 or more, got shape {tuple(given.shape)}")
+    if given.shape[-1] >= length:
+        raise ValueError(
+            f"given: expected fewer than length = {length}, to leave something to write, got {given.shape[-1]}"
+        )
+    return given.ndim == 2
+
+
+def _prefix(given, n, V, end):
+    """`given` as (n, T) long: characters, none of which ends the text."""
     if given is None:
         return torch.zeros(n, 0, dtype=torch.long)
-    given = given if given.ndim == 2 else given[None]
-    expect_levels("given", given, ("n", "T"), V)
-    if not given.shape[0]:
-        raise ValueError("given: expected one prefix or more, got none")
-    if given.shape[1] >= length:
-        raise ValueError(
-            f"given: expected fewer than length = {length}, to leave something to write, got {given.shape[1]}"
-        )
+    given = given.view(n, -1) if given.numel() else given.new_zeros(n, 0)
+    expect_levels("given", given, (n, "T"), V)
+    if end is not None and (given == end).any():
+        raise ValueError(f"given: expected beginnings that go on, got one that holds the end, {end}, already")
     return given
 
 
-def _log_softmax(logits, alive, t):
-    """log p of each character, (rows, V) float64; rows that are dead already may hold anything."""
+def _log_softmax(logits, going_on, t):
+    """log p of each character, (rows, V) float64; rows that are dead or have ended may hold anything."""
     largest = logits.amax(1)
-    if (bad := ~largest.isfinite() & alive).any():
+    if (bad := ~largest.isfinite() & going_on).any():
         row = int(bad.nonzero()[0])
         raise ValueError(
             f"model: expected a finite largest logit at every place, got {largest[row]} at place {t + 1}; nan and inf "
             "say that training went wrong, -inf that no character can follow there"
         )
-    logits = torch.where(alive[:, None], logits, 0).to("cpu" if logits.device.type == "mps" else logits.device)
-    return logits.double().log_softmax(1).to(alive.device)
+    return torch.where(going_on[:, None], logits, 0).double().log_softmax(1)

@@ -22,9 +22,9 @@ class Practice:
     reward: str = "grammar"
     leash: float = 0.0
     baseline: str = "others"
-    lr: float = 2e-3
-    steps: int = 3000
-    batch_size: int = 64
+    lr: float = 3e-3
+    steps: int = 4000
+    batch_size: int = 100
 
 
 def verdict(w: World) -> Callable[[torch.Tensor], torch.Tensor]:
@@ -47,7 +47,8 @@ def fluency(w: World) -> Callable[[torch.Tensor], torch.Tensor]:
 
 
 REWARDS = {"grammar": verdict, "fluency": fluency}
-LONG, SHORT = Practice(leash=0.2), Practice(leash=0.2, lr=1e-3, steps=600)
+LONG = Practice(leash=0.2)
+SHORT, CHEAP = replace(LONG, lr=1e-3, steps=600, batch_size=64), replace(LONG, reward="fluency", lr=2e-3, steps=300)
 PRACTICES = {
     "leash": LONG,
     "no leash": replace(LONG, leash=0.0),
@@ -55,8 +56,8 @@ PRACTICES = {
     "short, no leash": replace(SHORT, leash=0.0),
     "short, greedy baseline": replace(SHORT, baseline="greedy"),
     "short, no baseline": replace(SHORT, baseline="none"),
-    "cheap reward": replace(SHORT, reward="fluency", leash=0.0),
-    "cheap reward, leash": replace(SHORT, reward="fluency"),
+    "cheap reward": replace(CHEAP, leash=0.0),
+    "cheap reward, leash": replace(CHEAP, leash=0.5),
 }
 
 

@@ -93,10 +93,14 @@ SCHEDULES: dict[str, Callable[[float], float]] = {  # how likely the truth is; o
 READING = {
     "teacher forcing": truth,
     **{name: partial(own, schedule) for name, schedule in SCHEDULES.items()},
-    "tenth own": partial(own, lambda over: 0.9),
     "random slips": partial(slips, SCHEDULES["linear"]),
-    "tenth random slips": partial(slips, lambda over: 0.9),
     "inputs hidden": partial(hidden, SCHEDULES["linear"]),
+    "fiftieth own": partial(own, lambda over: 0.98),
+    "tenth own": partial(own, lambda over: 0.9),
+    "quarter own": partial(own, lambda over: 0.75),
+    "fiftieth random slips": partial(slips, lambda over: 0.98),
+    "tenth random slips": partial(slips, lambda over: 0.9),
+    "tenth hidden": partial(hidden, lambda over: 0.9),
 }
 
 
