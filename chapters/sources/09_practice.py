@@ -96,7 +96,7 @@ from course_lib.models.char_rnn import CharRNN, CharRNNConfig
 language = PoemGrammar()
 vocabulary = Vocabulary(language.characters)
 T, V = language.length, vocabulary.levels  # 20 characters a poem, of 331
-train, test = (language.sample(n, generator=generator) for n in (12_000, 1000))
+train, test = (language.sample(n, generator=generator) for n in (10_000, 800))
 x_train, x_test = (vocabulary.encode_all(poems).to(device) for poems in (train, test))
 writer = CharRNN(CharRNNConfig(V, features=128), generator=generator).to(device)
 weights = torch.load(shipped("samples/poem_writer.pt"), weights_only=True)
@@ -257,16 +257,16 @@ for name in ("linear", "exponential", "inverse sigmoid"):
     assert abs(sum(map(schedules[name], over)) / 101 - 0.5) < 0.01
 
 # %% [markdown]
-# Now train: 200 steps more for the writer of chapter 3, once with the linear schedule, and for comparison once with the truth alone.
+# Now train: 150 steps more for the writer of chapter 3, once with the linear schedule, and for comparison once with the truth alone.
 
 
 # %%
 from course_lib.train import Session
 
 
-def go_on(inputs_for, steps=200):
+def go_on(inputs_for, steps=150):
     model = copy.deepcopy(writer)
-    knobs = {"lr": 2e-3, "schedule": "cosine", "progress": False}
+    knobs = {"lr": 4e-3, "schedule": "cosine", "progress": False}
     session = Session(model, steps=steps, generator=generator, **knobs)
     for x in session.batches(x_train, 32):
         inputs = inputs_for(model, x, 1 - session.step / steps)  # truth, linear
@@ -298,8 +298,8 @@ def show_judged(poems, **how):  # mistakes in red
 show_judged(read(scheduled.sample(4, length=T, generator=generator)))
 
 # %% [markdown]
-# The medicine has ruined the patient. After 200 steps of practice hardly one poem is valid, and its entropy is three times
-# the grammar's: it rambles. After a slip, no poem is right any more. And 200 steps more of teacher forcing, with the same poems a step and the same rate,
+# The medicine has ruined the patient. After 150 steps of practice hardly one poem is valid, and its entropy is three times
+# the grammar's: it rambles. After a slip, no poem is right any more. And 150 steps more of teacher forcing, with the same poems a step and the same rate,
 # changed little. So it is the own inputs that did it. Why?
 
 # %% [markdown]
@@ -356,9 +356,9 @@ def random_slips(model, x, truth):  # any character, in the place of its own
 
 def answers(inputs_for, truth):  # (20, 20): what it says after each character
     table = Pairs(4 + OTHERS).to(device)
-    adam = torch.optim.Adam(table.parameters(), lr=0.1)
-    for step in range(300):
-        adam.param_groups[0]["lr"] = 0.1 * (1 - step / 300)
+    adam = torch.optim.Adam(table.parameters(), lr=0.2)
+    for step in range(200):
+        adam.param_groups[0]["lr"] = 0.2 * (1 - step / 200)
         logits = table(inputs_for(table, two, truth))
         adam.zero_grad()
         (-categorical_log_prob(logits, two)).mean().backward()
@@ -447,20 +447,32 @@ show_table(heads, [row(*one) for one in tried.items()])
 # %% tags=["checking"]
 READS = {
     "teacher forcing": "the truth",
-    "teacher forcing, longer": "the truth, 7,500 steps",
+    "teacher forcing, longer": "the truth, twice as long",
+    "fiftieth own": "own, 2 %",
+    "tenth own": "own, 10 %",
     "linear": "own, linear",
-    "always own": "own, always",
-    "tenth own": "own, a tenth",
+    "fiftieth random slips": "random, 2 %",
+    "tenth random slips": "random, 10 %",
     "random slips": "random, linear",
-    "tenth random slips": "random, a tenth",
-    "inputs hidden": "nothing, linear",
+    "tenth hidden": "blanks, 10 %",
 }
 columns = {"valid": "%", "kl": ".2f", "flawless": "%", "flawless_own": "%"}
-columns |= {"long_wrong": "%", "rhyme_other": "%", "seconds": ".0f"}
-table = runs.table("training", READS, columns)
-heads_stored = ["it reads", "valid, %", "KL", "flawless, %", "after its own, %"]
-heads_stored += ["beyond 20, wrong, %", "rhyme moves, %", "seconds"]
-show_table(heads_stored, table)
+columns |= {"long_wrong": "%", "seconds": ".0f"}
+titles = ["it reads", "valid, %", "KL", "flawless after ours, %", "after its own, %"]
+titles += ["beyond 20, wrong, %", "training, s"]
+show_table(titles, runs.table("training", READS, columns))
+
+# %% [markdown]
+# TODO
+
+# %% tags=["checking"]
+LEARNT = {"teacher forcing": "the truth", "tenth random slips": "random, 10 %"}
+LEARNT |= {name: f"own, {name}" for name in ("linear", "exponential", "inverse sigmoid")}
+LEARNT |= {"half": "own, half", "always own": "own, always"}
+columns = {"valid": "%", "entropy": ".0f", "kl": ".1f"}
+columns |= {"heeds": "%", "rhyme_other": "%"}
+titles = ["it reads", "valid, %", "entropy", "KL", "heeds, %", "heeds the rhyme, %"]
+show_table(titles, runs.table("training", LEARNT, columns))
 
 # %% [markdown]
 # TODO
@@ -488,7 +500,10 @@ print(f"{nats[good][i]:.3f} and {nats[~good][k]:.3f} nats;", end=" ")
 dear = (nats[good] > nats[~good].median()).float().mean().item()
 print(f"medians: valid {nats[good].median():.1f}, with a mistake", end=" ")
 print(f"{nats[~good].median():.1f}; this much or more cost {dear:.2%} of the valid ones")
-print(nats[~good].quantile(.1), (nats[good]>nats[~good].quantile(.1)).float().mean())
+with torch.no_grad():
+    limit = (-writer.log_prob(x_test)).quantile(0.99).item()  # 1 true poem in 100 costs more
+kept = good[nats < limit].float().mean().item()
+print(f"of those that cost less than {limit:.1f} nats, {kept:.1%} are valid")
 assert gap[i, k] < 0.01
 
 # %% [markdown]
@@ -578,34 +593,40 @@ assert spread["none"] > 2 * spread["others"]
 def look(model):
     x = model.sample(400, length=T, generator=generator, progress=False)
     moved = (model.log_prob(x) - writer.log_prob(x)).mean().item()
-    return worth(model, x) | {"from the start": moved, "poems": read(x[:4])}
+    found = worth(model, x) | {"from the start": moved, "poems": read(x[:4])}
+    return found | {"different": len(set(read(x)))}
 
 
-def practise(reward, steps=150, lr=2e-3, leash=0.0):
+def practise(reward, steps=100, lr=5e-3, leash=0.0):
     model, album = copy.deepcopy(writer), {0: look(writer)}
     loss = Reinforce(reward, length=T, generator=generator, start=writer, leash=leash)
     knobs = {"lr": lr, "schedule": "cosine", "progress": False}
     session = Session(model, steps=steps, generator=generator, **knobs)
     for batch in session.batches(nothing, 64):
         session.minimise(loss(session.model, batch))
-        if session.step % 25 == 0:
+        if session.step % 20 == 0:
             album[session.step] = look(model)
     return album
 
 
 # %% [markdown]
-# 150 batches of 64 poems, and a verdict on each. (`leash` comes later.)
+# 100 batches of 64 poems, and a verdict on each. (`leash` comes later.)
 
 # %%
 free = practise(verdict)
 
 
 # %% tags=["drawing"]
+from course_lib.show.explore import explore
+from course_lib.show.typeset import side_by_side
+
+
 def show_practice(album, step):
     found = album[step]
     rows = [["valid", f"{found['valid']:.0%}"]]
     for what in ("entropy", "kl", "from the start"):
         rows.append([{"kl": "KL"}.get(what, what), f"{found[what]:.2f} nats"])
+    rows.append(["different", f"{found['different']} of 400"])
     numbers = show_table([f"step {step}", ""], rows)
     return side_by_side({"400 poems": numbers, "four": show_judged(found["poems"])})
 
@@ -615,10 +636,10 @@ def show_free(step):
 
 
 alt = "four poems after some steps of practice, with reward, entropy and divergences"
-explore(show_free, step=list(free), start={"step": 150}, alt=alt)
+explore(show_free, step=list(free), start={"step": 100}, alt=alt)
 
 # %% tags=["checking"]
-end = free[150]
+end = free[100]
 print(f"valid {end['valid']:.1%}, entropy {end['entropy']:.1f}, KL {end['kl']:.2f}")
 assert end["kl"] > 1 and end["entropy"] < before["entropy"] - 1
 
@@ -663,11 +684,11 @@ print(f"and at most {math.log(v):+.3f}")
 held = practise(verdict, leash=beta)
 
 # %% tags=["checking"]
-tried = {"the writer": before, "a verdict alone": free[150]}
-tried["a verdict and a leash"] = held[150]
+tried = {"the writer": before, "a verdict alone": free[100]}
+tried["a verdict and a leash"] = held[100]
 for one in tried.values():
     one.pop("flawless", None)
-assert held[150]["kl"] < before["kl"] + 0.4 < free[150]["kl"]
+assert held[100]["kl"] < before["kl"] + 2 < free[100]["kl"]
 show_table(heads[:-1], [row(*one) for one in tried.items()])
 
 # %% [markdown]
@@ -675,20 +696,17 @@ show_table(heads[:-1], [row(*one) for one in tried.items()])
 
 # %% tags=["checking"]
 PRACTICES = {
-    "no leash": "a verdict alone",
-    "leash": "a verdict and a leash",
+    "leash": "verdict and leash",
+    "no leash": "verdict alone",
+    "rejection": "mistakes thrown away",
     "own valid poems": "its own valid poems",
     "more teacher forcing": "more true poems",
-    "rejection": "throw mistakes away",
 }
-columns = {"valid": ".1%", "kl": ".2f", "entropy": ".1f", "lines": ".0f"}
+columns = {"valid": ".1%", "kl": ".3f", "entropy": ".1f", "lines": ".0f"}
 columns |= {"seconds": ".0f", "seconds_write": ".2f"}
-stored = runs.table("practice", PRACTICES, columns)
-first = runs.table("training", {"teacher forcing": "the writer"}, columns)
-show_table(
-    ["practice", "valid", "KL", "entropy", "lines", "training, s", "writing, s"],
-    first + stored,
-)
+titles = ["practice", "valid", "KL", "entropy", "lines", "training, s", "writing, s"]
+first = runs.table("training", {"teacher forcing": "none"}, columns)
+show_table(titles, first + runs.table("practice", PRACTICES, columns))
 
 # %% [markdown]
 # TODO
@@ -710,7 +728,7 @@ def fluency(x):  # (B, T) -> (B,): how common its pairs of neighbours are, nats
     return common[x[:, :-1], x[:, 1:]].mean(1)
 
 
-cheat = practise(fluency, steps=100, lr=5e-3)
+cheat = practise(fluency)
 
 # %% tags=["drawing"]
 show_judged(cheat[100]["poems"])
@@ -725,4 +743,60 @@ print(f"valid {end['valid']:.1%}, entropy {end['entropy']:.1f}, KL {end['kl']:.1
 assert end["entropy"] < 5 and end["kl"] > 5
 
 # %% [markdown]
+# TODO
+
+# %% [markdown]
+# ## All of them, in one table
+
+# %% tags=["checking"]
+def cells(found, kind, name, **columns):  # {title: (column or function, format)}
+    return [found.cell(kind, name, *c) if c else "–" for c in columns.values()]
+
+
+whole = runs.where(length=20, begun=0)
+rows = []
+for words, kind, name in (
+    ("teacher forcing", "training", "teacher forcing"),
+    ("own, 10 %", "training", "tenth own"),
+    ("random, 10 %", "training", "tenth random slips"),
+    ("verdict and leash", "practice", "leash"),
+    ("verdict alone", "practice", "no leash"),
+    ("mistakes thrown away", "practice", "rejection"),
+):
+    columns = {"valid": "%", "flawless_3": "%", "lines": ".0f", "kl": ".2f"}
+    columns |= {"seconds": ".0f", "seconds_write": ".2f"}
+    rows += runs.table(kind, {name: words}, columns)
+show_table(["", "valid, %", "flawless, %", "lines", "KL", "training, s", "writing, s"], rows)
+
+# %% [markdown]
+# TODO
+
+# %% [markdown]
+# ## Break it
+#
+# Why not leave out the teacher, and learn from the verdict alone? Take a network that has never been trained.
+
+# %%
+import textwrap
+
+child = CharRNN(writer.config, generator=generator).to(device)
+alone = Reinforce(verdict, length=T, generator=generator)
+try:
+    for _ in range(1000):
+        alone(child, nothing[:16])
+except ValueError as message:
+    print(textwrap.fill(str(message), 60))
+
+# %% [markdown]
+# Among its first 800 poems not one was valid, nor will one of the next be. All get the same verdict, so nobody is better than the mean, and the gradient is 0, exactly. A verdict on
+# the whole can sharpen a writer who succeeds now and then. It cannot teach one who never does. That is why everybody begins with teacher forcing.
+
+# %% [markdown]
+# ## What we saw
+#
+# TODO
+
+# %% [markdown]
+# ## Your turn
+#
 # TODO
