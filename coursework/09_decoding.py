@@ -252,6 +252,16 @@ assert path is None, (
     f"path where 2 would have to follow 2, which never happens: expected None, got {path}"
 )
 assert_close(log_prob, -math.inf, name="log_prob where 2 would have to follow 2")
+# the only way begins with the least likely word, and there are 4^11 likelier beginnings
+table = torch.full((6, 6), -math.inf)
+table[:5, 1:5] = -math.log(4)
+table[0, 5], table[5, 5] = -500.0, 0.0
+may = torch.ones(12, 6).bool()
+may[-1, :5] = False
+path, log_prob = best_path(table, may)
+name = "path that must end in 5, which follows 5 and (very rarely) 0 only"
+assert_close(path, torch.full((12,), 5), name=name)
+assert_close(log_prob, -500.0, tolerance=1e-9, name=f"log_prob of the {name}")
 # all alike: any path will do
 alike = torch.full((4, 4), -math.log(4))
 path, log_prob = best_path(alike, torch.ones(6, 4).bool())
@@ -696,6 +706,9 @@ for size, T, never, kind, spread in (
         assert isinstance(text, list) and len(text) == T, (
             f"text: expected a list of {T} numbers, got {text}; {case}"
         )
+        assert all(isinstance(w, int) for w in text), (
+            f"text: expected ints, got {text}; {case}"
+        )
         assert all(text.count(w) <= limit[w] for w in range(size)), (
             f"text: {text} breaks a limit; {case}"
         )
@@ -778,15 +791,14 @@ assert zero[15] > 100 * looks[15] and looks[15] == 16 and looks[13] > 14
 # With 15 words, the first optimist makes the search open 4,850 beginnings, and the second 16: that is the whole sentence,
 # word by word, because no limit matters there. With 13 words a limit does matter (*house* may not come twice), and the
 # search opens 19 instead of 14. Each of these sentences is proved to be the best. The price grows with what the optimist
-# does not know: at 28 words the sentences without limits would use the same words twice and three times, he promises
-# too much, and 7,752 beginnings must be opened.
+# does not know. At 28 words the best sentences without limits use the same words twice and three times. So this optimist
+# promises too much, and 7,752 beginnings must be opened.
 
 # %% [markdown]
 # ## 4 Beams that are draws
 #
-# A beam search keeps the likeliest texts, and they are much alike. Draws are lively, but the same one may come twice,
-# and a greedy mind would like to have both: $k$ *different* texts, drawn fairly. That means drawn **without
-# replacement**: the first is a draw from $p$, the second a draw from what is left when the first is forbidden, and so
+# A beam search keeps the likeliest texts, and they are much alike. Draws differ more, but the same one may come twice. We
+# would like $k$ *different* texts, drawn fairly. That means drawn **without replacement**: the first is a draw from $p$, the second a draw from what is left when the first is forbidden, and so
 # on.
 #
 # There is a trick for this. Add to each text's log-probability a random number $g = -\log(-\log u)$ of its own, where
@@ -1028,10 +1040,10 @@ ax.invert_yaxis()
 ax.set(xlabel="estimate of the mean length, words (red: exact)")
 
 # %% [markdown]
-# Of 50 ordinary draws 23 only repeat others. Your beams give 50 different ones, but their plain mean is 4 words too large:
+# Of 50 ordinary draws 24 only repeat others. Your beams give 50 different ones, but their plain mean is 4 words too large:
 # after the short and likely sentences have been drawn once, only longer ones are left. The weights put this right, and
-# then one estimate is off by about 0.6 words, where ordinary draws are off by 0.9: the repeated ones taught nothing
-# new. At temperature 1 hardly any draw comes twice, and nothing is gained.
+# then one estimate is off by 0.5 or 0.6 words, where ordinary draws are off by 0.8 to 1: the repeated ones taught
+# nothing new. At temperature 1 hardly any draw comes twice, and nothing is gained.
 
 # %% [markdown]
 # ## What you saw
