@@ -65,9 +65,9 @@ mean_length = sum(map(len, verses)) / len(verses)
 print(f"mean length: {mean_length:.1f} words, the full stop included")
 
 # %% [markdown]
-# The text of this assignment is an old nursery rhyme. Its verses grow: each is the one before with a new beginning. The
-# model is a table that remembers one word, $\log p(b \mid a)$, counted in the verses. With a model this small every
-# answer can be checked. Here are three of its draws:
+# The text of this assignment is an old nursery rhyme. Its verses grow: each is the one before with a new beginning.
+# The model is a table that remembers one word, $\log p(b \mid a)$, counted in the verses. With a model this small
+# every answer can be checked. Here are three of its draws:
 
 
 # %% nbgrader={"grade": false, "grade_id": "draws", "locked": true, "schema_version": 3, "solution": false, "task": false}
@@ -90,18 +90,18 @@ lengths = torch.tensor([len(path) for path in sentences]).double()
 print(f"mean length of 2,000 draws: {lengths.mean():.1f} words")
 
 # %% [markdown]
-# (They are the first three that have at most 25 words.) The table knows which word may follow which, and has no idea who
-# ate whom. Its sentences are as long as the verses on average.
+# (They are the first three that have at most 25 words.) The table knows which word may follow which, and has no idea
+# who ate whom. Its sentences are as long as the verses on average.
 
 # %% [markdown]
 # ## 1 The likeliest sentence that obeys
 #
-# A poem must rhyme, a translation must contain a name: now and then we know what has to stand at some place. Beam search
-# goes from left to right and does not see it coming. When it gets there, all its beams may be in a dead end.
+# A poem must rhyme, a translation must contain a name: now and then we know what has to stand at some place. Beam
+# search goes from left to right and does not see it coming. When it gets there, all its beams may be in a dead end.
 #
 # Where the next word depends on the last one only, nobody has to guess. Two beginnings of the same length that end in
-# the same word have the same future, so only the better of the two can be part of the best text. So keep one beginning
-# for *every last word*, and no other:
+# the same word have the same future, so only the better of the two can be part of the best text. So keep one
+# beginning for *every last word*, and no other:
 #
 # $$ \text{best}_{t}(b) = \max_a \bigl( \text{best}_{t-1}(a) + \log p(b \mid a) \bigr)
 #    \quad\text{if } b \text{ is allowed at place } t, \text{ otherwise } -\infty $$
@@ -168,8 +168,8 @@ name = "log_prob where no text is possible: 0 never follows 0"
 assert_close(log_prob, -math.inf, name=name)
 
 # %% [markdown]
-# Graded later, worth 2 points: tables of other sizes against all their texts one by one, words that never follow others,
-# very unlikely words, and long texts.
+# Graded later, worth 2 points: tables of other sizes against all their texts one by one, words that never follow
+# others, very unlikely words, and long texts.
 
 # %% nbgrader={"grade": true, "grade_id": "exercise1_hidden", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 from course_lib.check import assert_close, assert_shape
@@ -284,8 +284,9 @@ assert_close(log_prob, right, tolerance=1e-9, name=name)
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# Three wishes. Each asks for one sentence of a given length, so the full stop may stand at the end only, and for a few
-# words at their places. Beam search looks for it, too. It drops what is not allowed, and keeps as many beams as it may.
+# Four wishes. Each asks for one sentence of a given length, so the full stop may stand at the end only, and for one
+# or two words at their places. Beam search looks for it, too. It drops what is not allowed, and keeps as many beams
+# as it may.
 
 
 # %% nbgrader={"grade": false, "grade_id": "exercise1_use", "locked": true, "schema_version": 3, "solution": false, "task": false}
@@ -330,11 +331,11 @@ assert max(never) == -math.inf, "1,024 beams all end in a dead end"
 assert strange[2] > strange[3], "64 beams are worse than 16"
 
 # %% [markdown]
-# In the first wish the word stands near the beginning, and beam search needs 16 beams. The later the word, the worse: of
-# the many beginnings of 15 words, few can be followed by *horn*, and those few are not among the likeliest. In the third
-# wish 1,024 beams are not enough. In the last one 16 beams find a sentence, and 64 find none: with more beams there is
-# more that crowds out the one that would have been needed. Your function needs 44 numbers at each place, one for each
-# word, and is right every time.
+# In the first wish the word stands near the beginning, and beam search needs 16 beams. The later the word, the worse:
+# of the many beginnings of 15 words, few can be followed by *horn*, and those few are not among the likeliest. In the
+# third wish 1,024 beams are not enough. In the last one 16 beams find a sentence, and 64 find none: with more beams
+# there is more that crowds out the one that would have been needed. Your function needs 44 numbers at each place, one
+# for each word, and is right every time.
 
 # %% [markdown]
 # ## 2 What a length penalty chooses
@@ -350,8 +351,8 @@ assert strange[2] > strange[3], "64 beams are worse than 16"
 # $$ \log \bigl(-\log p(x)\bigr) - \alpha \log n(x) $$
 #
 # In $\alpha$ this is a straight line. It begins high for an unlikely sentence and falls fast for a long one, and two
-# lines cross once. Start with the winner at $\alpha = 0$. The next winner is the longer sentence whose line is the first
-# to cross the winner's. And so on, until nothing longer is left.
+# lines cross once. Start with the winner at $\alpha = 0$. The next winner is the longer sentence whose line is the
+# first to cross the winner's. And so on, until nothing longer is left.
 
 
 # %% nbgrader={"grade": false, "grade_id": "exercise2_solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -512,30 +513,34 @@ sizes = [len(distinct[k]) for _, k in chosen]
 assert sizes[0] == 8 and min(sizes[1:]) > 60 and 1 < chosen[1][0] < 1.4
 
 # %% [markdown]
-# At the usual 0.6 or 0.7 the shortest sentence wins, as without a penalty, and still at 1, the mean per word. Then,
-# close to 1.24, the winner jumps from 8 words to more than a hundred. Nothing in between ever wins, and the typical
-# length, 36 words, is in between. The picture shows why: the gray lines are some of the other sentences, and they are
-# close to a bundle through one point. In this table each further clause costs about the same, so log p falls in
-# proportion to the length. A penalty that outweighs one more clause outweighs a hundred. It can tell a good short
-# answer from a good long one, where there are both. It does not make a search find sentences of natural length.
+# At the usual 0.6 or 0.7 the shortest sentence wins, as without a penalty, and still at 1, the mean per word. Then, a
+# little above 1.2, the winner jumps from 8 words to more than a hundred. No sentence of a typical length, 36 words,
+# wins anywhere. The picture shows why. The gray lines are some of the other sentences, and together with the winners
+# they nearly form a bundle through one point: in this table each further clause costs about the same, so $\log p$
+# falls in proportion to the length. A penalty that outweighs one more clause outweighs a hundred.
+#
+# Among *all* sentences, and not only 2,000 draws, it is worse. Take any $\alpha$ above 1, and a sentence that runs in
+# circles. As it grows, its score rises towards 0, so a longer one always wins, and no sentence is the best. A length
+# penalty can choose between a good short answer and a good long one, where there are both. It does not make a search
+# find sentences of natural length.
 
 # %% [markdown]
 # ## 3 A search that knows when it has found the best
 #
 # The table likes to repeat itself: the malt that lay in the house that lay in the house. So forbid it. Let each word
 # have a *limit*, how often it may come in one text. Now the future depends on everything that was said, and the
-# algorithm of exercise 1 is of no use. Beam search still runs, but nobody knows whether it has found the best.
+# algorithm of exercise 1 does not apply. Beam search still runs, but nobody knows whether it has found the best.
 #
-# A **best-first** search knows. It keeps all beginnings on a heap. In each step it takes off the most promising one. If
-# that is a complete text, it is the answer. Otherwise all its continuations by one word go onto the heap. How promising
-# a beginning is, an optimist says:
+# A **best-first** search knows. It keeps all beginnings on a heap. In each step it takes off the most promising one.
+# If that is a complete text, it is the answer. Otherwise all its continuations by one word go onto the heap. How
+# promising a beginning is, an optimist says:
 #
 # $$ \text{promise} = \log p(\text{beginning}) + \text{at most so much that is still to come} $$
 #
-# If the optimist never says too little, then no beginning that is still on the heap can become better than the complete
-# text on top. The chapter's optimist says 0: a log-probability only falls. One who knows more says less, and saves
-# work. Drop the limits, for example: then the best future of each word can be computed exactly, as in exercise 1, from
-# the end. With the limits it can only be worse.
+# If the optimist never says too little, then no beginning that is still on the heap can become better than the
+# complete text on top. The chapter's optimist says 0: a log-probability only falls. One who knows more says less, and
+# saves work. Drop the limits, for example: then the best future of each word can be computed exactly, as in exercise
+# 1, from the end. With the limits it can only be worse.
 #
 # Python's heap gives back the smallest: `heapq.heappush(heap, (-promise, …))`.
 
@@ -728,7 +733,7 @@ assert got[0] == [2, 0, 1], (
 )
 name = "log_prob of steps −800, −950, −990"
 assert_close(got[1], -2740.0, tolerance=1e-6, name=name)
-# 60 words of 30, each at most 12 times: nobody could list them
+# 60 words out of 30: nobody could list all texts
 table = (2 * torch.randn(30, 30, generator=chance)).double().log_softmax(1)
 bound = future(table, 60)
 free = best_first(table, [60] * 30, bound)
@@ -788,18 +793,18 @@ zero, looks = opened.values()
 assert zero[15] > 100 * looks[15] and looks[15] == 16 and looks[13] > 14
 
 # %% [markdown]
-# With 15 words, the first optimist makes the search open 4,850 beginnings, and the second 16: that is the whole sentence,
-# word by word, because no limit matters there. With 13 words a limit does matter (*house* may not come twice), and the
-# search opens 19 instead of 14. Each of these sentences is proved to be the best. The price grows with what the optimist
-# does not know. At 28 words the best sentences without limits use the same words twice and three times. So this optimist
-# promises too much, and 7,752 beginnings must be opened.
+# With 15 words, the first optimist makes the search open 4,850 beginnings, and the second 16: that is the whole
+# sentence, word by word, because no limit matters there. With 13 words a limit does matter (*house* may not come
+# twice), and the search opens 19 instead of 14. Each of these sentences is proved to be the best. The price grows
+# with what the optimist does not know. At 28 words the best sentences without limits use the same words twice and
+# three times. So this optimist promises too much, and 7,752 beginnings must be opened.
 
 # %% [markdown]
 # ## 4 Beams that are draws
 #
-# A beam search keeps the likeliest texts, and they are much alike. Draws differ more, but the same one may come twice. We
-# would like $k$ *different* texts, drawn fairly. That means drawn **without replacement**: the first is a draw from $p$, the second a draw from what is left when the first is forbidden, and so
-# on.
+# A beam search keeps the likeliest texts, and they are much alike. Draws differ more, but the same one may come
+# twice. We would like $k$ *different* texts, drawn fairly. That means drawn **without replacement**: the first is a
+# draw from $p$, the second a draw from what is left when the first is forbidden, and so on.
 #
 # There is a trick for this. Add to each text's log-probability a random number $g = -\log(-\log u)$ of its own, where
 # $u$ is uniform between 0 and 1 (a *Gumbel* number), and call the sum its **level**. The $k$ texts with the highest
@@ -807,8 +812,8 @@ assert zero[15] > 100 * looks[15] and looks[15] == 16 and looks[13] > 14
 #
 # Here is the second trick. Give a *beginning* the level of its highest text. This level is again its log-probability
 # plus a Gumbel number. So we can start at the top: draw the level of a beginning first, and then the levels of its
-# continuations, given that the highest of them is at the level $L$ of the beginning. That takes two steps. Draw them as
-# if nobody knew: $f_i = \log p_i + g_i$, where $p_i$ is the probability of the beginning with word $i$ added. Then move
+# continuations, given that the highest of them is at the level $L$ of the beginning. That takes two steps. First draw
+# them freely: $f_i = \log p_i + g_i$, where $p_i$ is the probability of the beginning with word $i$ added. Then move
 # them, so that the highest, $m = \max_i f_i$, comes to $L$, and the others keep their order and get the right
 # distribution:
 #
@@ -817,7 +822,8 @@ assert zero[15] > 100 * looks[15] and looks[15] == 16 and looks[13] > 14
 # Now a beam search that keeps the $k$ highest *levels*, instead of the $k$ highest probabilities, ends with $k$ draws
 # without replacement (Kool, van Hoof and Welling, 2019).
 #
-# Levels may be near −1000, and $e^{1000}$ is too large for a computer. So take $e^{-L}$ out of the bracket. With $d = L
+# Levels may be near −1000, and $e^{1000}$ is too large for a computer. So take $e^{-L}$ out of the bracket. With $d =
+# L
 # - f_i + \log(1 - e^{f_i - m})$ the level is $\ell_i = L - \log(1 + e^d)$, and `torch.nn.functional.softplus(d)` is
 # $\log(1 + e^d)$ for any $d$.
 
@@ -881,8 +887,8 @@ name = "level, two beginnings (each with its own maximum m)"
 assert_close(got[3], torch.tensor([2.0, -1.0, -1.657603]), name=name)
 
 # %% [markdown]
-# Graded later, worth 2 points: more beginnings and words, words that cannot follow, fewer continuations than asked for,
-# beginnings of probability $e^{-1000}$, and levels that nearly tie.
+# Graded later, worth 2 points: more beginnings and words, words that cannot follow, fewer continuations than asked
+# for, beginnings of probability $e^{-1000}$, and levels that nearly tie.
 
 # %% nbgrader={"grade": true, "grade_id": "exercise4_hidden", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 from course_lib.check import assert_close, assert_shape
@@ -971,12 +977,12 @@ assert_close(
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# Your step in a loop. The table is sharpened at temperature 0.15, as for a careful writer. Now a few sentences are likely
-# and come again and again. How long is a sentence of this table on average? The exact answer is the solution of 43
-# linear equations. We estimate it from 50 sentences in three ways: the mean length of 50 ordinary draws; the mean of 50
-# different ones, drawn by your beams; and a weighted mean of the latter. A sentence with log-probability $\ell$ gets
-# into a handful with a certain probability, $1 - \exp(-e^{\ell - \kappa})$ if $\kappa$ is the level of the first one
-# that did *not* get in. Its weight is its own probability divided by this one.
+# Your step in a loop. The table is sharpened at temperature 0.15, as for a careful writer. Now a few sentences are
+# likely and come again and again. How long is a sentence of this table on average? The exact answer is the solution
+# of 43 linear equations. We estimate it from 50 sentences in three ways: the mean length of 50 ordinary draws; the
+# mean of 50 different ones, drawn by your beams; and a weighted mean of the latter. A sentence with log-probability
+# $\ell$ gets into a handful with a certain probability, $1 - \exp(-e^{\ell - \kappa})$ if $\kappa$ is the level of
+# the first one that did *not* get in. Its weight is its own probability divided by this one.
 
 
 # %% nbgrader={"grade": false, "grade_id": "exercise4_use", "locked": true, "schema_version": 3, "solution": false, "task": false}
@@ -1040,10 +1046,10 @@ ax.invert_yaxis()
 ax.set(xlabel="estimate of the mean length, words (red: exact)")
 
 # %% [markdown]
-# Of 50 ordinary draws 24 only repeat others. Your beams give 50 different ones, but their plain mean is 4 words too large:
-# after the short and likely sentences have been drawn once, only longer ones are left. The weights put this right, and
-# then one estimate is off by 0.5 or 0.6 words, where ordinary draws are off by 0.8 to 1: the repeated ones taught
-# nothing new. At temperature 1 hardly any draw comes twice, and nothing is gained.
+# Of 50 ordinary draws 24 only repeat others. Your beams give 50 different ones, but their plain mean is 4 words too
+# large: after the short and likely sentences have been drawn once, only longer ones are left. The weights put this
+# right, and then one estimate is off by 0.5 or 0.6 words, where ordinary draws are off by 0.8 to 1: the repeated ones
+# taught nothing new. At temperature 1 only one or two of 50 draws come twice, and there is little to gain.
 
 # %% [markdown]
 # ## What you saw

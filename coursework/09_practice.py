@@ -9,8 +9,8 @@
 # %% [markdown]
 # # Assignment 9, second page: what practice and praise lead to
 #
-# **You will compute, without training anything, where scheduled sampling comes to rest, how noisy REINFORCE is, where a
-# reward on a leash ends, and what you get if you simply write several texts and keep the best.**
+# **You will compute, without training anything, where scheduled sampling comes to rest, how noisy REINFORCE is, where
+# a reward on a leash ends, and what you get if you simply write several texts and keep the best.**
 #
 # *Laptop: 10 seconds. You need: the [second page of chapter 9](../chapters/09_practice.ipynb), and no Chinese. Five
 # exercises, 3 points each.*
@@ -58,9 +58,9 @@ for value in (0, 1, 2):
     )
 
 # %% [markdown]
-# The last three exercises judge a model that writes 1,210 sentences about the house that Jack built. It knows how often
-# each word comes, and has no idea who ate whom. A sentence gets one point if this subject does that, and one if that is
-# done to this object. With so few sentences every expectation is a sum, and nothing has to be drawn.
+# The last three exercises judge a model that writes 1,210 sentences about the house that Jack built. It knows how
+# often each word comes, and has no idea who ate whom. A sentence gets one point if this subject does that, and one if
+# that is done to this object. With so few sentences every expectation is a sum, and nothing has to be drawn.
 
 # %% [markdown]
 # ## 1 A schedule that keeps a budget
@@ -72,8 +72,8 @@ for value in (0, 1, 2):
 # $$ \varepsilon_i = \frac{k}{k + e^{i / k}} = \sigma \Bigl( \log k - \frac{i}{k} \Bigr), \qquad i = 0, \dots, n - 1 $$
 #
 # where $\sigma$ is the sigmoid. The larger $k$ is, the larger is each $\varepsilon_i$. So there is one $k$ for each
-# mean, and you can find it by bisection: halve an interval of $\log k$ again and again, and keep the half that holds the
-# answer. Mind that $e^{i / k}$ is too large for a computer long before $i$ is large.
+# mean, and you can find it by bisection: halve an interval of $\log k$ again and again, and keep the half that holds
+# the answer. Mind that $e^{i / k}$ is too large for a computer long before $i$ is large.
 
 
 # %% nbgrader={"grade": false, "grade_id": "exercise1_solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -188,27 +188,28 @@ assert schedules["inverse sigmoid"][-1] < 0.2 < 0.49 < schedules["linear"][-1]
 
 # %% [markdown]
 # The budget is the same, and the ends are not. The line and the exponential come down to about one half. The inverse
-# sigmoid spends its truth early: nearly a quarter of its steps read more own characters than true ones, and at the end
-# only one input in seven is true. What the training converges to depends on where a schedule *ends*, and the next
+# sigmoid spends its truth early: nearly a quarter of its steps read more own characters than true ones, and at the
+# end only one input in seven is true. What the training converges to depends on where a schedule *ends*, and the next
 # exercise says how.
 
 # %% [markdown]
 # ## 2 Where scheduled sampling comes to rest
 #
 # The chapter computes the optimum for two characters. Now a longer text. Let the truth be a chain: $x_1$ has the
-# probabilities $\pi$, and $x_{t+1}$ depends on $x_t$ only, by a table $A$. Let the model be as good as any that sees one
-# character: one table $q_t(b \mid a)$ for each place, how likely it is that $b$ comes after the input $a$. With
-# probability $\varepsilon$ the input at place $t$ is the true $x_t$. Otherwise the model has drawn it itself, from its
-# table for place $t$, given its input at place $t - 1$ (at the first place from $\pi$, which it knows exactly). The
-# target is always the true next character. No gradient goes through the draws, so for each place training looks for
+# probabilities $\pi$, and $x_{t+1}$ depends on $x_t$ only, by a table $A$. Let the model be as good as any that sees
+# one character: one table $q_t(b \mid a)$ for each place, how likely it is that $b$ comes after the input $a$. With
+# probability $\varepsilon$ the input at place $t$ is the true $x_t$. Otherwise the model has drawn it itself, from
+# its table for place $t$, given its input at place $t - 1$ (at the first place from $\pi$, which it knows exactly).
+# The target is always the true next character. No gradient goes through the draws, so for each place training looks
+# for
 #
 # $$ q_t(b \mid a) = P(x_{t+1} = b \mid \text{input}_t = a) $$
 #
 # The tables before $t$ decide what the inputs at $t$ are, so compute one after the other. Carry along the joint table
 # $J_t(a, s) = P(\text{input}_t = a,\; x_t = s)$. It begins with $J_1(a, s) = \varepsilon\, \pi_s [a = s] + (1 -
 # \varepsilon)\, \pi_a \pi_s$. One step of the chain turns it into the joint table of the input and the *next* true
-# character, and this into $q_t$. How do you get $J_{t+1}$? An own character is drawn from $q_t$ given the input, and it
-# hears nothing of the true one. But the input may have been true, and then the two are not independent.
+# character, and this into $q_t$. How do you get $J_{t+1}$? An own character is drawn from $q_t$ given the input, and
+# it hears nothing of the true one. But the input may have been true, and then the two are not independent.
 
 
 # %% nbgrader={"grade": false, "grade_id": "exercise2_solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -241,8 +242,8 @@ def resting_tables(first, chain, truth, T):
 
 
 # %% [markdown]
-# First the example. Then the two ends: with true inputs only, the model learns the chain. With its own only, it learns
-# how often each character comes at each place, and ignores what it has written.
+# First the example. Then the two ends: with true inputs only, the model learns the chain. With its own only, it
+# learns how often each character comes at each place, and ignores what it has written.
 
 # %% nbgrader={"grade": true, "grade_id": "exercise2_visible", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 from course_lib.check import assert_close, assert_shape
@@ -338,8 +339,8 @@ assert_close(got[-1], far.expand(6, 6), tolerance=1e-6, name=name)
 
 # %% [markdown]
 # Does training really come to rest there? We train tables with the library's `scheduled_sampling` on texts of five
-# characters. Then we compute the price. For texts of 20 characters, how far from the truth is a model that has come to
-# rest, $\mathrm{KL}(p \,\|\, q)$ in nats a text?
+# characters. Then we compute the price. For texts of 20 characters, how far from the truth is a model that has come
+# to rest, $\mathrm{KL}(p \,\|\, q)$ in nats a text?
 
 
 # %% nbgrader={"grade": false, "grade_id": "exercise2_use", "locked": true, "schema_version": 3, "solution": false, "task": false}
@@ -423,15 +424,15 @@ assert prices[0.95][truths.index(0.9)] < prices[0.95][truths.index(0.5)] / 10
 
 # %% [markdown]
 # After 300 steps the trained tables are where you computed them, up to the noise of training. The model should repeat
-# its input with 0.8. With every second input its own, it repeats it with 0.57 at place 1. That is the chapter's formula
-# for two characters. Later places are a little better, because an own character is drawn given an input that may be
-# true, so it agrees with the truth more often than by chance. But they never come back to 0.8.
+# its input with 0.8. With every second input its own, it repeats it with 0.57 at place 1. That is the chapter's
+# formula for two characters. Later places are a little better, because an own character is drawn given an input that
+# may be true, so it agrees with the truth more often than by chance. But they never come back to 0.8.
 #
-# The price begins small and grows about with the square: with one own input in ten, 0.04 or 0.05 nats a text for the two
-# chains that like to repeat, with one in two 1.7 and 2.5, with nothing but its own 8.7 and 16.4. The chain that repeats
-# with 50 per cent pays less, for it has less to lose. So it matters little for the likelihood that a schedule reads a
-# tenth of own characters, and very much that it *ends* there. A network that remembers more than one character can
-# sometimes see from the earlier ones that an input is not the true one. This table cannot.
+# The price begins small and grows about with the square: with one own input in ten, 0.04 or 0.05 nats a text for the
+# two chains that like to repeat, with one in two 1.7 and 2.5, with nothing but its own 8.7 and 16.4. The chain that
+# repeats with 50 per cent pays less, for it has less to lose. So it matters little for the likelihood that a schedule
+# reads a tenth of own characters, and very much that it *ends* there. A network that remembers more than one
+# character can sometimes see from the earlier ones that an input is not the true one. This table cannot.
 
 # %% [markdown]
 # ## 3 How noisy is the estimate, and which baseline is the best?
@@ -476,7 +477,8 @@ def gradient_noise(theta, reward, baseline):
 
 
 # %% [markdown]
-# First the example, with both baselines. Then three texts, where the best baseline is not the mean reward, which is 0.5.
+# First the example, with both baselines. Then three texts, where the best baseline is not the mean reward, which is
+# 0.5.
 
 # %% nbgrader={"grade": true, "grade_id": "exercise3_visible", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 from course_lib.check import assert_close, assert_shape
@@ -578,10 +580,10 @@ for gap in (30.0, 38.0):
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# How much is a baseline worth? A model writes 100 texts, and the r-th of them with a probability in proportion to $1 /
-# r$. Valid texts have the reward 1, the others 0. We let more and more of them be valid, from the likeliest on. In the
-# last two rows a batch of 16 texts is drawn, and the baseline of each is the mean reward of the 15 others, as in the
-# chapter, or 0.
+# How much is a baseline worth? A model writes 100 texts, and the r-th of them with a probability in proportion to $1
+# / r$. Valid texts have the reward 1, the others 0. We let more and more of them be valid, from the likeliest on. In
+# the last two rows a batch of 16 texts is drawn, and the baseline of each is the mean reward of the 15 others, as in
+# the chapter, or 0.
 
 # %% nbgrader={"grade": false, "grade_id": "exercise3_use", "locked": true, "schema_version": 3, "solution": false, "task": false}
 theta, generator, B = -torch.arange(1, 101).double().log(), make_generator(2), 16
@@ -623,14 +625,14 @@ for count in counts:
     assert 0.96 < better <= 1 and others < 1.18
 
 # %% [markdown]
-# Where few texts are valid, most rewards are 0 already, and there is little to subtract. Where 90 per cent of what the
-# model writes is valid, the noise without a baseline is 9 times as large, and at 99 per cent 90 times. Every text then
-# pushes its own probability up, and the pushes cancel only on average. So the baseline is worth most for a model that is
-# already good, as the chapter's is: without it you would need nine batches for what one batch says.
+# Where few texts are valid, most rewards are 0 already, and there is little to subtract. Where 90 per cent of what
+# the model writes is valid, the noise without a baseline is 9 times as large, and at 99 per cent 90 times. Every text
+# then pushes its own probability up, and the pushes cancel only on average. So the baseline is worth most for a model
+# that is already good, as the chapter's is: without it you would need nine batches for what one batch says.
 #
-# The best baseline is not the mean reward. It trusts likely texts less, because $e_i - q$ is short for them. But it is
-# better by 3 per cent at most in this table. The mean of the 15 others is a noisy baseline, and costs up to 14 per cent
-# more than the exact mean, here where only one text is valid.
+# The best baseline is not the mean reward. It trusts likely texts less, because $e_i - q$ is short for them. But it
+# is better by 3 per cent at most in this table. The mean of the 15 others is a noisy baseline, and costs up to 14 per
+# cent more than the exact mean, here where only one text is valid.
 
 # %% [markdown]
 # ## 4 A leash of a given length
@@ -640,9 +642,10 @@ for count in counts:
 # $$ q_i = \frac{q_{0,i}\, e^{R_i / \beta}}{Z}, \qquad Z = \sum_j q_{0,j}\, e^{R_j / \beta} $$
 #
 # But what does $\beta = 0.2$ mean? That depends on the scale of the reward. It is easier to say how far the model may
-# go: $\mathrm{KL}(q \,\|\, q_0)$ shall be so many nats. The KL falls as $\beta$ grows. For large $\beta$ it goes to 0. For
-# small $\beta$ all the probability moves to the texts with the highest reward, and the KL goes to minus the logarithm
-# of what $q_0$ gives them. So for each length in between there is one $\beta$. Find it by bisection on $\log \beta$.
+# go: $\mathrm{KL}(q \,\|\, q_0)$ shall be so many nats. The KL falls as $\beta$ grows. For large $\beta$ it goes to
+# 0. For small $\beta$ all the probability moves to the texts with the highest reward, and the KL goes to minus the
+# logarithm of what $q_0$ gives them. So for each length in between there is one $\beta$. Find it by bisection on
+# $\log \beta$.
 #
 # Stay with logarithms: $R_i / \beta$ may be far above 700, where $e^{R_i / \beta}$ is too large. And $\log q_i - \log
 # q_{0,i}$ is $R_i / \beta - \log Z$ also where $q_0$ is 0, and $-\infty$ minus $-\infty$ would not be a number.
@@ -809,11 +812,11 @@ assert reached[0.5][1] < 0.25 and reached[3.0][1] > 0.7
 assert within.max() / within.min() < 1.0001, "among equals, q0 decides"
 
 # %% [markdown]
-# Half a nat takes the model from 1.4 to 16 per cent right sentences, three nats to 76, and for all of them it takes 4.25
-# nats. Among the ten right sentences, $q / q_0$ is one and the same number: the reward does not tell them apart, so
-# what the model believed about them before stays as it was. It believed that frequent words go with frequent words. So
-# the malt that lay in the house is about a third of what it writes now. In the rhyme it is 10 of 55. A reward says what
-# is right, and not how often it should come.
+# Half a nat takes the model from 1.4 to 16 per cent right sentences, three nats to 76, and for all of them it takes
+# 4.25 nats. Among the ten right sentences, $q / q_0$ is one and the same number: the reward does not tell them apart,
+# so what the model believed about them before stays as it was. It believed that frequent words go with frequent
+# words. So the malt that lay in the house is about a third of what it writes now. In the rhyme it is 10 of 55. A
+# reward says what is right, and not how often it should come.
 
 # %% [markdown]
 # ## 5 Write several, keep the best
@@ -923,8 +926,8 @@ assert_close(q, torch.tensor([0.3125, 0.4375, 0.25]), tolerance=1e-6, name=name)
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# Which way is better? Both get a higher reward by leaving $q_0$. So compare the rewards at equal
-# $\mathrm{KL}(q \,\|\, q_0)$. By the leash's own mathematics, nothing can lie above its curve.
+# Which way is better? Both get a higher reward by leaving $q_0$. So compare the rewards at equal $\mathrm{KL}(q
+# \,\|\, q_0)$. By the leash's own mathematics, nothing can lie above its curve.
 
 
 # %% nbgrader={"grade": false, "grade_id": "exercise5_use", "locked": true, "schema_version": 3, "solution": false, "task": false}
@@ -955,12 +958,12 @@ for n, (kl, mean) in best.items():
 # %% [markdown]
 # The dots are never above the line, as they must not be, and they are close to it. The best of 8 has 0.96 points on
 # average and lies 0.96 nats from $q_0$. The best that a leash of this length can do is 1.03. From 64 texts on the two
-# nearly agree, because both are on their way to the same place: $q_0$, restricted to what is right. In the literature you
-# will find that the best of $n$ is $\log n - (n - 1)/n$ nats away. That holds if all rewards are different and each text
-# is unlikely. With ties it is an upper bound, and here the distance is smaller by 0.1 to 0.6 nats.
+# nearly agree, because both are on their way to the same place: $q_0$, restricted to what is right. In the literature
+# you will find that the best of $n$ is $\log n - (n - 1)/n$ nats away. That holds if all rewards are different and
+# each text is unlikely. With ties it is an upper bound, and here the distance is smaller by 0.1 to 0.6 nats.
 #
-# So why train at all? For the best of 8 you write eight texts each time somebody asks for one. A trained model has paid
-# beforehand. But if training claims to have found more than the line says, look for what else it has changed.
+# So why train at all? For the best of 8 you write eight texts each time somebody asks for one. A trained model has
+# paid beforehand. But if training claims to have found more than the line says, look for what else it has changed.
 
 # %% [markdown]
 # ## What you saw
