@@ -65,9 +65,9 @@ for value in (0, 1, 2):
 # %% [markdown]
 # ## 1 A schedule that keeps a budget
 #
-# The chapter compares schedules. A fair comparison needs the same number of own characters in all of them: the same
+# The chapter draws three schedules. A fair comparison needs the same number of own characters in all of them: the same
 # *mean* of $\varepsilon_i$, the probability of reading the truth in step $i$. A line from 1 down to 0.5 has a mean of
-# 0.75. Which inverse sigmoid has it, too?
+# 0.75. Which inverse sigmoid has it, too? As Bengio et al. (2015) write it, it has only one number to choose, $k$:
 #
 # $$ \varepsilon_i = \frac{k}{k + e^{i / k}} = \sigma \Bigl( \log k - \frac{i}{k} \Bigr), \qquad i = 0, \dots, n - 1 $$
 #
