@@ -388,15 +388,22 @@ show_tree(columns, spread=True)
 #
 # Keep several beginnings instead of one. At each step let every one of them grow by every character, rank all of these
 # by their log-probability so far, and keep the best few. They are the **beam**, and how many there are is its
-# **width**. A state can be copied and reordered (`state[parent]`), and that is all it takes:
+# **width**. A state can be copied and reordered (`state[parent]`), and that is all it takes ([Graves,
+# 2012](references.md#graves2012)):
+#
+# | symbol | in the code | shape |
+# |---|---|---|
+# | $x_{<t}$, one for each beginning | `texts` | (W, t) |
+# | $\log p(x_{<t})$ | `log_prob` | (W,), nats |
+# | $\log p(x_{<t}) + \log p(\cdot \mid x_{<t})$ | `grown` | (W, V), nats |
 
 
 # %%
 @torch.no_grad()
 def search(model, length, width, given=None, hints=None, watch=None):
-    texts = torch.zeros(1, 0, dtype=torch.long, device=device)  # (W, t), W = 1
-    log_prob = torch.zeros(1, device=device)  # (W,) nats
     logits, state = model.step(None, model.begin(1))
+    texts = torch.zeros(1, 0, dtype=torch.long, device=logits.device)  # W = 1
+    log_prob = torch.zeros(1, device=logits.device)
     for c in () if given is None else given:  # it reads how the text begins
         texts = torch.cat([texts, c.view(1, 1)], 1)
         logits, state = model.step(c[None], state)
@@ -643,9 +650,8 @@ show_columns(columns, ylabel="share of 4,000 draws", coloured=[green], **axes)
 
 # %% tags=["checking"]
 print(f"the beam's poem: {least:.1f} nats, or one draw in {math.exp(least):,.0f}")
-print(
-    f"draws: {surprise.mean():.1f} ± {surprise.std():.1f} nats, the least {surprise.min():.1f};"
-)
+print(f"draws: {surprise.mean():.1f} ± {surprise.std():.1f} nats,", end=" ")
+print(f"the least {surprise.min():.1f};")
 print(f"the grammar's entropy: {language.entropy():.1f} nats")
 assert surprise.mean() - least > 1.8 * surprise.std()
 assert (surprise < least + 1).float().mean() < 0.005
