@@ -76,22 +76,31 @@ generator = make_generator(seed, device)
 # %% [markdown]
 # ## The writer, and its poems
 #
-# We take the network of chapter 3 as it was after its training. Its weights come with the course, so on this page
-# `seed` moves the poems and the draws, and not the network.
+# We take chapter 3's grammar, draw 500 poems from it, and take its network as it was after the training.
 
 # %%
 from course_lib.data import PoemGrammar, Vocabulary
-from course_lib.data.shipped import shipped
-from course_lib.models.char_rnn import CharRNN, CharRNNConfig
 
 language = PoemGrammar()
 vocabulary = Vocabulary(language.characters)
 V, T = vocabulary.levels, language.length
 test = language.sample(500, generator=generator)
 x_test = vocabulary.encode_all(test).to(device)
+
+# %% [markdown]
+# These poems are new to the network. Its weights come with the course, so on this page `seed` moves the poems and the
+# draws, and not the network.
+
+# %%
+from course_lib.data.shipped import shipped
+from course_lib.models.char_rnn import CharRNN, CharRNNConfig
+
 model = CharRNN(CharRNNConfig(levels=V, features=128), generator=generator).to(device)
 weights = torch.load(shipped("samples/poem_writer.pt"), weights_only=True)
 _ = model.load_state_dict(weights)
+
+# %% [markdown]
+# Three poems that it draws now, judged by the grammar:
 
 # %% tags=["drawing"]
 from course_lib.show.typeset import show_poems
@@ -143,6 +152,11 @@ def slip(poem, t):  # a wrong character at t
     return poem[:t] + wrong[i] + poem[t + 1 :]
 
 
+# %% [markdown]
+# `given` is what the network is made to read before it writes. With true inputs nothing has to wait for what was drawn,
+# so all places are computed at once.
+
+# %%
 slipped = [slip(poem, 2) for poem in test]
 x_slipped = vocabulary.encode_all(slipped).to(device)
 own_inputs = read(write(500, given=x_slipped[:, :3]))
@@ -183,13 +197,13 @@ show_curves(lines, ylabel="share of wrong characters", **axes)
 for name, wrong in after.items():
     print(f"{name:27s}{wrong[3:].mean():4.0%} of {T - 3} characters wrong")
 free, forced, calm = (wrong[3:] for wrong in after.values())
-assert 0.55 < free.mean() < 0.8 and forced[3:].max() < 0.05 and calm.mean() < 0.05
+assert 0.6 < free.mean() < 0.75 and forced[2:].max() < 0.05 and calm.mean() < 0.05
 
 # %% [markdown]
-# With its own inputs, two thirds to three quarters of all that follows is wrong. With true inputs the slip is forgotten
-# after one or two characters. The weights are the same and so is the slip; what differs is what it reads. After a slip,
-# the network is in a state in which its training never put it, and it does not know what to do there. This is
-# **exposure bias**: *in use, a model meets states that it never met in training.*
+# With its own inputs, about two thirds of all that follows is wrong (66 to 70 %). With true inputs the slip is
+# forgotten after one or two characters. The weights are the same and so is the slip; what differs is what it reads.
+# After a slip, the network is in a state in which its training never put it, and it does not know what to do there.
+# This is **exposure bias**: *in use, a model meets states that it never met in training.*
 #
 # The slip was ours. Its own are rare, fewer than one poem in ten, but each character is a chance to make one, so longer
 # texts have more of them. What can be done? One can **choose** better, so that fewer steps are wrong, and one can
@@ -207,12 +221,16 @@ assert 0.55 < free.mean() < 0.8 and forced[3:].max() < 0.05 and calm.mean() < 0.
 # (*sad, wants to cry*). Either is a good answer. Let these two be a whole language, each with probability one half.
 
 # %%
-from course_lib.train import fit
-
 sentences = ["高兴想笑", "难过想哭"]
 letters = Vocabulary(sentences)
 which = torch.randint(2, (1000,), generator=generator, device=device)
 x_two = letters.encode_all(sentences).to(device)[which]
+
+# %% [markdown]
+# A small network learns them from a thousand examples, by teacher forcing as always.
+
+# %%
+from course_lib.train import fit
 
 
 def train(loss):
@@ -226,8 +244,7 @@ def train(loss):
 pupil = train(lambda model, x: -model.log_prob(x))
 
 # %% [markdown]
-# A small network has learnt the two sentences, by teacher forcing as always. And this reads its own expectations
-# instead of characters:
+# And this function lets a network read its own expectations instead of characters:
 
 
 # %%
@@ -241,6 +258,11 @@ def unchosen(model, n, length):  # (n, length, V): logits at each place
     return torch.cat(all_logits, 1)
 
 
+# %% [markdown]
+# `unchosen` returns a distribution for each place, and no text. To see one, draw a character at each place:
+
+
+# %%
 def drawn_apart(model, length, n=1000):  # each character by itself
     with torch.no_grad():
         p = unchosen(model, 1, length)[0].softmax(1)
@@ -248,9 +270,8 @@ def drawn_apart(model, length, n=1000):  # each character by itself
 
 
 # %% [markdown]
-# `unchosen` returns a distribution for each place, and no text. To see one, draw a character at each place. The first
-# control is ordinary drawing. The second is a network that was **trained** to read its own expectations: perhaps all it
-# takes is practice.
+# The first control is to feed back what was drawn, as always, or what was likeliest. The second is a network that was
+# **trained** to read its own expectations. Perhaps all it takes is practice:
 
 
 # %%
@@ -260,6 +281,11 @@ def on_expectations(model, x):  # (B,) nats
 
 
 practised = train(on_expectations)
+
+# %% [markdown]
+# Let each write a thousand texts.
+
+# %%
 fed_back = {"drawn": write(1000, 4, by=pupil)}
 fed_back["the likeliest"] = write(1000, 4, by=pupil, temperature=0)
 fed_back["expectation"] = drawn_apart(pupil, 4)
@@ -284,9 +310,10 @@ assert valid_share(poems) < 0.01
 show_table(["what is fed back", "wrong", "such as"], rows)
 
 # %% [markdown]
-# Drawing and greedy decoding write sentences: a wrong one is rare, or never occurs. Expectations do not. Three quarters
-# of the texts are neither sentence: the network cannot be both happy and sad, and says one half of each. Practice
-# changes nothing. And of the poems, not one in a thousand is right; there are nearly seven mistakes in each.
+# Drawing and greedy decoding write sentences: a wrong one is rare, or never occurs. Expectations do not. Of their texts
+# 68 to 81 % are neither of the two sentences: the network cannot be happy and sad at once, and says one half of each.
+# Practice does not help: 75 or 76 %. And of the poems, not one in a thousand is right; there are nearly seven mistakes
+# in each.
 #
 # That practice does not help takes two lines to show. The inputs of `unchosen` are computed from the start token alone,
 # so they are the same whatever the sentence is. Its output at place $t$ is therefore one fixed distribution $q_t$, and
@@ -361,15 +388,22 @@ show_tree(columns, spread=True)
 #
 # Keep several beginnings instead of one. At each step let every one of them grow by every character, rank all of these
 # by their log-probability so far, and keep the best few. They are the **beam**, and how many there are is its
-# **width**. A state can be copied and reordered (`state[parent]`), and that is all it takes:
+# **width**. A state can be copied and reordered (`state[parent]`), and that is all it takes ([Graves,
+# 2012](references.md#graves2012)):
+#
+# | symbol | in the code | shape |
+# |---|---|---|
+# | $x_{<t}$, one for each beginning | `texts` | (W, t) |
+# | $\log p(x_{<t})$ | `log_prob` | (W,), nats |
+# | $\log p(x_{<t}) + \log p(\cdot \mid x_{<t})$ | `grown` | (W, V), nats |
 
 
 # %%
 @torch.no_grad()
 def search(model, length, width, given=None, hints=None, watch=None):
-    texts = torch.zeros(1, 0, dtype=torch.long, device=device)  # (W, t), W = 1
-    log_prob = torch.zeros(1, device=device)  # (W,) nats
     logits, state = model.step(None, model.begin(1))
+    texts = torch.zeros(1, 0, dtype=torch.long, device=logits.device)  # W = 1
+    log_prob = torch.zeros(1, device=logits.device)
     for c in () if given is None else given:  # it reads how the text begins
         texts = torch.cat([texts, c.view(1, 1)], 1)
         logits, state = model.step(c[None], state)
@@ -498,8 +532,7 @@ def exact(
 
 
 # %% [markdown]
-# Take 100 different first lines, let each way of writing finish the poem, and compare with the likeliest. The rival at
-# equal cost is to **draw** $n$ poems, where a beam would be $n$ wide, and keep the likeliest of them.
+# Take 100 different first lines, let each way of writing finish the poem, and compare with the likeliest.
 
 # %%
 first_lines = list({poem[:5]: None for poem in test})[:100]
@@ -507,6 +540,12 @@ given = vocabulary.encode_all(first_lines).to(device)
 beams = {w: beam_search(model, T, beam_width=w, given=given) for w in (1, 2, 4, 8, 16)}
 at_least = zip(given, beams[8].log_prob[:, 0], strict=True)
 optimum, rows = torch.tensor([exact(model, x, T, floor) for x, floor in at_least]).T
+
+# %% [markdown]
+# The rival at equal cost is to **draw** $n$ poems where a beam would be $n$ wide, and to keep the likeliest of them.
+
+
+# %%
 
 
 @torch.no_grad()
@@ -536,19 +575,20 @@ for how, gaps in below.items():
         cells.append([f"{how}: {n}", f"{gap.mean().abs():.2f}", *shares])
 print(f"the exact search keeps {rows.mean():,.0f} beginnings on its way, on average;")
 print(f"a beam of 8 at most {8 * (T - 5)}")
-assert found["beam search", 8] >= 0.98 and close["beam search", 1] >= 0.95
-assert 0.2 < found["beam search", 1] < 0.5 and close["best of n draws", 16] < 0.2
+assert found["beam search", 8] == close["beam search", 1] == 1
+assert 0.2 < found["beam search", 1] < 0.45
+assert 1.5 < below["best of n draws"][16].mean() < 2.1
 show_table(["", "nats below", "the likeliest itself", "within 0.5 nats"], cells)
 
 # %% [markdown]
 # There are two rivals, and they say different things.
 #
-# **Draws** are far behind. The best of 16 is still almost two nats below the likeliest poem. A beam of 8 finds the
+# **Draws** are far behind. The best of 16 is still 1.7 to 1.9 nats below the likeliest poem. A beam of 8 finds the
 # likeliest poem itself, for all 100 first lines, and keeps at most 120 beginnings on its way. To be sure, the exact
 # search has to keep more than 3,000. In steps of the network, a beam costs at most its width times what greedy decoding
 # costs.
 #
-# **Greedy decoding** is close behind. It finds the likeliest poem for only 25 to 33 of the 100 lines, but what it loses
+# **Greedy decoding** is close behind. It finds the likeliest poem for only 25 to 36 of the 100 lines, but what it loses
 # is a tenth of a nat, and never half a nat. In this language every list of words has a clear favourite, and a favourite
 # now seldom turns out badly later. So width buys very little here. We shall look for a task where it buys more.
 
@@ -584,7 +624,7 @@ show_table(heads, cells)
 # %% [markdown]
 # (*Near* means within 0.5 nats. *Different lines* are counted among the 300 that follow the first lines.) What the two
 # searches write is always valid, and nearly always within half a nat of the likeliest poem that the *grammar* knows.
-# But a nucleus is valid almost as often. And the searches pay for it: to 100 different first lines they write 30 to 40
+# But a nucleus is valid almost as often. And the searches pay for it: to 100 different first lines they write 26 to 40
 # different lines in all, where the grammar writes about 270. It is the same few answers for everyone.
 
 # %% [markdown]
@@ -610,9 +650,8 @@ show_columns(columns, ylabel="share of 4,000 draws", coloured=[green], **axes)
 
 # %% tags=["checking"]
 print(f"the beam's poem: {least:.1f} nats, or one draw in {math.exp(least):,.0f}")
-print(
-    f"draws: {surprise.mean():.1f} ± {surprise.std():.1f} nats, the least {surprise.min():.1f};"
-)
+print(f"draws: {surprise.mean():.1f} ± {surprise.std():.1f} nats,", end=" ")
+print(f"the least {surprise.min():.1f};")
 print(f"the grammar's entropy: {language.entropy():.1f} nats")
 assert surprise.mean() - least > 1.8 * surprise.std()
 assert (surprise < least + 1).float().mean() < 0.005
@@ -654,15 +693,15 @@ for name, x in second.items():
     right[name] = (
         sum(abs(couplets.log_prob(x) - best) < 1e-6 for x, best in pairs) / 100
     )
-assert right["one draw"] < 0.25 < 0.6 < right["best of 8 draws"] < 0.9
+assert right["one draw"] < 0.3 < 0.6 < right["best of 8 draws"] < 0.9
 assert min(right["beam of 1"], right["beam of 8"]) >= 0.97
 cells = [[name, f"{share:.0%}"] for name, share in right.items()]
 show_table(["", "the likeliest second line"], cells)
 
 # %% [markdown]
-# A single draw is one of many possible answers, and it is the likeliest one in 10 to 18 of 100 cases. The best of eight
-# draws reaches about three in four. A search gets nearly all of them. So here it pays to search. But again a width of 1
-# is enough: nothing that comes later could tell us that the first choice was wrong.
+# A single draw is one of many possible answers, and it is the likeliest one in 14 to 24 of 100 cases. The best of eight
+# draws is in 71 to 80. A search gets nearly all of them. So here it pays to search. But again a width of 1 is enough:
+# nothing that comes later could tell us that the first choice was wrong.
 #
 # ### Hearing a poem through noise
 #
@@ -684,12 +723,22 @@ def send(x):
     return torch.where(lost, other, x)
 
 
+# %% [markdown]
+# A random character may happen to be the right one, so what was sent arrives with a probability a little above 0.7. The
+# receiver knows this much about the line:
+
+
+# %%
 def line_says(y):  # (T, V): log p(y_t | x_t) for every x_t
     p = torch.full((len(y), V), LOST / V, device=device)
     p[torch.arange(len(y)), y] += 1 - LOST
     return p.log()
 
 
+# %% [markdown]
+# Forty poems are sent, and each is searched for with six widths.
+
+# %%
 n = 40
 sent, arrived = x_test[:n], send(x_test[:n])
 hints = [line_says(y) for y in arrived]
@@ -745,10 +794,11 @@ for name, x in guessed.items():
     whole = (x == sent).all(1).float().mean()
     shares = correct[name], whole, missed[name]
     cells.append([label, *(f"{share:.0%}" for share in shares)])
-assert correct[1] < correct["as it arrived"] + 0.02
-assert correct[8] > correct[1] + 0.15 and correct[32] > 0.88
-assert correct[32] > correct["best of 32 draws"] + 0.05
-assert missed[1] > 0.5 and missed[32] < 0.1
+assert correct[1] < correct["as it arrived"] - 0.03
+assert correct[8] > correct[1] + 0.2 and 0.91 < correct[32] < 0.96
+assert correct[8] > correct["best of 8 draws"] + 0.04
+assert correct[32] > correct["best of 32 draws"] + 0.01
+assert missed[1] > 0.6 and missed[32] < 0.06 and missed["best of 32 draws"] > 0.3
 heads = ["", "right characters", "right poems", "the true poem scores higher"]
 show_table(heads, cells)
 
@@ -757,12 +807,13 @@ show_table(heads, cells)
 # work about six in ten are. It believes one wrong character and must stand by it: what it writes next has to fit its
 # own mistake. One wrong step, and all that follows suffers. A wider beam need not believe at once. A beginning with a
 # wrong character soon becomes expensive, because nothing that arrives fits it any longer, and another takes its place.
-# With a width of 8, 88 to 91 % are right; with 32, 93 to 95 %. Draws at the same cost are well behind.
+# With a width of 8, 88 to 92 % are right; with 32, 92 to 94 %. Draws at the same cost stay behind: by 7 to 12 points
+# where there are eight, by 3 to 10 where there are 32.
 #
 # The last column is a diagnosis. Where the poem that was really sent has a higher sum than what was found, the *search*
-# has failed, and a better one would help. This is called a **search error**. At width 1 at least two thirds of the
-# poems are search errors; at width 32 hardly one is left. What is still wrong there is no fault of the search: other
-# poems fit what arrived better than the one that was sent.
+# has failed, and a better one would help. This is called a **search error**. At width 1, 7 or 8 of 10 poems are search
+# errors; at width 32 hardly one of 40 is left, and with 32 draws about half are. What is still wrong there is no fault
+# of the search: other poems fit what arrived better than the one that was sent.
 
 # %% [markdown]
 # ## Break it: search harder
@@ -788,6 +839,12 @@ class Ending:
         return torch.cat([log_p, stop.log()], 1), State([*inner, place])
 
 
+# %% [markdown]
+# It takes a step as the network does, and so `beam_search` can be used as it is. `end` tells it which character ends a
+# text: one that has ended keeps its place in the beam, and grows no more.
+
+
+# %%
 def ends_early(width, **how):
     how |= {"beam_width": width, "given": given[:50], "end": V}
     texts, log_prob = beam_search(Ending(), T + 1, **how)
@@ -809,8 +866,10 @@ cells = [[w, f"{share:.0%}", f"{-nats:.2f}"] for w, (share, nats) in early.items
 print(
     "length penalty, width 32:", *(f"{a}: {s:.0%}" for a, s in fined.items()), sep="  "
 )
-assert early[4][0] < 0.1 and early[32][0] > 0.9 and early[32][1] > early[1][1]
+assert early[4][0] < 0.05 and early[32][0] == 1
 assert fined[0] > 0.9 and fined[1] < 0.05
+nats = [log_prob for _, log_prob in early.values()]
+assert nats == sorted(nats)
 show_table(["width", "end after a couplet", "−log p, nats"], cells)
 
 # %% [markdown]
@@ -820,7 +879,8 @@ show_table(["width", "end after a couplet", "−log p, nats"], cells)
 # The ending costs $-\log 0.1 = 2.3$ nats at once, more than the favourites among the words that could follow, so a
 # narrow beam drops it. But afterwards it costs nothing more, and the others still have a couplet to pay for. A wide
 # beam still remembers the ending when that shows. So **the harder we search, the worse the lengths become**, and what
-# saved us before was only the bad search. Translators know this well ([Koehn and Knowles,
+# saved us before was only the bad search. (We chose 0.1. With 0.2, greedy decoding ends every text early; with 0.05, a
+# width of 16 ends none. Each was tried once.) Translators know this well ([Koehn and Knowles,
 # 2017](references.md#koehn2017)): when the likeliest translation was found exactly, it was the *empty* one for more
 # than half of the sentences ([Stahlberg and Byrne, 2019](references.md#stahlberg2019)).
 #
@@ -875,8 +935,8 @@ show_table(["80 characters", "different neighbours", "wrong characters"], cells)
 # %% [markdown]
 # Whatever it does, more than six in ten characters are wrong, as in chapter 3: after place 20 it is in states that it
 # has never met, and no way of choosing brings it back. (The first 20 places are right, so beyond them it is worse.)
-# Beams are no less lost than draws are, and they repeat themselves: of 79 pairs of neighbours, a beam of 8 has 60 to 62
-# % different ones, the grammar's own poems have 80 %, and drawn ones have more, since nonsense is varied.
+# Beams are no less lost than draws are, and they repeat themselves: of 79 pairs of neighbours, a beam of 8 has 59 to 61
+# % different ones, the grammar's own poems have 80 or 81 %, and drawn ones have more, since nonsense is varied.
 
 # %% [markdown]
 # ## What we saw
