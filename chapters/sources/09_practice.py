@@ -98,7 +98,7 @@ from course_lib.models.char_rnn import CharRNN, CharRNNConfig
 language = PoemGrammar()
 vocabulary = Vocabulary(language.characters)
 T, V = language.length, vocabulary.levels  # 20 characters a poem, of 331
-train, test = (language.sample(n, generator=generator) for n in (10_000, 800))
+train, test = (language.sample(n, generator=generator) for n in (10_000, 500))
 x_train, x_test = (vocabulary.encode_all(poems).to(device) for poems in (train, test))
 writer = CharRNN(CharRNNConfig(V, features=128), generator=generator).to(device)
 weights = torch.load(shipped("samples/poem_writer.pt"), weights_only=True)
@@ -128,6 +128,10 @@ def verdict(x):  # (B, T) -> (B,): 1.0 for a poem, 0.0 for anything else
     return torch.tensor(good, dtype=torch.float32)
 
 
+# %% [markdown]
+# The verdict is a number for each poem, which will be of use again. For the KL, `log_p` is what the grammar says of the test poems.
+
+# %%
 log_p = torch.tensor([language.log_prob(poem) for poem in test])
 
 
@@ -144,6 +148,10 @@ def worth(model, x=None):  # x: some of its poems
     }
 
 
+# %% [markdown]
+# For the last number, a slip is any character that cannot stand at its place, and all such characters are equally likely.
+
+
 # %%
 def slip(poem, t):  # its beginning, with a wrong character at place t
     possible = language.next_character(poem[: t - 1])
@@ -152,7 +160,7 @@ def slip(poem, t):  # its beginning, with a wrong character at place t
     return poem[: t - 1] + wrong[i]
 
 
-slips = [slip(poem, 3) for poem in test[:500]]
+slips = [slip(poem, 3) for poem in test]
 
 
 def after_slip(model):  # what it writes after each, and what of that is wrong
@@ -287,6 +295,10 @@ def go_on(inputs_for, steps=150):
     return model
 
 
+# %% [markdown]
+# What comes as `inputs_for` decides what the network reads in place of `x`:
+
+# %%
 forced = go_on(lambda model, x, truth: x)
 scheduled = go_on(own_inputs)
 
@@ -354,6 +366,10 @@ class Pairs(torch.nn.Module):  # log q(next | the one before), as a table
         start = torch.full_like(x[:, :1], self.logits.shape[1])
         return self.logits[torch.cat([start, x[:, :-1]], 1)]
 
+
+# %% [markdown]
+# (Row 20 of this table is for the first character, before which nothing stands.) And here are the two poems, and the rival that the
+# table below explains:
 
 # %%
 HAPPY, SAD, LAUGH, WEEP, OTHERS = 0, 1, 2, 3, 16  # twenty characters in all
@@ -446,6 +462,10 @@ def tenth_own(model, x, truth):
     return own_inputs(model, x, 0.9)
 
 
+# %% [markdown]
+# Both begin with the weights of chapter 3, like the two before:
+
+# %%
 noisy, some_own = go_on(tenth_slips), go_on(tenth_own)
 
 # %% tags=["checking"]
@@ -458,7 +478,11 @@ assert tried["a tenth own"]["valid"] < fine["valid"] - 0.1
 show_table(heads, [row(*one) for one in tried.items()])
 
 # %% [markdown]
-# LIVE1
+# After 150 steps only, the random slips have raised the flawless poems from about a quarter to a third (33 to 35 % in five seeds,
+# and 20 to 24 % for the control that reads the truth). A tenth of its own characters has done the opposite, and has
+# ruined the validity as well. The formula was right about both.
+#
+# What does each do if the whole training is done with it? Here are the stored runs, each with 3,500 steps as in chapter 3:
 
 # %% tags=["checking"]
 READS = {
@@ -665,12 +689,12 @@ assert spread["none"] > 2 * spread["others"]
 @torch.no_grad()
 def look(model):
     x = model.sample(400, length=T, generator=generator, progress=False)
-    moved = (model.log_prob(x) - writer.log_prob(x)).mean().item()
-    found = worth(model, x) | {"from the start": moved, "x": x}
-    return found | {"different": len(x.unique(dim=0))}
+    found = worth(model, x) | {"x": x, "different": len(x.unique(dim=0))}
+    away = -writer.log_prob(x).mean().item() - found["entropy"]  # KL(now, start)
+    return found | {"from the start": away}
 
 
-def practise(reward, steps=100, lr=5e-3, leash=0.0):
+def practise(reward, steps=80, lr=5e-3, leash=0.0):
     model, album = copy.deepcopy(writer), {0: look(writer)}
     loss = Reinforce(reward, length=T, generator=generator, start=writer, leash=leash)
     knobs = {"lr": lr, "schedule": "cosine", "progress": False}
@@ -683,7 +707,7 @@ def practise(reward, steps=100, lr=5e-3, leash=0.0):
 
 
 # %% [markdown]
-# 100 batches of 64 poems, with a verdict on each. (`leash` comes later.)
+# 80 batches of 64 poems, with a verdict on each. (`leash` comes later.)
 
 # %%
 free = practise(verdict)
@@ -711,15 +735,18 @@ def show_free(step):
 
 
 alt = "four poems after some steps of practice, with reward, entropy and divergences"
-explore(show_free, step=list(free), start={"step": 100}, alt=alt)
+explore(show_free, step=list(free), start={"step": 80}, alt=alt)
 
 # %% tags=["checking"]
-end = free[100]
+end = free[80]
 print(f"valid {end['valid']:.1%}, entropy {end['entropy']:.1f}, KL {end['kl']:.2f}")
 assert end["kl"] > 1 and end["entropy"] < before["entropy"] - 1
 
 # %% [markdown]
-# LIVE2
+# The verdict does reach the network, but look at what it has done. In five seeds 95 to 98 % are valid now, where it was 92 to 95 %.
+# For that the entropy has fallen from 19 nats to 12 or less, and the KL has risen from 0.2 to about 10. The lines repeat, and true
+# poems have become very unlikely. (*From the start* is the KL from the writer as it was to what it is now. It is measured on its own
+# draws.) What is going on?
 
 # %% [markdown]
 # ## What should it become?
@@ -766,11 +793,11 @@ print(f"and at most {math.log(v):+.3f}")
 held = practise(verdict, leash=beta)
 
 # %% tags=["checking"]
-tried = {"the writer": before, "a verdict alone": free[100]}
-tried["a verdict and a leash"] = held[100]
+tried = {"the writer": before, "a verdict alone": free[80]}
+tried["a verdict and a leash"] = held[80]
 for one in tried.values():
     one.pop("flawless", None)
-assert held[100]["kl"] < before["kl"] + 2 < free[100]["kl"]
+assert held[80]["kl"] < before["kl"] + 2 < free[80]["kl"]
 show_table(heads[:-1], [row(*one) for one in tried.items()])
 
 # %% [markdown]
@@ -830,10 +857,10 @@ def fluency(x):  # (B, T) -> (B,): how common its pairs of neighbours are, nats
 cheat = practise(fluency)
 
 # %% tags=["drawing"]
-show_judged(read(cheat[100]["x"][:4]))
+show_judged(read(cheat[80]["x"][:4]))
 
 # %% tags=["checking"]
-end, true = cheat[100], fluency(x_test).mean().item()
+end, true = cheat[80], fluency(x_test).mean().item()
 earned = fluency(end["x"]).mean().item()
 print(f"reward: true poems {true:.2f},", end=" ")
 print(f"before {fluency(x_own).mean():.2f}, after {earned:.2f}")
@@ -843,7 +870,12 @@ assert earned > true + 0.4
 assert end["entropy"] < 6 and end["kl"] > 8 and end["different"] < 200
 
 # %% [markdown]
-# LIVE3
+# The reward rises far above that of true poems, and the judge is delighted. What it gets is the same few poems over and over. In five
+# seeds there are 9 to 20 different ones among 400, and the KL is above 20 nats. The writer has found out what the judge likes, and not what we wanted.
+# Note that nearly all of these poems are *valid*. By the reward and by the validity this would be the best
+# writer of the page.
+#
+# The remedy is the same leash, and it costs the same as before: with it the reward cannot rise much. In the stored runs, a leash of 0.5 leaves TODO.
 
 # %% [markdown]
 # ## All of them, in one table
