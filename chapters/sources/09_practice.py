@@ -36,10 +36,9 @@ if find_spec("course_lib") is None:  # the library behind the chapters is not he
 # %% [markdown]
 # ## What you will get
 #
-# The writer of chapter 3 writes a poem with a mistake now and then. Here it practises. It writes poems, a judge says *right* or
-# *wrong*, and nothing else, and it learns from that. Each line is one training, which begins at the common point and moves
-# along its line. To the top is better: more poems without a mistake. To the left is better: nearer to the language it
-# has learnt.
+# The writer of chapter 3 makes a mistake in one poem of fifteen. Here it practises: it writes poems, gets a reward for each,
+# and learns from nothing else. Each line in the picture is one training. All begin at the same point, where chapter 3 ended.
+# Up is good: more poems without a mistake. Left is good: nearer to the language that it is to write.
 
 # %% tags=["drawing"]
 from course_lib.data.shipped import shipped
@@ -54,7 +53,8 @@ def path_of(name):  # of seed 0: how far from the grammar, how many valid
     return watched["kl"], watched["valid"]
 
 
-names = {"a verdict alone": "no leash", "a verdict and a leash": "leash"}
+names = {"verdict and leash": "leash", "verdict alone": "no leash"}
+names["a cheap reward"] = "cheap reward"
 show_curves(
     {words: path_of(name) for words, name in names.items()},
     xlabel="KL from the grammar to the writer, nats a poem",
@@ -63,7 +63,8 @@ show_curves(
 )
 
 # %% [markdown]
-# TODO read
+# One of them ends in the upper left corner, where one wants to be. The other two have hardly any mistakes either, but have
+# forgotten the language. What the three were told differs by a single term, and this page shows which.
 
 # %% [markdown]
 # ## Setup
@@ -85,9 +86,10 @@ generator = make_generator(1000 + seed, device)  # not the writer's training poe
 # ## The data, and the writer
 #
 # The grammar of chapter 3 draws the poems, and it still knows the exact probability of each. The writer is chapter 3's
-# network. Its trained weights come with the course. So here `seed` moves the poems, the draws and all the training on this page,
-# but not the weights that we begin with. What rests on whole trainings from several seeds is read from stored runs
-# (`python benchmarks/writers.py`).
+# network, whose trained weights come with the course. So `seed` moves the poems, the draws and the training on this page,
+# but not the weights that we begin with. (It is 1,000 more than the seed, because the weights were trained on the poems of
+# seed 0, and poems that a network has read are no test for it.) What is said about whole trainings rests on stored runs
+# with several seeds (`python benchmarks/writers.py`).
 
 # %%
 from course_lib.data import PoemGrammar, Vocabulary
@@ -96,7 +98,7 @@ from course_lib.models.char_rnn import CharRNN, CharRNNConfig
 language = PoemGrammar()
 vocabulary = Vocabulary(language.characters)
 T, V = language.length, vocabulary.levels  # 20 characters a poem, of 331
-train, test = (language.sample(n, generator=generator) for n in (10_000, 800))
+train, test = (language.sample(n, generator=generator) for n in (10_000, 500))
 x_train, x_test = (vocabulary.encode_all(poems).to(device) for poems in (train, test))
 writer = CharRNN(CharRNNConfig(V, features=128), generator=generator).to(device)
 weights = torch.load(shipped("samples/poem_writer.pt"), weights_only=True)
@@ -108,12 +110,12 @@ x_train.shape, x_test.shape
 # We judge a writer $q$ by four numbers. They are chapter 3's:
 #
 # - **valid**: the share of its poems in which the grammar finds no mistake;
-# - **entropy**: the mean of $-\log q$ over its own poems, in nats a poem. The grammar's is 18.3. Less means that it writes less
-#   variously, more that it rambles;
-# - **KL**: the mean of $\log p - \log q$ over true poems, in nats a poem. That is $\mathrm{KL}(p \,\|\, q)$: how much it
-#   has still to learn, or has forgotten;
-# - **flawless after a slip**: put a wrong character at place 3 of a true poem, let it write the rest, and count the poems without
-#   a further mistake.
+# - **entropy**: the mean of $-\log q$ over its own poems, in nats a poem. The grammar's is 18.3. A writer with less is
+#   less varied, and one with more rambles;
+# - **KL**: the mean of $\log p - \log q$ over true poems, in nats a poem. It estimates $\mathrm{KL}(p \,\|\, q)$, which says
+#   how much the writer still has to learn, or has forgotten;
+# - **flawless after a slip**: we put a wrong character at place 3 of a true poem, let it write the rest, and count the
+#   poems without a further mistake.
 
 
 # %%
@@ -126,6 +128,10 @@ def verdict(x):  # (B, T) -> (B,): 1.0 for a poem, 0.0 for anything else
     return torch.tensor(good, dtype=torch.float32)
 
 
+# %% [markdown]
+# The verdict is a number for each poem, which will be of use again. For the KL, `log_p` is what the grammar says of the test poems.
+
+# %%
 log_p = torch.tensor([language.log_prob(poem) for poem in test])
 
 
@@ -135,7 +141,15 @@ def worth(model, x=None):  # x: some of its poems
         x = model.sample(500, length=T, generator=generator, progress=False)
     kl = log_p - model.log_prob(x_test).cpu()
     entropy = -model.log_prob(x).mean().item()
-    return {"valid": verdict(x).mean().item(), "entropy": entropy, "kl": kl.mean().item()}
+    return {
+        "valid": verdict(x).mean().item(),
+        "entropy": entropy,
+        "kl": kl.mean().item(),
+    }
+
+
+# %% [markdown]
+# For the last number, a slip is any character that cannot stand at its place, and all such characters are equally likely.
 
 
 # %%
@@ -146,7 +160,7 @@ def slip(poem, t):  # its beginning, with a wrong character at place t
     return poem[: t - 1] + wrong[i]
 
 
-slips = [slip(poem, 3) for poem in test[:500]]
+slips = [slip(poem, 3) for poem in test]
 
 
 def after_slip(model):  # what it writes after each, and what of that is wrong
@@ -167,7 +181,9 @@ before = worth(writer) | {"flawless": flawless(writer)}
 
 def row(name, found):
     cells = f"{found['valid']:.1%}", f"{found['entropy']:.1f}", f"{found['kl']:.2f}"
-    return [name, *cells] + ([f"{found['flawless']:.0%}"] if "flawless" in found else [])
+    return [name, *cells] + (
+        [f"{found['flawless']:.0%}"] if "flawless" in found else []
+    )
 
 
 heads = ["", "valid", "entropy", "KL", "flawless after a slip"]
@@ -176,17 +192,18 @@ print(f"entropy of the grammar: {language.entropy():.2f} nats a poem")
 show_table(heads, [row("the writer", before)])
 
 # %% [markdown]
-# That is the patient. By itself it seldom errs, but after one wrong character three of four poems go wrong further on. Chapter 3 found the reason:
-# with true characters to read, it is right again two characters later. It has had no practice in reading its own
-# mistakes. In training, every character that it read was true.
+# That is the patient. Left alone it seldom errs, but after one wrong character three of four poems go wrong further on. The
+# lecture says 一步错，步步错, *one wrong step, every step wrong*. Chapter 3 found a reason. When it is given true characters to
+# read, the same network is right again two characters later. In training every character that it read was true, so it has no
+# practice in reading its own mistakes.
 
 # %% [markdown]
 # ## Scheduled sampling: let it read itself
 #
-# The remedy seems plain. If it has no practice in reading its own writing, let it practise. In training, toss a coin for every character:
-# with probability `truth` it reads the true one, and otherwise the one that it has just drawn itself. The *targets* stay the true characters.
-# Begin with the truth alone, and lower `truth` as the training goes on. This is **scheduled
-# sampling** ([Bengio et al., 2015](references.md#bengio2015)).
+# Then let it practise. In training, toss a coin for every character: with probability `truth` the network reads the true one,
+# and otherwise the one that it has just drawn itself. The *targets* stay the true characters. Begin with the truth alone, and
+# lower `truth` as the training goes on. This is **scheduled sampling** ([Bengio et al.,
+# 2015](references.md#bengio2015)), and it is the lecture's first remedy.
 
 
 # %%
@@ -203,9 +220,9 @@ def own_inputs(model, x, truth, chance=generator):  # (B, T): what it reads for 
 
 
 # %% [markdown]
-# The line to look at is the last one of the loop: the network goes on from the *mixed* text, whatever that is. The loss is what it always was,
-# except for the inputs: $-\sum_t \log q(x_t \mid \text{inputs before } t)$. The library's `scheduled_sampling` is the same loss, and with
-# `truth=1` it is teacher forcing.
+# Look at the last line of the loop: the network goes on from the *mixed* text, whatever that has become. The loss is the old
+# one with other inputs, $-\sum_t \log q(x_t \mid \text{inputs before } t)$. The library's `scheduled_sampling` is this loss,
+# and with `truth=1` it is teacher forcing.
 
 # %% tags=["checking"]
 from course_lib.train.scheduled import mixed_inputs, scheduled_sampling
@@ -217,7 +234,7 @@ at_one = scheduled_sampling(writer, some, truth=1, generator=generator)
 assert torch.equal(ours, its) and torch.equal(at_one, -writer.log_prob(some))
 
 # %% [markdown]
-# Here are the first two lines of a poem, with fair coins. Blue is its own:
+# Here is the beginning of a poem, with fair coins. Blue is its own:
 
 # %% tags=["drawing"]
 tosses, poem = make_generator(seed + 1, device), test[0]
@@ -233,7 +250,10 @@ for t in range(9):
 show_table(["coin", "it reads", "target"], rows, marks=marks)
 
 # %% [markdown]
-# The paper has three ways to lower `truth`. Here they are set so that over the whole training half of the coins say *true*:
+# Look at the blue characters beside what stood there in the poem (the target one row above). Most are good characters in
+# another poem. Keep this in mind.
+#
+# The paper has three ways to lower `truth`. We set them so that half of all coins of a training say *true*:
 
 # %%
 schedules = {
@@ -257,7 +277,8 @@ for name in ("linear", "exponential", "inverse sigmoid"):
     assert abs(sum(map(schedules[name], over)) / 101 - 0.5) < 0.01
 
 # %% [markdown]
-# Now train: 150 steps more for the writer of chapter 3, once with the linear schedule, and for comparison once with the truth alone.
+# The inverse sigmoid waits longest, and then gives up the truth quickly. Now train the writer for 150 steps more with the
+# linear schedule. The control gets the same number of steps, at the same rate, with the truth alone.
 
 
 # %%
@@ -274,6 +295,10 @@ def go_on(inputs_for, steps=150):
     return model
 
 
+# %% [markdown]
+# What comes as `inputs_for` decides what the network reads in place of `x`:
+
+# %%
 forced = go_on(lambda model, x, truth: x)
 scheduled = go_on(own_inputs)
 
@@ -298,30 +323,29 @@ def show_judged(poems, **how):  # mistakes in red
 show_judged(read(scheduled.sample(4, length=T, generator=generator)))
 
 # %% [markdown]
-# The medicine has ruined the patient. After 150 steps of practice hardly one poem is valid, and its entropy is three times
-# the grammar's: it rambles. After a slip, no poem is right any more. And 150 steps more of teacher forcing, with the same poems a step and the same rate,
-# changed little. So it is the own inputs that did it. Why?
+# The medicine has ruined the patient. At most a few poems in a hundred are valid, the entropy is about three times the
+# grammar's, and after a slip hardly a poem is right. The control is nearly what it was, so the own inputs did it. Why?
 
 # %% [markdown]
 # ## Why: a mistake that cannot be seen
 #
-# Take the shortest language in which it can happen, two poems of two characters each: 乐笑 (*happy, laugh*) and 悲哭 (*sad, weep*). Both are equally
-# likely. The first character $a$ decides the second, $b$.
+# Take the smallest language in which this can happen: two poems of two characters each, 乐笑 (*happy, laugh*) and 悲哭 (*sad,
+# weep*), equally likely. The first character $a$ decides the second, $b$.
 #
-# In scheduled sampling the first character is learnt as it is, $q(a) = p(a)$, for nothing is read before it. For the second
-# the network reads some $c$, and its target is the true $b$. What is the best answer? Let $w(c)$ be the probability that $c$ *is* the true
-# character, given that $c$ is what stands there. If it is, $b$ follows it. If not, $c$ has nothing to do with $b$. The loss is lowest at the average of the
-# targets ([Huszár, 2015](references.md#huszar2015)):
+# Before the first character the network reads nothing, so it learns it as it is: $q(a) = p(a)$. For the second its target is the
+# true $b$, and it reads some $c$. Let $w(c)$ be the probability that $c$ is the true character, given that $c$ is what it reads.
+# If $c$ is true, $b$ follows it. If not, $c$ says nothing about $b$. The loss is lowest at the mean of these two cases:
 #
 # $$ q(b \mid c) = w(c)\, p(b \mid c) + \bigl(1 - w(c)\bigr)\, p(b), \qquad
 # w(c) = \frac{\varepsilon\, p(c)}{\varepsilon\, p(c) + (1 - \varepsilon)\, r(c)} $$
 #
-# Here $\varepsilon$ is `truth`, and $r(c)$ says how likely $c$ is if it is not the truth. In scheduled sampling it is the network's own draw, so
-# $r = q(a) = p$. The two cancel, and **$w = \varepsilon$, whatever it reads**. With half true coins it must say after 乐 that in one case of
-# four one weeps. With its own inputs alone, $\varepsilon = 0$, the best answer is $p(b)$: not to listen at all.
+# Here $\varepsilon$ is `truth`, and $r(c)$ is how often $c$ is put in the place of the truth. In scheduled sampling the network draws it,
+# so $r = q(a) = p$, and the fraction cancels: **$w = \varepsilon$, whatever it reads** ([Huszár, 2015](references.md#huszar2015)).
+# With fair coins, the best answer after *happy* is to weep in one case of four. With its own inputs alone, $\varepsilon = 0$, the best answer is
+# $p(b)$: do not listen at all.
 #
-# So the optimum is not the language. No longer training and no larger network can help, since the loss itself asks for it. Check it
-# with the same loop, on a table of pairs:
+# So the loss itself asks for something that is not the language. A larger network or a longer training would only come nearer to that. To
+# check it, we train a table of pairs with the same loop:
 
 
 # %%
@@ -342,6 +366,10 @@ class Pairs(torch.nn.Module):  # log q(next | the one before), as a table
         start = torch.full_like(x[:, :1], self.logits.shape[1])
         return self.logits[torch.cat([start, x[:, :-1]], 1)]
 
+
+# %% [markdown]
+# (Row 20 of this table is for the first character, before which nothing stands.) And here are the two poems, and the rival that the
+# table below explains:
 
 # %%
 HAPPY, SAD, LAUGH, WEEP, OTHERS = 0, 1, 2, 3, 16  # twenty characters in all
@@ -384,15 +412,16 @@ head = ["in place of the truth", "truth", "formula", "trained"]
 show_table([*head, "after a wrong one"], rows)
 
 # %% [markdown]
-# The third and the fourth column are how likely 笑 (*laugh*) is after 乐 (*happy*). In the language it is certain. The trained tables agree with the
-# formula.
+# The columns *formula* and *trained* are the probability of *laugh* after *happy*. In the language it is 1. The tables come
+# within 0.03 of the formula.
 #
-# The lower rows show a rival that the formula suggests. What if the wrong inputs are *not* its own, but any characters, each as
-# likely as the others? Then $r(c) = 1/V$, and $w$ depends on what is read. A character that is common in the language is nearly always the truth, so
-# believe it. A character that cannot stand there is never the truth, so ignore it: the last column is the even guess that is right there. **A slip that can be recognised
-# teaches what to do after slips. A slip that looks like the truth teaches not to trust the truth.**
+# The two lower rows show a rival that the formula suggests. Let the wrong inputs *not* be its own, but any characters, all equally
+# likely: $r(c) = 1/V$. Now $w$ depends on what is read. What is common in the language is nearly always the truth, so it is
+# believed. What cannot stand there is never the truth, so it is ignored, and the answer is an even guess (the last column), which is right
+# there. **A slip that can be recognised teaches what to do after a slip. A slip that looks like the truth teaches to mistrust the
+# truth.**
 #
-# And what does our writer draw? Let it read true poems, and look at the character that it would draw at each place:
+# Which kind are the writer's own? Let it read true poems, and ask what it would draw next:
 
 # %%
 with torch.no_grad():
@@ -411,14 +440,15 @@ print(f"{1 - same - wrong:.1%}; a mistake: {wrong:.2%}")
 assert wrong < 0.01 < 0.3 < 1 - same - wrong
 
 # %% [markdown]
-# Of its own characters that differ from the true one, hardly one in a hundred is a mistake. The others are the beginnings of *other good
-# poems*. Scheduled sampling takes those as inputs, keeps the first poem's characters as targets, and so asks the network to go on with a poem that it did not begin. It is no
-# practice in mistakes at all.
+# In more than two of five cases it draws another character than the true one. Of these fewer than one in a hundred is a mistake.
+# The others begin *another good poem*, and look like the truth. Scheduled sampling hands them to the network, and asks it to go on as if the
+# old poem were still being written. That is hardly a practice in mistakes.
 
 # %% [markdown]
 # ## The rival: any slip will do
 #
-# Now the poems. Replace a tenth of the inputs by characters drawn from all 331, and change nothing else.
+# Now the same for poems. Replace a tenth of the inputs by characters drawn from all 331, so that nearly each of them is a
+# recognisable slip. For a fair comparison, scheduled sampling gets a tenth of own characters, too.
 
 
 # %%
@@ -432,6 +462,10 @@ def tenth_own(model, x, truth):
     return own_inputs(model, x, 0.9)
 
 
+# %% [markdown]
+# Both begin with the weights of chapter 3, like the two before:
+
+# %%
 noisy, some_own = go_on(tenth_slips), go_on(tenth_own)
 
 # %% tags=["checking"]
@@ -439,15 +473,21 @@ for name, model in {"a tenth own": some_own, "a tenth random": noisy}.items():
     tried[name] = worth(model) | {"flawless": flawless(model)}
 fine = tried["a tenth random"]
 assert fine["flawless"] > before["flawless"] + 0.03
+assert tried["a tenth own"]["flawless"] < fine["flawless"] - 0.1
+assert tried["a tenth own"]["valid"] < fine["valid"] - 0.1
 show_table(heads, [row(*one) for one in tried.items()])
 
 # %% [markdown]
-# TODO
+# After 150 steps only, the random slips have raised the flawless poems from about a quarter to a third (33 to 35 % in five seeds,
+# and 20 to 24 % for the control that reads the truth). A tenth of its own characters has done the opposite, and has
+# ruined the validity as well. The formula was right about both.
+#
+# What does each do if the whole training is done with it? Here are the stored runs, each with 3,500 steps as in chapter 3:
 
 # %% tags=["checking"]
 READS = {
     "teacher forcing": "the truth",
-    "teacher forcing, longer": "the truth, twice as long",
+    "teacher forcing, longer": "the truth, 7,000 steps",
     "fiftieth own": "own, 2 %",
     "tenth own": "own, 10 %",
     "linear": "own, linear",
@@ -456,31 +496,74 @@ READS = {
     "random slips": "random, linear",
     "tenth hidden": "blanks, 10 %",
 }
-columns = {"valid": "%", "kl": ".2f", "flawless": "%", "flawless_own": "%"}
-columns |= {"long_wrong": "%", "seconds": ".0f"}
-titles = ["it reads", "valid, %", "KL", "flawless after ours, %", "after its own, %"]
-titles += ["beyond 20, wrong, %", "training, s"]
+columns = {"valid": "%", "kl": ".2f", "flawless": "%", "flawless_natural": "%"}
+columns |= {"wrong": "%", "displaced": "%", "seconds": ".0f"}
+titles = ["it reads", "valid", "KL", "flawless: our slip", "its own", "wrong after"]
+titles += ["displaced", "seconds"]
+forcing, own, slips_read = "teacher forcing", "tenth own", "tenth random slips"
+for what in ("flawless", "flawless_natural", "valid"):
+    found = [runs.of("training", name, what) for name in (forcing, own, slips_read)]
+    if what == "valid":
+        assert max(found[1]) < 0.7 < 0.8 < min(found[2]) and max(found[2]) < min(
+            found[0]
+        )
+    else:
+        assert min(found[2]) > 0.75 > 0.5 > max(found[0] + found[1])
+assert runs.below("training", forcing, slips_read, "kl")
+assert runs.below("training", slips_read, own, "kl", 0.5)
 show_table(titles, runs.table("training", READS, columns))
 
 # %% [markdown]
-# TODO
+# All shares are in per cent, and the columns give the range over the stored seeds. *Our slip* is a wrong character at any of the places 1 to 15. *Its
+# own* is the first mistake of a writer trained by teacher forcing, so all are asked to go on from the same beginnings. *Wrong after* is
+# the share of mistakes in what follows our slip. *Displaced*: how many go on, after a slip at place 3, with something that would be right at another place.
+#
+# - **A tenth of random slips is the cure.** After a slip about 85 in 100 poems are flawless, where teacher forcing has about 24, and it takes
+#   hardly more time. It works for mistakes that the network made itself, too, though it never saw one in training. None is displaced any more: the writer counts
+#   places, whatever it reads.
+# - **It has a price.** Fewer poems are valid without any slip, and the KL is higher. A network that has learnt that a character may be
+#   wrong trusts the right ones a little less.
+# - **A tenth of its own characters** helps too. Fewer of the following characters are wrong, and some ten more poems in a hundred are flawless.
+#   But nearly half of its poems are not valid any more, and the price in nats is several times that of the random slips. It also takes twice as long, because it has to
+#   write while it learns.
+# - **With the linear schedule**, nothing valid is left.
+#
+# So practice does cure the disease. But what it has to practise are slips, and its own characters hardly ever are. Does the shape of the
+# schedule matter?
 
 # %% tags=["checking"]
 LEARNT = {"teacher forcing": "the truth", "tenth random slips": "random, 10 %"}
-LEARNT |= {name: f"own, {name}" for name in ("linear", "exponential", "inverse sigmoid")}
-LEARNT |= {"half": "own, half", "always own": "own, always"}
+shapes = "linear", "exponential", "inverse sigmoid", "half", "always own"
+LEARNT |= {"tenth own": "own, 10 %"} | {name: f"own, {name}" for name in shapes}
+LEARNT["always own"] = "own, always"
 columns = {"valid": "%", "entropy": ".0f", "kl": ".1f"}
-columns |= {"heeds": "%", "rhyme_other": "%"}
-titles = ["it reads", "valid, %", "entropy", "KL", "heeds, %", "heeds the rhyme, %"]
+columns |= {"heeds": "%", "rhyme_other": "%", "long_wrong": "%"}
+titles = [
+    "it reads",
+    "valid",
+    "entropy",
+    "KL",
+    "heeds",
+    "the rhyme",
+    "beyond 20, wrong",
+]
+assert max(runs.of("training", "linear", "valid")) < 0.05
+assert max(runs.of("training", "linear", "rhyme_other")) < 0.5
 show_table(titles, runs.table("training", LEARNT, columns))
 
 # %% [markdown]
-# TODO
+# No schedule rescues it. The more of its own it reads, the less it listens. *Heeds* says how much of the next
+# character's probability moves if the one before is replaced by a slip, and *the rhyme* how much of the last character's moves if character 10
+# gets another rhyme (chapter 3's 98 to 99 %). With the linear schedule, even the rhyme is hardly heard: this is the $p(b)$ of the
+# formula.
+#
+# And a limit of the cure. In texts of 80 characters, four times what was learnt, all are lost beyond place 20. Practice with
+# slips helps against slips. It does not teach what comes after the end of a poem.
 
 # %% [markdown]
 # ## Reinforcement: judge the whole
 #
-# All trainings so far asked for one character after another. But what we want is a whole poem without a mistake. The loss and the wish are not
+# All trainings so far judged one character after another. What we want is a whole poem without a mistake, and the two are not
 # the same. Search the writer's own poems for two that cost it the same number of nats, one valid and one not:
 
 # %%
@@ -496,24 +579,34 @@ pair = [read(x_own[good.to(device)])[i], read(x_own[~good.to(device)])[k]]
 show_judged(pair)
 
 # %% tags=["checking"]
-print(f"{nats[good][i]:.3f} and {nats[~good][k]:.3f} nats;", end=" ")
+print(f"{nats[good][i]:.3f} and {nats[~good][k]:.3f} nats")
 dear = (nats[good] > nats[~good].median()).float().mean().item()
 print(f"medians: valid {nats[good].median():.1f}, with a mistake", end=" ")
-print(f"{nats[~good].median():.1f}; this much or more cost {dear:.2%} of the valid ones")
+print(
+    f"{nats[~good].median():.1f}; this much or more cost {dear:.2%} of the valid ones"
+)
 with torch.no_grad():
-    limit = (-writer.log_prob(x_test)).quantile(0.99).item()  # 1 true poem in 100 costs more
+    limit = (
+        (-writer.log_prob(x_test)).quantile(0.99).item()
+    )  # 1 true poem in 100 costs more
 kept = good[nats < limit].float().mean().item()
 print(f"of those that cost less than {limit:.1f} nats, {kept:.1%} are valid")
 assert gap[i, k] < 0.01
 
 # %% [markdown]
-# To the network they are equally likely. A reader throws the second away. So let the reader judge: a **reward** $R(x)$ is given to the whole poem $x$, at its end, and is
-# 1 if the grammar finds no mistake, and 0 otherwise. The judge need not say where the mistake is, nor how to mend it. It need not even be a formula; it could be a
-# person. But then how does a network learn from it? There is nothing to differentiate: characters are drawn, and the verdict falls from the sky.
+# To the network these two are equally likely, and only one is a poem. So let someone judge the **whole**: a **reward** $R(x)$ is
+# given to the poem $x$ at its end. Ours is 1 if the grammar finds no mistake, and 0 otherwise. The judge need not say where the
+# mistake is, nor how to mend it. It need not even be a formula: it could be a person.
+#
+# (To be fair to the likelihood: such pairs are rare. The typical poem with a mistake costs 8 or 9 nats more than the typical valid one. If you
+# throw away whatever costs more than 99 of 100 true poems do, about 99 % of the rest are valid, without any judge. We will
+# come back to such rivals.)
+#
+# How can a network learn from a verdict? There is nothing to differentiate. The characters are drawn, and the judge is no network.
 #
 # ### REINFORCE in five lines
 #
-# What we can differentiate is how *likely* each poem is. We want the mean reward to rise:
+# What can be differentiated is how *likely* each poem is. We want the mean reward to rise, so we need its gradient:
 #
 # $$
 # \begin{aligned}
@@ -525,9 +618,10 @@ assert gap[i, k] < 0.01
 # \end{aligned}
 # $$
 #
-# The third line is $\nabla \log q = \nabla q / q$. The fourth is an expectation under the network itself, so it can be estimated by letting the network write. The fifth holds for every number $b$ that does
-# not depend on $x$, because $\mathbb E[\nabla \log q] = \sum_x \nabla q(x) = \nabla 1 = 0$. This is **REINFORCE** ([Williams,
-# 1992](references.md#williams1992)): *write, get the verdict, and make what was better than $b$ more likely, and what was worse less.*
+# The third line uses $\nabla \log q = \nabla q / q$. The fourth is a mean over the network's own poems, so we can estimate it by
+# letting the network write. The fifth holds for every number $b$ that does not depend on $x$, because $\mathbb E[\nabla \log q] =
+# \sum_x \nabla q(x) = \nabla 1 = 0$. This is **REINFORCE** ([Williams, 1992](references.md#williams1992)): write, get the
+# verdict, then make more likely what was better than $b$, and less likely what was worse.
 #
 # | symbol | in the code | shape |
 # |---|---|---|
@@ -554,12 +648,14 @@ ours = reinforce(writer, 64, verdict, make_generator(1, device))
 assert torch.allclose(ours, its, atol=1e-4)
 
 # %% [markdown]
-# The library's `Reinforce` is the same loss, and has what comes next. The value of this loss means nothing. Only its gradient counts.
+# The library's `Reinforce` is the same loss, and can do what comes next. The value of this loss tells nothing. Only its gradient
+# counts.
 #
 # ### What a baseline is worth
 #
-# Any $b$ gives the right gradient on average. But one batch of 64 poems is not the average. How far do the gradients of several batches scatter? Compare no baseline, the mean of
-# the other poems, and the reward of the one poem that the network writes without dice, greedily ([Rennie et al., 2017](references.md#rennie2017)).
+# Any $b$ gives the right gradient on average, but each batch has only 64 poems. How far do the gradients of ten batches
+# scatter? We compare no baseline, the mean of the other poems, and the reward of the poem that the network writes greedily,
+# without dice ([Rennie et al., 2017](references.md#rennie2017)).
 
 
 # %%
@@ -577,13 +673,14 @@ spread = {b: scatter(b) for b in ("none", "others", "greedy")}
 # %% tags=["checking"]
 for name, size in spread.items():
     share = (size / spread["others"]) ** 2
-    print(f"{name:8s}{size:.3f}, so as many poems as {share:.1f} times {64} save it")
+    print(f"{name:8s}scatter {size:.2f}; poems needed: {share:.1f} times as many")
 assert spread["none"] > 2 * spread["others"]
 
 # %% [markdown]
-# Without a baseline the gradient scatters about four times as widely. It would take some sixteen times as many poems to make up for it. Why so much? Nineteen of twenty
-# poems are valid. Without a baseline each of them says *more of this*, and these votes must cancel. With the mean for a baseline, a valid poem says hardly anything, and a mistake speaks loudly.
-# The greedy poem is valid, so its reward is 1, and that is nearly the mean.
+# Without a baseline the gradient scatters about four times as widely, and it would take 10 to 20 times as many poems to make up
+# for that. Nineteen of twenty poems are valid. Without a baseline each of them says *more of this*, and all these votes must cancel. With a
+# baseline near 1 a valid poem says little, and a mistake is heard. The greedy poem is valid, so its reward is near the mean,
+# and it does about as well.
 #
 # ### Practise
 
@@ -592,12 +689,12 @@ assert spread["none"] > 2 * spread["others"]
 @torch.no_grad()
 def look(model):
     x = model.sample(400, length=T, generator=generator, progress=False)
-    moved = (model.log_prob(x) - writer.log_prob(x)).mean().item()
-    found = worth(model, x) | {"from the start": moved, "poems": read(x[:4])}
-    return found | {"different": len(set(read(x)))}
+    found = worth(model, x) | {"x": x, "different": len(x.unique(dim=0))}
+    away = -writer.log_prob(x).mean().item() - found["entropy"]  # KL(now, start)
+    return found | {"from the start": away}
 
 
-def practise(reward, steps=100, lr=5e-3, leash=0.0):
+def practise(reward, steps=80, lr=5e-3, leash=0.0):
     model, album = copy.deepcopy(writer), {0: look(writer)}
     loss = Reinforce(reward, length=T, generator=generator, start=writer, leash=leash)
     knobs = {"lr": lr, "schedule": "cosine", "progress": False}
@@ -610,7 +707,7 @@ def practise(reward, steps=100, lr=5e-3, leash=0.0):
 
 
 # %% [markdown]
-# 100 batches of 64 poems, and a verdict on each. (`leash` comes later.)
+# 80 batches of 64 poems, with a verdict on each. (`leash` comes later.)
 
 # %%
 free = practise(verdict)
@@ -628,7 +725,9 @@ def show_practice(album, step):
         rows.append([{"kl": "KL"}.get(what, what), f"{found[what]:.2f} nats"])
     rows.append(["different", f"{found['different']} of 400"])
     numbers = show_table([f"step {step}", ""], rows)
-    return side_by_side({"400 poems": numbers, "four": show_judged(found["poems"])})
+    return side_by_side(
+        {"400 poems": numbers, "four": show_judged(read(found["x"][:4]))}
+    )
 
 
 def show_free(step):
@@ -636,21 +735,25 @@ def show_free(step):
 
 
 alt = "four poems after some steps of practice, with reward, entropy and divergences"
-explore(show_free, step=list(free), start={"step": 100}, alt=alt)
+explore(show_free, step=list(free), start={"step": 80}, alt=alt)
 
 # %% tags=["checking"]
-end = free[100]
+end = free[80]
 print(f"valid {end['valid']:.1%}, entropy {end['entropy']:.1f}, KL {end['kl']:.2f}")
 assert end["kl"] > 1 and end["entropy"] < before["entropy"] - 1
 
 # %% [markdown]
-# TODO It works, and it does not. *From the start* is KL(now || start).
+# The verdict does reach the network, but look at what it has done. In five seeds 95 to 98 % are valid now, where it was 92 to 95 %.
+# For that the entropy has fallen from 19 nats to 12 or less, and the KL has risen from 0.2 to about 10. The lines repeat, and true
+# poems have become very unlikely. (*From the start* is the KL from the writer as it was to what it is now. It is measured on its own
+# draws.) What is going on?
 
 # %% [markdown]
 # ## What should it become?
 #
-# The verdict does not ask for variety. A writer of one single valid poem has the highest reward there is. So say what we want to keep: let it pay for moving away from the writer
-# $q_0$ that it was. With a **leash** $\beta$, the aim is
+# The verdict does not ask for variety. A writer that repeats one valid poem for ever gets the highest reward there is. So we must
+# say what to keep: let the writer pay for every step away from the writer $q_0$ that it was. With such a **leash** $\beta$, the aim
+# is
 #
 # $$
 # \begin{aligned}
@@ -660,35 +763,41 @@ assert end["kl"] > 1 and end["entropy"] < before["entropy"] - 1
 # \end{aligned}
 # $$
 #
-# where $Z$ makes $q^*$ sum to 1. The best writer is therefore $q^*$, and no other: the old one, in which every valid poem has been made $e^{1/\beta}$ times as likely *beside* every invalid
-# one. All valid poems keep their shares among each other. With a short leash little changes. With $\beta \to 0$ only valid poems are left, in their old proportions. That is what you get if you throw
-# away what has a mistake.
+# where $Z$ makes $q^*$ sum to 1. So the best writer is $q^*$ and no other. It is the old writer, with every valid poem made
+# $e^{1/\beta}$ times as likely relative to every invalid one. Among each other the valid poems keep their shares. If $\beta$ is large,
+# little changes. As $\beta \to 0$, only the valid poems are left, in their old proportions. You would get the same by throwing away every poem
+# with a mistake.
 #
-# Now look at what this does to the KL from the grammar. Every true poem is valid, so $\log q^* = \log q_0 + 1/\beta - \log Z$, and
+# What does this do to the KL from the grammar? Every true poem is valid, so $\log q^* = \log q_0 + 1/\beta - \log Z$ for it, and
 #
 # $$ \mathrm{KL}(p \,\|\, q^*) = \mathrm{KL}(p \,\|\, q_0) + \log\bigl(v + (1 - v)\, e^{-1/\beta}\bigr), $$
 #
-# with $v$ the share of valid poems before. It is *lower*. A perfect practice makes fewer mistakes and forgets nothing:
+# with $v$ the share of valid poems before. The logarithm is negative. **The ideal practice makes fewer mistakes and comes *nearer* to
+# the language**: what the mistakes had is given to the true poems.
 
 # %% tags=["checking"]
 beta, v = 0.2, before["valid"]
 odds = (1 - v) / v * math.exp(-1 / beta)
 gain = math.log(v + (1 - v) * math.exp(-1 / beta))
-print(f"leash {beta}: invalid {odds / (1 + odds):.3%}; KL {gain:+.3f} nats a poem,", end=" ")
+print(
+    f"leash {beta}: invalid {odds / (1 + odds):.3%}; KL {gain:+.3f} nats a poem,",
+    end=" ",
+)
 print(f"and at most {math.log(v):+.3f}")
 
 # %% [markdown]
-# In the code the leash is a part of the reward: each poem pays $\beta\,(\log q(x) - \log q_0(x))$.
+# So with a leash of 0.2 hardly a mistake would be left, and the KL would fall by about 0.06 nats a poem. Does REINFORCE get there?
+# In the code the leash is a part of the reward: each poem pays $\beta\,(\log q(x) - \log q_0(x))$. All else is as before.
 
 # %%
 held = practise(verdict, leash=beta)
 
 # %% tags=["checking"]
-tried = {"the writer": before, "a verdict alone": free[100]}
-tried["a verdict and a leash"] = held[100]
+tried = {"the writer": before, "a verdict alone": free[80]}
+tried["a verdict and a leash"] = held[80]
 for one in tried.values():
     one.pop("flawless", None)
-assert held[100]["kl"] < before["kl"] + 2 < free[100]["kl"]
+assert held[80]["kl"] < before["kl"] + 2 < free[80]["kl"]
 show_table(heads[:-1], [row(*one) for one in tried.items()])
 
 # %% [markdown]
@@ -706,16 +815,29 @@ columns = {"valid": ".1%", "kl": ".3f", "entropy": ".1f", "lines": ".0f"}
 columns |= {"seconds": ".0f", "seconds_write": ".2f"}
 titles = ["practice", "valid", "KL", "entropy", "lines", "training, s", "writing, s"]
 first = runs.table("training", {"teacher forcing": "none"}, columns)
+start = runs.of("training", "teacher forcing", "kl")
+ended = runs.of("practice", "leash", "kl")
+gains = [b - a for a, b in zip(start, ended, strict=False)]
+print(f"KL of verdict and leash: {min(gains):+.3f} to {max(gains):+.3f} nats")
+assert min(runs.of("practice", "leash", "valid")) > 0.985 and max(gains) < 0
+assert min(runs.of("practice", "no leash", "kl")) > 1
 show_table(titles, first + runs.table("practice", PRACTICES, columns))
 
 # %% [markdown]
-# TODO
+# (*Lines* are different valid ones in 1,000 poems. *Writing* is for 1,000 poems.) With the leash, 99 in 100 poems are valid, and the KL is *lower*
+# than before: it has come most of the way to the ideal. The entropy is the grammar's. On its way, while the rate is high,
+# the KL first rises, and the falling rate brings it down: look at the first picture again. Without the leash the same training ruins the language.
+#
+# And the rivals? *Throwing away* what has a mistake is the ideal itself. It needs no training, and costs a few draws more, but it needs
+# the judge whenever a poem is written. After the practice the judge is no longer needed. Training on *its own valid poems* is the same
+# idea without a gradient through the verdict: TODO. *More true poems* are the control: TODO.
 
 # %% [markdown]
 # ## The cheat
 #
-# We have been lucky in our judge. The grammar's verdict is right every time. Suppose there were no grammar, and we took a cheap judge: chapter 3's table of pairs. The reward of a poem is the mean log-probability
-# of its neighbours. True poems have much more of it than nonsense, so it looks like a good idea.
+# Our judge is always right. Often there is none like that, and one takes something cheaper. Chapter 3 had a table of pairs. Let the reward
+# of a poem be how common its pairs of neighbours are, the mean of their log-probabilities. True poems get −1.66 nats, and nonsense far
+# less, so this seems reasonable.
 
 # %%
 counts = torch.full((V, V), 0.1)
@@ -728,48 +850,70 @@ def fluency(x):  # (B, T) -> (B,): how common its pairs of neighbours are, nats
     return common[x[:, :-1], x[:, 1:]].mean(1)
 
 
+# %% [markdown]
+# The same practice, with this judge:
+
+# %%
 cheat = practise(fluency)
 
 # %% tags=["drawing"]
-show_judged(cheat[100]["poems"])
+show_judged(read(cheat[80]["x"][:4]))
 
 # %% tags=["checking"]
-earned = {"true poems": fluency(x_test).mean().item()}
-earned["before"] = fluency(x_own).mean().item()
-for name, mean in earned.items():
-    print(f"reward of {name}: {mean:.2f}", end="; ")
-end = cheat[100]
-print(f"valid {end['valid']:.1%}, entropy {end['entropy']:.1f}, KL {end['kl']:.1f}")
-assert end["entropy"] < 5 and end["kl"] > 5
+end, true = cheat[80], fluency(x_test).mean().item()
+earned = fluency(end["x"]).mean().item()
+print(f"reward: true poems {true:.2f},", end=" ")
+print(f"before {fluency(x_own).mean():.2f}, after {earned:.2f}")
+print(f"valid {end['valid']:.1%}; {end['different']} different poems of 400;", end=" ")
+print(f"entropy {end['entropy']:.1f}, KL {end['kl']:.1f}")
+assert earned > true + 0.4
+assert end["entropy"] < 6 and end["kl"] > 8 and end["different"] < 200
 
 # %% [markdown]
-# TODO
+# The reward rises far above that of true poems, and the judge is delighted. What it gets is the same few poems over and over. In five
+# seeds there are 9 to 20 different ones among 400, and the KL is above 20 nats. The writer has found out what the judge likes, and not what we wanted.
+# Note that nearly all of these poems are *valid*. By the reward and by the validity this would be the best
+# writer of the page.
+#
+# The remedy is the same leash, and it costs the same as before: with it the reward cannot rise much. In the stored runs, a leash of 0.5 leaves TODO.
 
 # %% [markdown]
 # ## All of them, in one table
+#
+# The last table has the medicines of both pages: what the training changes, and what one does in writing.
 
 # %% tags=["checking"]
-def cells(found, kind, name, **columns):  # {title: (column or function, format)}
-    return [found.cell(kind, name, *c) if c else "–" for c in columns.values()]
-
-
-whole = runs.where(length=20, begun=0)
-rows = []
-for words, kind, name in (
-    ("teacher forcing", "training", "teacher forcing"),
-    ("own, 10 %", "training", "tenth own"),
-    ("random, 10 %", "training", "tenth random slips"),
-    ("verdict and leash", "practice", "leash"),
-    ("verdict alone", "practice", "no leash"),
-    ("mistakes thrown away", "practice", "rejection"),
-):
-    columns = {"valid": "%", "flawless_3": "%", "lines": ".0f", "kl": ".2f"}
-    columns |= {"seconds": ".0f", "seconds_write": ".2f"}
-    rows += runs.table(kind, {name: words}, columns)
-show_table(["", "valid, %", "flawless, %", "lines", "KL", "training, s", "writing, s"], rows)
+columns = {"valid": "%", "flawless_3": "%", "lines": ".0f", "kl": ".2f"}
+columns |= {"seconds": ".0f", "seconds_write": ".2f"}
+rows = runs.table("training", {"teacher forcing": "teacher forcing"}, columns)
+nucleus = [
+    runs.cell("training", "teacher forcing", what, form)
+    for what, form in (
+        ("nucleus_valid", "%"),
+        ("flawless_3_nucleus", "%"),
+        ("nucleus_lines", ".0f"),
+    )
+]
+decoded = runs.where(kind="decoding", begun=0, length=20)
+rows.append(["and nucleus 0.95", *nucleus, "∞", "+0", ""])
+beam = [
+    decoded.cell("decoding", "beam 8", *what)
+    for what in (("valid", "%"), ("lines", ".0f"))
+]
+rows.append(["and beam 8", beam[0], "", beam[1], "∞", "+0", ""])
+rows += runs.table("training", {own: "own, 10 %", slips_read: "random, 10 %"}, columns)
+then = {"leash": "and verdict, leash", "no leash": "and verdict alone"}
+rows += runs.table(
+    "practice", then | {"rejection": "and mistakes thrown away"}, columns
+)
+show_table(["", "valid", "flawless", "lines", "KL", "training, s", "writing, s"], rows)
 
 # %% [markdown]
-# TODO
+# (*Flawless*: after a slip at place 3. The lines *and* begin from teacher forcing; their seconds come on top.)
+#
+# There is no best row. If only validity matters, the nucleus of chapter 3 costs nothing, but it forbids some true poems: its KL
+# is infinite. The verdict with a leash makes the writer itself better, at the price of a long training. Neither helps
+# after a slip, since their training met hardly any. Only practice with slips does. And nothing forbids to combine them.
 
 # %% [markdown]
 # ## Break it
@@ -788,15 +932,36 @@ except ValueError as message:
     print(textwrap.fill(str(message), 60))
 
 # %% [markdown]
-# Among its first 800 poems not one was valid, nor will one of the next be. All get the same verdict, so nobody is better than the mean, and the gradient is 0, exactly. A verdict on
-# the whole can sharpen a writer who succeeds now and then. It cannot teach one who never does. That is why everybody begins with teacher forcing.
+# Of its first 800 poems not one is valid, and so it would go on. All get the same verdict, none is better than the mean, and the
+# gradient is exactly 0. A verdict on the whole improves a writer who succeeds now and then. It teaches nothing to one who
+# never does. This is why one begins with teacher forcing.
 
 # %% [markdown]
 # ## What we saw
 #
-# TODO
+# - Scheduled sampling gives the network its own characters to read. They are hardly ever mistakes, but other good choices, which look like
+#   the truth. So the loss asks for $w\, p(b \mid c) + (1 - w)\, p(b)$ with $w = \varepsilon$: for a network that listens less.
+# - Random slips can be recognised. A tenth of them in training heals most of the damage that a wrong character does, for a
+#   small price in validity and nats.
+# - A verdict on the whole can train a network, because $\nabla\, \mathbb E[R] = \mathbb E[(R - b)\, \nabla \log q]$. A baseline takes most of the noise out.
+# - The verdict alone does not ask for variety, and the language is lost. With a leash the ideal is known, $q_0\, e^{R/\beta}$, and it is nearer
+#   to the language than the start. It takes long, and a rate that falls to 0.
+# - A cheap reward is earned cheaply. Look at the entropy and the KL, and not at the reward alone.
+#
+# **Terms fixed here** ([glossary](glossary.md)): scheduled sampling, reward, REINFORCE, leash.
 
 # %% [markdown]
 # ## Your turn
 #
-# TODO
+# 1. In the slider, watch the four poems. From which step on do lines come twice? Is the validity still rising then?
+# 2. Set `truth` to 0.5 in `tenth_own`, and then to 0.98. What happens to *valid* and *flawless*, and what does the formula say?
+# 3. In `practise`, use a `leash` of 1 and of 0.02. Which of the four numbers tells you first that the leash is too loose?
+# 4. Invent a reward that asks for the rhyme alone. How does the writer earn it? What would you add?
+# 5. Let the slips of `tenth_slips` be characters that can stand at that place in *some* poem. By the formula, should that be better or
+#    worse than characters from everywhere? Try.
+#
+# Then the graded assignment: `coursework/09_practice`.
+#
+# Further reading: [Huszár (2015)](references.md#huszar2015) on what scheduled sampling optimises; [Ranzato et al.
+# (2016)](references.md#ranzato2016) train on whole sequences, and begin with teacher forcing; [Ziegler et al.
+# (2019)](references.md#ziegler2019) put a language model on a leash, with people as judges.
