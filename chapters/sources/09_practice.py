@@ -478,11 +478,11 @@ assert tried["a tenth own"]["valid"] < fine["valid"] - 0.1
 show_table(heads, [row(*one) for one in tried.items()])
 
 # %% [markdown]
-# After 150 steps only, the random slips have raised the flawless poems from about a quarter to a third (33 to 35 % in five seeds,
-# and 20 to 24 % for the control that reads the truth). A tenth of its own characters has done the opposite, and has
-# ruined the validity as well. The formula was right about both.
+# After only 150 steps the random slips have raised the flawless poems from about a quarter to a third (33 to 35 % in five
+# seeds; the control that reads the truth has 20 to 24 %). A tenth of its own characters has made everything worse so
+# far.
 #
-# What does each do if the whole training is done with it? Here are the stored runs, each with 3,500 steps as in chapter 3:
+# What does each do in a whole training? These are stored runs from untrained weights, each with 3,500 steps, as in chapter 3:
 
 # %% tags=["checking"]
 READS = {
@@ -536,12 +536,13 @@ show_curves(
 #   None is displaced any more: this writer counts places, whatever it reads.
 # - **It has a price.** Without any slip fewer poems are valid, and the KL is higher. A network that has learnt to doubt what it
 #   reads doubts the truth a little, too.
-# - **A tenth of its own characters** helps too. Fewer of the following characters are wrong, and some ten more poems in a hundred are flawless.
-#   But nearly half of its poems are not valid any more, and the price in nats is several times that of the random slips. It also takes twice as long, because it has to
-#   write while it learns.
+# - **A tenth of its own characters** helps too, in the end. Fewer of the characters that follow a slip are wrong, and some ten more poems in a
+#   hundred are flawless. (Its own character fits what stands before it, but often not what the poem says next, so the network does meet texts
+#   that do not fit together.) But only half of its poems are valid, and the price in nats is many times that of the random slips. It also
+#   takes twice as long, because the network has to write while it learns.
 # - **With the linear schedule**, nothing valid is left.
 #
-# So practice does cure the disease. But what it has to practise are slips, and its own characters hardly ever are. Does the shape of the
+# So practice does cure the disease, if what is practised are slips. Its own characters hardly ever are. And does the shape of the
 # schedule matter?
 
 # %% tags=["checking"]
@@ -593,27 +594,22 @@ show_judged(pair)
 
 # %% tags=["checking"]
 print(f"{nats[good][i]:.3f} and {nats[~good][k]:.3f} nats")
-dear = (nats[good] > nats[~good].median()).float().mean().item()
-print(f"medians: valid {nats[good].median():.1f}, with a mistake", end=" ")
-print(
-    f"{nats[~good].median():.1f}; this much or more cost {dear:.2%} of the valid ones"
-)
-with torch.no_grad():
-    limit = (
-        (-writer.log_prob(x_test)).quantile(0.99).item()
-    )  # 1 true poem in 100 costs more
+right, bad = nats[good].median().item(), nats[~good].median().item()
+dear = (nats[good] > bad).float().mean().item()
+with torch.no_grad():  # one true poem in a hundred costs more
+    limit = (-writer.log_prob(x_test)).quantile(0.99).item()
 kept = good[nats < limit].float().mean().item()
+print(f"medians: valid {right:.1f}, with a mistake {bad:.1f} nats")
 print(f"of those that cost less than {limit:.1f} nats, {kept:.1%} are valid")
-assert gap[i, k] < 0.01
+assert gap[i, k] < 0.01 and dear < 0.005 and bad > right + 6 and kept > 0.98
 
 # %% [markdown]
 # To the network these two are equally likely, and only one is a poem. So let someone judge the **whole**: a **reward** $R(x)$ is
 # given to the poem $x$ at its end. Ours is 1 if the grammar finds no mistake, and 0 otherwise. The judge need not say where the
 # mistake is, nor how to mend it. It need not even be a formula: it could be a person.
 #
-# (To be fair to the likelihood: such pairs are rare. The typical poem with a mistake costs 8 or 9 nats more than the typical valid one. If you
-# throw away whatever costs more than 99 of 100 true poems do, about 99 % of the rest are valid, without any judge. We will
-# come back to such rivals.)
+# (To be fair to the likelihood: such pairs are not typical. The median poem with a mistake costs 8 to 10 nats more than the median valid
+# one. If you throw away what costs more than 99 of 100 true poems do, about 99 % of the rest are valid, without any judge.)
 #
 # How can a network learn from a verdict? There is nothing to differentiate. The characters are drawn, and the judge is no network.
 #
@@ -691,7 +687,7 @@ assert spread["none"] > 2 * spread["others"]
 
 # %% [markdown]
 # Without a baseline the gradient scatters about four times as widely, and it would take 10 to 20 times as many poems to make up
-# for that. Nineteen of twenty poems are valid. Without a baseline each of them says *more of this*, and all these votes must cancel. With a
+# for that. More than nine in ten poems are valid. Without a baseline each of them says *more of this*, and all these votes must cancel. With a
 # baseline near 1 a valid poem says little, and a mistake is heard. The greedy poem is valid, so its reward is near the mean,
 # and it does about as well.
 #
@@ -764,9 +760,12 @@ assert end["kl"] > 1 and end["entropy"] < before["entropy"] - 1
 # %% [markdown]
 # ## What should it become?
 #
-# The verdict does not ask for variety. A writer that repeats one valid poem for ever gets the highest reward there is. So we must
-# say what to keep: let the writer pay for every step away from the writer $q_0$ that it was. With such a **leash** $\beta$, the aim
-# is
+# The verdict does not ask for variety. A writer that repeats one valid poem for ever gets the highest reward there is, and so does
+# every mixture of valid poems. Nothing holds the writer in its place among them. What it happens to draw and is praised for, it
+# draws more often, and is praised for again.
+#
+# So we must say what to keep. Let the writer pay for every step away from the writer $q_0$ that it was. With such a **leash**
+# $\beta$, the aim is
 #
 # $$
 # \begin{aligned}
@@ -792,11 +791,8 @@ assert end["kl"] > 1 and end["entropy"] < before["entropy"] - 1
 beta, v = 0.2, before["valid"]
 odds = (1 - v) / v * math.exp(-1 / beta)
 gain = math.log(v + (1 - v) * math.exp(-1 / beta))
-print(
-    f"leash {beta}: invalid {odds / (1 + odds):.3%}; KL {gain:+.3f} nats a poem,",
-    end=" ",
-)
-print(f"and at most {math.log(v):+.3f}")
+print(f"leash {beta}: {odds / (1 + odds):.2%} invalid; KL {gain:+.3f} nats a poem")
+print(f"without any mistake: KL {math.log(v):+.3f}")
 
 # %% [markdown]
 # So with a leash of 0.2 hardly a mistake would be left, and the KL would fall by about 0.06 nats a poem. Does REINFORCE get there?
@@ -814,7 +810,10 @@ assert held[80]["kl"] < before["kl"] + 2 < free[80]["kl"]
 show_table(heads[:-1], [row(*one) for one in tried.items()])
 
 # %% [markdown]
-# TODO
+# The leash holds: the KL stays below 1 nat, where it was about 10 without. But it is still higher than before, and no more poems are valid
+# than at the start. What we hope for is 0.06 nats, and the noise of 80 small batches at a large rate is far greater. So be
+# patient. The stored runs have 4,000 batches of 100 poems, and a rate that falls from 0.003 to 0. All the rows below begin with teacher
+# forcing, and the rivals have as many steps or draws:
 
 # %% tags=["checking"]
 PRACTICES = {
