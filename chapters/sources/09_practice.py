@@ -87,8 +87,8 @@ generator = make_generator(1000 + seed, device)  # not the writer's training poe
 #
 # The grammar of chapter 3 draws the poems, and it still knows the exact probability of each. The writer is chapter 3's
 # network, whose trained weights come with the course. So `seed` moves the poems, the draws and the training on this page,
-# but not the weights that we begin with. (It is 1,000 more than the seed, because the weights were trained on the poems of
-# seed 0, and poems that a network has read are no test for it.) What is said about whole trainings rests on stored runs
+# but not the weights that we begin with. (The generator starts from 1,000 more, because the weights were trained on the poems of
+# seed 0, and poems that a network has learnt from are no test for it.) What is said about whole trainings rests on stored runs
 # with several seeds (`python benchmarks/writers.py`).
 
 # %%
@@ -163,14 +163,10 @@ def slip(poem, t):  # its beginning, with a wrong character at place t
 slips = [slip(poem, 3) for poem in test]
 
 
-def after_slip(model):  # what it writes after each, and what of that is wrong
+def flawless(model):  # the share of poems without a mistake after the slip
     given = vocabulary.encode_all(slips).to(device)
-    poems = read(model.sample(500, length=T, generator=generator, given=given))
-    return poems, [[t for t in language.mistakes(p) if t > 2] for p in poems]
-
-
-def flawless(model):
-    return sum(not wrong for wrong in after_slip(model)[1]) / len(slips)
+    poems = read(model.sample(len(slips), length=T, generator=generator, given=given))
+    return sum(all(t < 3 for t in language.mistakes(p)) for p in poems) / len(poems)
 
 
 # %% tags=["checking"]
@@ -307,8 +303,9 @@ tried = {"the writer": before}
 for name, model in {"teacher forcing": forced, "scheduled sampling": scheduled}.items():
     tried[name] = worth(model) | {"flawless": flawless(model)}
 sick = tried["scheduled sampling"]
-assert tried["teacher forcing"]["valid"] > 0.9
-assert sick["valid"] < 0.1 and sick["kl"] > 3 and sick["flawless"] < 0.05
+assert tried["teacher forcing"]["valid"] > 0.87 and tried["teacher forcing"]["kl"] < 1
+assert sick["valid"] < 0.03 and sick["kl"] > 5 and sick["flawless"] < 0.03
+assert 2.5 < sick["entropy"] / language.entropy() < 3.8
 show_table(heads, [row(*one) for one in tried.items()])
 
 # %% tags=["drawing"]
@@ -323,8 +320,8 @@ def show_judged(poems, **how):  # mistakes in red
 show_judged(read(scheduled.sample(4, length=T, generator=generator)))
 
 # %% [markdown]
-# The medicine has ruined the patient. At most a few poems in a hundred are valid, the entropy is about three times the
-# grammar's, and after a slip hardly a poem is right. The control is nearly what it was, so the own inputs did it. Why?
+# The medicine has ruined the patient. Hardly one poem in a hundred is valid, the entropy is about three times the grammar's, and
+# after a slip nothing is right. The control has changed little: the large rate costs it a few tenths of a nat. So the own inputs did it. Why?
 
 # %% [markdown]
 # ## Why: a mistake that cannot be seen
@@ -478,8 +475,8 @@ assert tried["a tenth own"]["valid"] < fine["valid"] - 0.1
 show_table(heads, [row(*one) for one in tried.items()])
 
 # %% [markdown]
-# After only 150 steps the random slips have raised the flawless poems from about a quarter to a third (33 to 35 % in five
-# seeds; the control that reads the truth has 20 to 24 %). A tenth of its own characters has made everything worse so
+# After only 150 steps the random slips have raised the flawless poems from about a quarter to a third (31 to 35 % in five
+# seeds; the control that reads the truth has 19 to 24 %). A tenth of its own characters has made everything worse so
 # far.
 #
 # What does each do in a whole training? These are stored runs from untrained weights, each with 3,500 steps, as in chapter 3:
@@ -601,7 +598,7 @@ with torch.no_grad():  # one true poem in a hundred costs more
 kept = good[nats < limit].float().mean().item()
 print(f"medians: valid {right:.1f}, with a mistake {bad:.1f} nats")
 print(f"of those that cost less than {limit:.1f} nats, {kept:.1%} are valid")
-assert gap[i, k] < 0.01 and dear < 0.005 and bad > right + 6 and kept > 0.98
+assert gap[i, k] < 0.01 and dear < 0.005 and bad > right + 6 and kept > 0.975
 
 # %% [markdown]
 # To the network these two are equally likely, and only one is a poem. So let someone judge the **whole**: a **reward** $R(x)$ is
@@ -810,7 +807,7 @@ assert held[80]["kl"] < before["kl"] + 2 < free[80]["kl"]
 show_table(heads[:-1], [row(*one) for one in tried.items()])
 
 # %% [markdown]
-# The leash holds: the KL stays below 1 nat, where it was about 10 without. But it is still higher than before, and no more poems are valid
+# The leash holds: the KL ends at about 0.9 nats, where it was about 10 without. But it is still higher than before, and no more poems are valid
 # than at the start. What we hope for is 0.06 nats, and the noise of 80 small batches at a large rate is far greater. So be
 # patient. The stored runs have 4,000 batches of 100 poems, and a rate that falls from 0.003 to 0. All the rows below begin with teacher
 # forcing, and the rivals have as many steps or draws:
@@ -884,12 +881,24 @@ assert earned > true + 0.4
 assert end["entropy"] < 6 and end["kl"] > 8 and end["different"] < 200
 
 # %% [markdown]
-# The reward rises far above that of true poems, and the judge is delighted. What it gets is the same few poems over and over. In five
-# seeds there are 9 to 20 different ones among 400, and the KL is above 20 nats. The writer has found out what the judge likes, and not what we wanted.
-# Note that nearly all of these poems are *valid*. By the reward and by the validity this would be the best
-# writer of the page.
+# The reward is far above that of true poems, and the judge is delighted. What it gets is the same few poems over and over: 9 to 27
+# different ones among 400 (five seeds), at a KL of more than 20 nats. The writer has found out what the judge likes, and that is not
+# what we wanted. And note that nearly all of these poems are *valid*. By the reward and by the validity, this would be the best writer of the
+# page. The entropy and the KL give it away.
 #
-# The remedy is the same leash, and it costs the same as before: with it the reward cannot rise much. In the stored runs, a leash of 0.5 leaves TODO.
+# The remedy is the same leash. These are the stored runs, 300 steps:
+
+# %% tags=["checking"]
+columns = {"valid": "%", "entropy": ".1f", "kl": ".2f", "lines": ".0f"}
+words = {"cheap reward": "cheap reward", "cheap reward, leash": "and a leash of 0.5"}
+assert max(runs.of("practice", "cheap reward", "lines")) < 200
+assert min(runs.of("practice", "cheap reward, leash", "lines")) > 1000
+titles = ["practice", "valid, %", "entropy", "KL", "lines"]
+show_table(titles, runs.table("practice", words, columns))
+
+# %% [markdown]
+# It keeps the language, and so it keeps the writer from earning much. That is the price: what holds it back from the cheat would
+# hold it back from improving, too. A leash cannot make a bad judge good.
 
 # %% [markdown]
 # ## All of them, in one table
