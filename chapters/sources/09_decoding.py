@@ -513,9 +513,7 @@ assert two > greedy + 0.1 and abs(eight - two) < 1e-3 and 0.15 < lost < 0.3
 
 # %%
 @torch.no_grad()
-def exact(
-    model, given, length, floor
-):  # the likeliest text, if it has at least `floor`
+def exact(model, given, length, floor):  # log p of the likeliest text, if ≥ floor
     logits, state = model.step(None, model.begin(1))
     for c in given:
         logits, state = model.step(c[None], state)
@@ -864,9 +862,8 @@ show_curves(lines, ylabel="share that ends after a couplet", **axes)
 
 # %% tags=["checking"]
 cells = [[w, f"{share:.0%}", f"{-nats:.2f}"] for w, (share, nats) in early.items()]
-print(
-    "length penalty, width 32:", *(f"{a}: {s:.0%}" for a, s in fined.items()), sep="  "
-)
+print("ranked with a length penalty, at width 32, this share ends early:")
+print(*(f"{power}: {share:.0%}" for power, share in fined.items()), sep=", ")
 assert early[4][0] < 0.05 and early[32][0] == 1
 assert fined[0] > 0.9 and fined[1] < 0.05
 nats = [log_prob for _, log_prob in early.values()]
@@ -881,12 +878,12 @@ show_table(["width", "end after a couplet", "−log p, nats"], cells)
 # narrow beam drops it. But afterwards it costs nothing more, and the others still have a couplet to pay for. A wide
 # beam still remembers the ending when that shows. So **the harder we search, the worse the lengths become**, and what
 # saved us before was only the bad search. (We chose 0.1. With 0.2, greedy decoding ends every text early; with 0.05, a
-# width of 16 ends none. Each was tried once.) Translators know this well ([Koehn and Knowles,
-# 2017](references.md#koehn2017)): when the likeliest translation was found exactly, it was the *empty* one for more
-# than half of the sentences ([Stahlberg and Byrne, 2019](references.md#stahlberg2019)).
+# width of 16 ends none. Each was tried once.) Machine translation met the same trouble ([Koehn and Knowles,
+# 2017](references.md#koehn2017)). When its likeliest translations were found exactly, they were *empty* for more than
+# half of the sentences ([Stahlberg and Byrne, 2019](references.md#stahlberg2019)).
 #
 # The usual remedy is to rank by $\log p / \text{length}^\alpha$ ([Wu et al., 2016](references.md#wu2016)). With $\alpha
-# = 1$ this is the mean of a character. The line above the table shows what it does at width 32: up to 0.2 all texts are
+# = 1$ this is the mean of a character. The lines above the table show what it does at width 32: up to 0.2 all texts are
 # short, from 0.6 on none is. It is a switch. It can be set to one side or the other, but it does not make one text in
 # ten short, because what is wrong is not the length of the likeliest text. It is that the likeliest was asked for.
 
@@ -935,9 +932,10 @@ show_table(["80 characters", "different neighbours", "wrong characters"], cells)
 
 # %% [markdown]
 # Whatever it does, more than six in ten characters are wrong, as in chapter 3: after place 20 it is in states that it
-# has never met, and no way of choosing brings it back. (The first 20 places are right, so beyond them it is worse.)
-# Beams are no less lost than draws are, and they repeat themselves: of 79 pairs of neighbours, a beam of 8 has 59 to 62
-# % different ones, the grammar's own poems have 80 or 81 %, and drawn ones have more, since nonsense is varied.
+# has never met, and none of these ways of choosing brings it back. (The first 20 places are right, so beyond them it is
+# worse.) Beams are no less lost than draws are, and they repeat themselves: of 79 pairs of neighbours, a beam of 8 has
+# 59 to 62 % different ones, the grammar's own poems have 80 or 81 %, and drawn ones have more, since nonsense is
+# varied.
 
 # %% [markdown]
 # ## What we saw

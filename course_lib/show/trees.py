@@ -8,7 +8,7 @@ from IPython.display import HTML
 
 from ..expect import expect_one_of
 
-STEP, ROW = 58, 36  # from node to node, in pixels
+STEP, ROW = 51, 36  # from node to node, in pixels
 # How a node and the line to it look; each is readable on white and on the book's dark grey.
 KINDS = {
     "best": ("#4477aa", "3", "1"),
