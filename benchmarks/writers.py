@@ -65,6 +65,7 @@ decoding: ways to finish the first `begun` characters of 100 test poems with the
 """
 
 import argparse
+import math
 import time
 from functools import cache, cached_property
 from itertools import product
@@ -298,16 +299,17 @@ def table(rows):
     }
     shown["training"] += ("strict_3", "wrong_3", "long_wrong", "long_wrong_true", "rhyme_other", "heeds", "seconds")
     for kind, names in shown.items():
-        yield f"\n{kind:34s}" + "".join(f"{name[:13]:>15s}" for name in ("seeds", *names))
+        yield f"\n{kind:34s}" + "".join(f"{name:>17s}" for name in ("seeds", *names))
         groups = {}
         for row in rows:
             if row["kind"] == kind:
                 groups.setdefault(tuple(row["job"]), []).append(row)
         for job, mine in groups.items():
-            said = f"{', '.join(map(str, job)):34s}{len(mine):15d}"
+            said = f"{', '.join(map(str, job)):34s}{len(mine):17d}"
             for name in names:
-                values = [row[name] for row in mine if row.get(name) is not None]
-                said += f"{f'{min(values):.3g}–{max(values):.3g}' if values else '':>15s}"
+                values = [row[name] for row in mine if row.get(name) is not None] or [math.nan]
+                ends = dict.fromkeys(f"{end:.0f}" if end > 999 else f"{end:.3g}" for end in (min(values), max(values)))
+                said += f"{' – '.join(ends):>17s}"
             yield said
 
 
