@@ -498,16 +498,13 @@ columns |= {"wrong": "%", "displaced": "%", "seconds": ".0f"}
 titles = ["it reads", "valid", "KL", "flawless: our slip", "its own", "wrong after"]
 titles += ["displaced", "seconds"]
 forcing, own, slips_read = "teacher forcing", "tenth own", "tenth random slips"
-for what in ("flawless", "flawless_natural", "valid"):
+for what in ("flawless", "flawless_natural"):
     found = [runs.of("training", name, what) for name in (forcing, own, slips_read)]
-    if what == "valid":
-        assert max(found[1]) < 0.7 < 0.8 < min(found[2]) and max(found[2]) < min(
-            found[0]
-        )
-    else:
-        assert min(found[2]) > 0.75 > 0.5 > max(found[0] + found[1])
+    assert max(found[0]) < min(found[1]) and max(found[1]) < 0.45 < 0.65 < min(found[2])
+right = [runs.of("training", name, "valid") for name in (own, slips_read, forcing)]
+assert max(right[0]) < 0.6 < 0.7 < min(right[1]) and max(right[1]) < min(right[2])
 kls = [runs.of("training", name, "kl") for name in (forcing, slips_read, own)]
-assert max(kls[0]) < min(kls[1]) and max(kls[1]) < min(kls[2]) / 2
+assert max(kls[0]) < min(kls[1]) and max(kls[1]) < min(kls[2]) / 1.5
 show_table(titles, runs.table("training", READS, columns))
 
 # %% tags=["drawing"]
@@ -528,14 +525,14 @@ show_curves(
 # beginnings. *Wrong after* is the share of mistakes in what follows our slip. *Displaced* are those that go on, after a slip at
 # place 3, with something that would be right at another place. The picture follows one seed from place to place.
 #
-# - **A tenth of random slips is the cure.** After a slip about 85 in 100 poems are flawless, where teacher forcing has about 24.
+# - **A tenth of random slips is the cure.** After a slip about 80 in 100 poems are flawless, where teacher forcing has about 24.
 #   The training takes hardly longer. It helps as much against mistakes that the network made itself, though those are no slips of ours.
-#   None is displaced any more: this writer counts places, whatever it reads.
-# - **It has a price.** Without any slip fewer poems are valid, and the KL is higher. A network that has learnt to doubt what it
-#   reads doubts the truth a little, too.
+#   Hardly one is displaced any more: this writer counts places, whatever it reads.
+# - **It has a price.** Without any slip only 79 to 87 % of its poems are valid, and the KL is higher by 0.04 to 0.2 nats. A network that has
+#   learnt to doubt what it reads doubts the truth a little, too.
 # - **A tenth of its own characters** helps too, in the end. Fewer of the characters that follow a slip are wrong, and some ten more poems in a
 #   hundred are flawless. (Its own character fits what stands before it, but often not what the poem says next, so the network does meet texts
-#   that do not fit together.) But only half of its poems are valid, and the price in nats is many times that of the random slips. It also
+#   that do not fit together.) But only half of its poems are valid, and its KL is 0.8 nats, at least twice that of the random slips. It also
 #   takes twice as long, because the network has to write while it learns.
 # - **With the linear schedule**, nothing valid is left.
 #
@@ -835,13 +832,15 @@ assert min(runs.of("practice", "no leash", "kl")) > 1
 show_table(titles, first + runs.table("practice", PRACTICES, columns))
 
 # %% [markdown]
-# (*Lines* are different valid ones in 1,000 poems. *Writing* is for 1,000 poems.) With the leash, 99 in 100 poems are valid, and the KL is *lower*
-# than before: it has come most of the way to the ideal. The entropy is the grammar's. On its way, while the rate is high,
-# the KL first rises, and the falling rate brings it down: look at the first picture again. Without the leash the same training ruins the language.
+# (*Lines* are different valid ones in 1,000 poems, and *writing* is the time for as many.) With verdict and leash 99 in 100 poems are
+# valid, the KL is *lower* than before, by most of what the formula promises, and the entropy is nearly the grammar's. The KL
+# does rise first, while the rate is large. The falling rate brings it down again: follow the line in the first picture. Without the leash
+# the same training loses the language.
 #
-# And the rivals? *Throwing away* what has a mistake is the ideal itself. It needs no training, and costs a few draws more, but it needs
-# the judge whenever a poem is written. After the practice the judge is no longer needed. Training on *its own valid poems* is the same
-# idea without a gradient through the verdict: TODO. *More true poems* are the control: TODO.
+# Now the rivals. *Throwing away* what has a mistake is the ideal itself. It costs no training and a few draws more, but it needs the judge
+# as long as you write. After the practice, the judge can go. Training on *its own valid poems* uses the same verdicts on as many draws, by
+# teacher forcing, and *more true poems* is the control for the steps alone. So if you can have more true poems, compare these rows before you
+# hire a judge.
 
 # %% [markdown]
 # ## The cheat
@@ -909,21 +908,22 @@ show_table(titles, runs.table("practice", words, columns))
 columns = {"valid": "%", "flawless_3": "%", "lines": ".0f", "kl": ".2f"}
 columns |= {"seconds": ".0f", "seconds_write": ".2f"}
 rows = runs.table("training", {"teacher forcing": "teacher forcing"}, columns)
-nucleus = [
-    runs.cell("training", "teacher forcing", what, form)
-    for what, form in (
-        ("nucleus_valid", "%"),
-        ("flawless_3_nucleus", "%"),
-        ("nucleus_lines", ".0f"),
-    )
-]
+nucleus = {"nucleus_valid": "%", "flawless_3_nucleus": "%", "nucleus_lines": ".0f"}
+cut = [runs.cell("training", forcing, *what) for what in nucleus.items()]
 decoded = runs.where(kind="decoding", begun=0, length=20)
-rows.append(["and nucleus 0.95", *nucleus, "∞", "+0", ""])
-beam = [
-    decoded.cell("decoding", "beam 8", *what)
-    for what in (("valid", "%"), ("lines", ".0f"))
-]
-rows.append(["and beam 8", beam[0], "", beam[1], "∞", "+0", ""])
+
+
+def writing(name):  # seconds for 1,000 poems; 100 were written
+    return decoded.cell("decoding", name, lambda row: 10 * row["seconds"], ".2f")
+
+
+rows.append(["and nucleus 0.95", *cut, "∞", "0", writing("nucleus 0.95")])
+beam = decoded.cell("decoding", "beam 8", "valid", "%")
+lines = decoded.cell("decoding", "beam 8", "lines", ".0f")
+rows.append(["and beam 8", beam, "", lines, "∞", "0", writing("beam 8")])
+assert min(runs.of("training", forcing, "nucleus_forbids")) > 0.05
+assert max(runs.of("practice", "leash", "flawless_3")) < 0.45
+assert min(runs.of("training", slips_read, "flawless_3")) > 0.6
 rows += runs.table("training", {own: "own, 10 %", slips_read: "random, 10 %"}, columns)
 then = {"leash": "and verdict, leash", "no leash": "and verdict alone"}
 rows += runs.table(
@@ -932,11 +932,13 @@ rows += runs.table(
 show_table(["", "valid", "flawless", "lines", "KL", "training, s", "writing, s"], rows)
 
 # %% [markdown]
-# (*Flawless*: after a slip at place 3. The lines *and* begin from teacher forcing; their seconds come on top.)
+# (*Flawless*: after a slip at place 3. What begins with *and* comes after teacher forcing, and its seconds come on top. *Writing* is
+# for 1,000 poems.)
 #
-# There is no best row. If only validity matters, the nucleus of chapter 3 costs nothing, but it forbids some true poems: its KL
-# is infinite. The verdict with a leash makes the writer itself better, at the price of a long training. Neither helps
-# after a slip, since their training met hardly any. Only practice with slips does. And nothing forbids to combine them.
+# No row is best. If only validity counts, the nucleus of chapter 3 costs nothing. But it makes more than one true poem in twenty
+# impossible, so its KL is infinite. Beam search writes one and the same poem every time. The verdict with a leash
+# improves the writer itself, at the price of a long training. After a slip, all of these help little, because they have seldom met one.
+# Practice with slips does.
 
 # %% [markdown]
 # ## Break it
@@ -964,8 +966,8 @@ except ValueError as message:
 #
 # - Scheduled sampling gives the network its own characters to read. They are hardly ever mistakes, but other good choices, which look like
 #   the truth. So the loss asks for $w\, p(b \mid c) + (1 - w)\, p(b)$ with $w = \varepsilon$: for a network that listens less.
-# - Random slips can be recognised. A tenth of them in training heals most of the damage that a wrong character does, for a
-#   small price in validity and nats.
+# - Random slips can be recognised. A tenth of them in training heals most of the damage that a wrong character does. The price is
+#   that more poems have a mistake in the first place.
 # - A verdict on the whole can train a network, because $\nabla\, \mathbb E[R] = \mathbb E[(R - b)\, \nabla \log q]$. A baseline takes most of the noise out.
 # - The verdict alone does not ask for variety, and the language is lost. With a leash the ideal is known, $q_0\, e^{R/\beta}$, and it is nearer
 #   to the language than the start. It takes long, and a rate that falls to 0.
