@@ -32,7 +32,7 @@ Both kinds have, at temperature 1 where nothing else is said:
   valid draws' distribution q', which is large where q keeps to a few. (null where no draw is valid.)
 - `lines`: different valid lines in 1,000 draws; `poems`: different poems in them. `themes`: shares of the three, of
   which the grammar gives each 1/3. `first_off`: total variation of the first character's shares from the grammar's
-  (0.02 to 0.04 for as many draws of the grammar itself).
+  (0.03 to 0.04 for as many draws of the grammar itself).
 - `seconds` of the processor for the training, on one thread, and `seconds_write` for 1,000 poems: of this machine.
 - A slip is a character that cannot stand where it stands, all such being equally likely, in a test poem; then the model
   writes on. `flawless_3`: share without a further mistake after a slip at place 3, by the generous judge `mistakes`;
