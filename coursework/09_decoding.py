@@ -354,13 +354,14 @@ assert strange[2] > strange[3], "64 beams are worse than 16"
 #
 # where $n$ is the number of words. At $\alpha = 0$ the score is the log-probability, and the larger $\alpha$ is, the
 # better for the long ones. But *which* sentence wins at which $\alpha$? You do not have to try values. The scores are
-# negative, so the winner has the smallest $-\log p / n^\alpha$, and so the smallest logarithm of it:
+# negative, so the winner has the smallest $-\log p / n^\alpha$, and so the smallest logarithm of this:
 #
 # $$ \log \bigl(-\log p(x)\bigr) - \alpha \log n(x) $$
 #
 # In $\alpha$ this is a straight line. It begins high for an unlikely sentence and falls fast for a long one, and two
-# lines cross once. Start with the winner at $\alpha = 0$. The next winner is the longer sentence whose line is the
-# first to cross the winner's. And so on, until nothing longer is left.
+# lines cross once at most. Start with the winner at $\alpha = 0$. The next winner is the longer sentence whose line is
+# the first to cross the winner's. And so on, until nothing longer is left. Each winner takes one look at all texts.
+# (To compare all pairs of texts would take too long below.)
 
 
 # %% nbgrader={"grade": false, "grade_id": "exercise2_solution", "locked": false, "schema_version": 3, "solution": true, "task": false}

@@ -207,10 +207,11 @@ assert schedules["inverse sigmoid"][-1] < 0.2 < 0.49 < schedules["linear"][-1]
 # $$ q_t(b \mid a) = P(x_{t+1} = b \mid \text{input}_t = a) $$
 #
 # The tables before $t$ decide what the inputs at $t$ are, so compute one after the other. Carry along the joint table
-# $J_t(a, s) = P(\text{input}_t = a,\; x_t = s)$. It begins with $J_1(a, s) = \varepsilon\, \pi_s [a = s] + (1 -
-# \varepsilon)\, \pi_a \pi_s$. One step of the chain turns it into the joint table of the input and the *next* true
-# character, and this into $q_t$. How do you get $J_{t+1}$? An own character is drawn from $q_t$ given the input, and
-# it hears nothing of the true one. But the input may have been true, and then the two are not independent.
+# $J_t(a, s) = P(\text{input}_t = a,\; x_t = s)$. It begins with
+# $J_1(a, s) = \varepsilon\, \pi_s [a = s] + (1 - \varepsilon)\, \pi_a \pi_s$, where $[a = s]$ is 1 if $a = s$, and 0
+# otherwise. One step of the chain turns it into the joint table of the input and the *next* true character, and this
+# into $q_t$. How do you get $J_{t+1}$? An own character is drawn from $q_t$ given the input, and knows nothing of the
+# true one. But the input may have been true, and then the two are not independent.
 
 
 # %% nbgrader={"grade": false, "grade_id": "exercise2_solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -331,6 +332,12 @@ for eps in (0.5, 1.0):
     right = written_out(pi.tolist(), A.tolist(), eps, 4)
     name = f"q where the rarer character has 0.001, truth {eps}"
     assert_close(resting_tables(pi, A, eps, 4), right, tolerance=1e-6, name=name)
+# a chain that settles down slowly
+A = torch.tensor([[0.999, 0.001], [0.001, 0.999]], dtype=torch.float64)
+got = resting_tables(pi, A, 0.0, 60)
+name = "q at place 58 with own inputs only, where the chain repeats with 0.999: P(x)"
+far = pi @ torch.linalg.matrix_power(A, 59)
+assert_close(got[-1], far.expand(2, 2), tolerance=1e-6, name=name)
 # long: q settles down, and its rows still sum to 1
 A = (torch.randn(6, 6, generator=chance).double()).softmax(1)
 pi = torch.full((6,), 1 / 6).double()
@@ -593,9 +600,9 @@ for gap in (30.0, 40.0):
 
 # %% [markdown]
 # How much is a baseline worth? A model writes 100 texts, and the r-th of them with a probability in proportion to
-# $1 / r$. Valid texts have the reward 1, the others 0. We let more and more of them be valid, from the likeliest on. In the
-# two rows marked *drawn*, batches of 16 texts are drawn, and the baseline of each text is 0, or the mean reward of the
-# 15 others, as in the chapter.
+# $1 / r$. Valid texts have the reward 1, the others 0. We let more and more of them be valid, from the likeliest on. In
+# the two rows marked *drawn*, batches of 16 texts are drawn, and the baseline of each text is 0, or the mean reward of
+# the 15 others, as in the chapter.
 
 # %% nbgrader={"grade": false, "grade_id": "exercise3_use", "locked": true, "schema_version": 3, "solution": false, "task": false}
 theta, generator, B = -torch.arange(1, 101).double().log(), make_generator(2), 16
@@ -801,6 +808,13 @@ for nats, far in (
     assert_close(log_q[1] - log_q[0], right, tolerance=3e-4, name=name)
     kl = (log_q.exp() * (log_q - start)).sum().item()
     assert abs(kl - nats) < 2e-6, f"KL: expected {nats}, got {kl:.7f}; rewards ∓{far:g}"
+# a text whose q is too small for a computer, and whose log q is not
+start = torch.full((3,), 1 / 3, dtype=torch.float64).log()
+gains = torch.tensor([1000.0, 999.0, -1000.0], dtype=torch.float64)
+log_q, beta = on_a_leash(start, gains, 0.6)
+right = torch.tensor(-2000.0 / beta, dtype=torch.float64)
+name = "log_q[2] − log_q[0] with the rewards 1000, 999, −1000, 0.6 nats: −2000/beta"
+assert_close(log_q[2] - log_q[0], right, tolerance=3e-4, name=name)
 # the best text has the probability e^−100, and hardly a better reward
 start = torch.tensor([0.0, -100.0], dtype=torch.float64)
 log_q, beta = on_a_leash(start, torch.tensor([0.0, 0.1], dtype=torch.float64), 99.0)
@@ -947,6 +961,11 @@ gains = torch.tensor([1e6, 1e6 + 1e-6, -1e6], dtype=torch.float64)
 q = best_of(torch.tensor([0.25, 0.25, 0.5], dtype=torch.float64), gains, 2)
 name = "q where two rewards near a million differ by a millionth (no tie)"
 assert_close(q, torch.tensor([0.3125, 0.4375, 0.25]), tolerance=1e-6, name=name)
+rare = torch.tensor([1 - 1e-7, 1e-7], dtype=torch.float64)
+q = best_of(rare, torch.tensor([0.0, 1.0], dtype=torch.float64), 10_000)
+name = "q where the best text comes once in 10 million, n = 10,000"
+right = torch.tensor([0.9990005, 0.0009995], dtype=torch.float64)
+assert_close(q, right, tolerance=1e-6, name=name)
 gains = torch.tensor([1e300, 1e299, 1e-300, 0.0], dtype=torch.float64)
 q = best_of(torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.float64), gains, 2)
 name = "q with rewards 10^300, 10^299, 10^−300 and 0 (no tie)"
