@@ -106,8 +106,9 @@ print(f"mean length of 2,000 draws: {lengths.mean():.1f} words")
 # $$ \text{best}_{t}(b) = \max_a \bigl( \text{best}_{t-1}(a) + \log p(b \mid a) \bigr)
 #    \quad\text{if } b \text{ is allowed at place } t, \text{ otherwise } -\infty $$
 #
-# Remember which $a$ was the best one for each $b$. At the end, take the best last word, and follow these notes back.
-# This is the algorithm of Viterbi (1967). It takes $T \cdot V^2$ steps, where there are $V^T$ texts.
+# At the first place there is no choice of $a$: it is word 0, so $\text{best}_1(b) = \log p(b \mid 0)$ if $b$ is allowed
+# there. Remember which $a$ was the best one for each $b$. At the end, take the best last word, and follow these notes
+# back. This is the algorithm of Viterbi (1967). It takes $T \cdot V^2$ steps, although there are $V^T$ texts.
 
 
 # %% nbgrader={"grade": false, "grade_id": "exercise1_solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -116,14 +117,15 @@ def best_path(log_next, allowed):
 
     log_next (V, V), float32 or float64: [a, b] is log p(b | a), how likely word b is right after word a. These are
     numbers from −1000 to 0, or −∞ where b never follows a. A text begins after word 0; this first 0 is not part of it,
-    but it may come again. allowed (T, V) bool, T ≥ 1: [t, w] says whether word w may stand at place t.
+    but it may come again. allowed (T, V) bool, T from 1 to 1,000: [t, w] says whether word w may stand at place t,
+    counted from 0. There may be places where no word is allowed.
     -> (path, log_prob). path (T,) long: the likeliest text among those that are allowed at every place; of equally
-    likely ones, any. log_prob (), float64: its log p, the sum of its T steps, the first of them from word 0. It is
-    summed in float64 and right to nine digits. If every allowed text is impossible, path is None and log_prob is −∞.
-    The arguments stay as they were.
-    Example: p(· | 0) = (0, 0.6, 0.4), p(· | 1) = (1/6, 1/3, 1/2), p(· | 2) = (0, 0, 1), T = 2. If all words are allowed,
-    the best text is 2 2, with log 0.4. After the likelier first word, 1, no text has more than 0.6 · 1/2. If only word
-    1 is allowed at the second place, the best is 1 1, with log 0.2.
+    likely ones, any. log_prob, a float64 tensor of shape (): its log p, the sum of its T steps, the first of them from
+    word 0. It is summed in float64 and right to nine digits. If no allowed text is possible, path is None and log_prob
+    is −∞, still a tensor. The arguments stay as they were.
+    Example: p(· | 0) = (0, 0.6, 0.4), p(· | 1) = (1/6, 1/3, 1/2), p(· | 2) = (0, 0, 1), T = 2. If all words are
+    allowed, the best text is 2 2, with log 0.4. After the likelier first word, 1, no text has more than 0.6 · 1/2. If
+    only word 1 is allowed at the second place, the best is 1 1, with log 0.2.
     """
     ### BEGIN SOLUTION
     log_next = log_next.double()
@@ -165,6 +167,7 @@ begins_with_0 = torch.tensor([[True, False, False], [True, True, True]])
 path, log_prob = best_path(three, begins_with_0)
 assert path is None, f"path where no text is possible: expected None, got {path}"
 name = "log_prob where no text is possible: 0 never follows 0"
+assert_shape(log_prob, (), name=name)
 assert_close(log_prob, -math.inf, name=name)
 
 # %% [markdown]
@@ -262,6 +265,11 @@ path, log_prob = best_path(table, may)
 name = "path that must end in 5, which follows 5 and (very rarely) 0 only"
 assert_close(path, torch.full((12,), 5), name=name)
 assert_close(log_prob, -500.0, tolerance=1e-9, name=f"log_prob of the {name}")
+# as long and as unlikely as it may get
+path, log_prob = best_path(torch.full((1, 1), -1000.0), torch.ones(1000, 1).bool())
+name = "log_prob of 1,000 steps of −1000"
+assert_close(log_prob, -1e6, tolerance=1e-9, name=name)
+assert_close(path, torch.zeros(1000), name="path of 1,000 times word 0")
 # all alike: any path will do
 alike = torch.full((4, 4), -math.log(4))
 path, log_prob = best_path(alike, torch.ones(6, 4).bool())
@@ -346,27 +354,29 @@ assert strange[2] > strange[3], "64 beams are worse than 16"
 #
 # where $n$ is the number of words. At $\alpha = 0$ the score is the log-probability, and the larger $\alpha$ is, the
 # better for the long ones. But *which* sentence wins at which $\alpha$? You do not have to try values. The scores are
-# negative, so the winner has the smallest $-\log p / n^\alpha$, and so the smallest logarithm of it:
+# negative, so the winner has the smallest $-\log p / n^\alpha$, and so the smallest logarithm of this:
 #
 # $$ \log \bigl(-\log p(x)\bigr) - \alpha \log n(x) $$
 #
 # In $\alpha$ this is a straight line. It begins high for an unlikely sentence and falls fast for a long one, and two
-# lines cross once. Start with the winner at $\alpha = 0$. The next winner is the longer sentence whose line is the
-# first to cross the winner's. And so on, until nothing longer is left.
+# lines cross once at most. Start with the winner at $\alpha = 0$. The next winner is the longer sentence whose line is
+# the first to cross the winner's. And so on, until nothing longer is left. Each winner takes one look at all texts.
+# (To compare all pairs of texts would take too long below.)
 
 
 # %% nbgrader={"grade": false, "grade_id": "exercise2_solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def winners(log_prob, length):
     """Which of K texts has the highest score log p / n^α, for every α from 0 to ∞.
 
-    log_prob: a list of K floats, K ≥ 1, from −1000 to −0.001. length: a list of K whole numbers n ≥ 1.
+    log_prob: a list of K floats, K from 1 to 2,000, each from −1000 to −0.001. length: a list of K whole numbers ≥ 1,
+    the n of each text.
     -> a list of pairs (alpha, k), the alphas rising. k, 0 to K − 1, is the text with the highest score from this alpha
     on, up to the alpha of the next pair, or for ever if there is none. The first alpha is 0. Each alpha is a float,
     right to six digits. A text that wins nowhere, or is among the best at one single alpha only, is not in the list. Of
-    texts with the same log_prob and the same length, only the first can be in it.
+    texts with the same log_prob and the same length, only the first can be in it. The lists stay as they were.
     Example: log_prob = [−4, −7, −6], length = [4, 14, 6]. At α = 0 text 0 wins. Text 1 draws level with it where
-    4 / 4^α = 7 / 14^α, which is at α = log(7/4) / log(14/4) = 0.4467, and text 2 only at α = 1. So from 0.4467 on text 1
-    wins, and it stays ahead: the list is [(0.0, 0), (0.4467, 1)].
+    4 / 4^α = 7 / 14^α, which is at α = log(7/4) / log(14/4) = 0.4467, and text 2 only at α = 1. So from 0.4467 on
+    text 1 wins, and it stays ahead: the list is [(0.0, 0), (0.4467, 1)].
     """
     ### BEGIN SOLUTION
     cost, n = [math.log(-nats) for nats in log_prob], [math.log(m) for m in length]
@@ -482,6 +492,12 @@ check_winners(
     [-0.001, -1000.0], [1, 2], [(0, 0), (19.931569, 1)], "an alpha far above 1"
 )
 check_winners([-1000.0, -0.001], [1, 2], [(0, 1)], "longer and likelier")
+wanted = [(0, 0), (13822.418, 1)]
+check_winners([-0.001, -1000.0], [1000, 1001], wanted, "an alpha above 10,000")
+wanted = [(0, 0), (0.99998557, 1), (1.00001443, 2)]
+check_winners([-1, -1.99998, -4], [1, 2, 4], wanted, "a winner over a short stretch")
+wanted = [(0, 0), (0.000014427, 1)]
+check_winners([-2, -2.00002], [3, 6], wanted, "two that are nearly equally likely")
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -535,14 +551,15 @@ assert sizes[0] == 8 and min(sizes[1:]) > 60 and 1 < chosen[1][0] < 1.4
 # If that is a complete text, it is the answer. Otherwise all its continuations by one word go onto the heap. How
 # promising a beginning is, an optimist says:
 #
-# $$ \text{promise} = \log p(\text{beginning}) + \text{at most so much that is still to come} $$
+# $$ \text{promise} = \log p(\text{beginning}) + \text{the most that can still be added} $$
 #
 # If the optimist never says too little, then no beginning that is still on the heap can become better than the
 # complete text on top. The chapter's optimist says 0: a log-probability only falls. One who knows more says less, and
 # saves work. Drop the limits, for example: then the best future of each word can be computed exactly, as in exercise
 # 1, from the end. With the limits it can only be worse.
 #
-# Python's heap gives back the smallest: `heapq.heappush(heap, (-promise, …))`.
+# Python's heap gives back the smallest: `heapq.heappush(heap, (-promise, …))`, and `heapq.heappop(heap)` takes it off.
+# Put numbers and lists on it, not tensors: where two promises are equal, Python compares what stands behind them.
 
 
 # %% nbgrader={"grade": false, "grade_id": "exercise3_solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -550,13 +567,14 @@ def best_first(log_next, limit, to_come):
     """The likeliest text of T words in which no word comes more often than its limit, and how long the search took.
 
     log_next (V, V) float64: [a, b] is log p(b | a), from −1000 to 0, or −∞ where b never follows a. A text begins after
-    word 0; this first 0 is not part of it and does not count. limit: a list of V whole numbers ≥ 0; word w may come
-    limit[w] times. to_come (T, V) float64, T ≥ 1: [t, w] is never less than what the words after place t (0 to T − 1)
-    can add to log p if word w stands at place t. It is a number ≤ 0, or −∞ where no text that has w at place t counts,
-    however likely it is; this also holds for the last place.
-    The promise of a beginning is its log p plus to_come of its last word at its last place; the empty one is promising
-    enough to be opened first. Always that beginning is opened which has the greatest promise of those not opened yet.
-    If it has T words, the search is over. Beginnings that break a limit, or whose promise is −∞, are never opened.
+    word 0; this first 0 is not part of it and does not count. limit: a list of V whole numbers ≥ 0; word w may come at
+    most limit[w] times. to_come (T, V) float64, T ≥ 1: [t, w] is never less than what the words after place t (0 to
+    T − 1) can add to log p if word w stands at place t. It is a number ≤ 0, or −∞: then w is forbidden at place t,
+    however likely it is. At the last place it is 0 or −∞.
+    The promise of a beginning is its log p plus to_come of its last word at its last place. The empty beginning is
+    opened first. Then, again and again, the one with the greatest promise of all beginnings that are one word longer
+    than an opened one, and not opened yet. If it has T words, the search is over. Beginnings that break a limit, or
+    whose promise is −∞, are never opened.
     -> (text, log_prob, opened). text: a list of T ints. log_prob: a float, its log p, right to six digits. opened: how
     many beginnings were opened, the empty one and the complete one included. If there is no such text: (None, −∞,
     opened). The arguments stay as they were. Of equal promises any may be opened first.
@@ -733,6 +751,24 @@ assert got[0] == [2, 0, 1], (
 )
 name = "log_prob of steps −800, −950, −990"
 assert_close(got[1], -2740.0, tolerance=1e-6, name=name)
+got = best_first(
+    torch.full((1, 1), -1000.0).double(), [30], torch.zeros(30, 1).double()
+)
+assert got[0] == [0] * 30 and got[2] == 31, (
+    f"30 steps of −1000: expected 30 times word 0 and 31 opened, got {got[0]} and {got[2]}"
+)
+assert_close(got[1], -30_000.0, tolerance=1e-6, name="log_prob of 30 steps of −1000")
+# 40 beginnings, and 40² continuations of them, look better than the only way
+table = torch.full((41, 41), -math.log(40)).double()
+table[:, 40] = -math.inf
+table[0, 40], table[40, 40], table[40, :40] = -50.0, 0.0, -math.inf
+bound = torch.zeros(3, 41).double()
+bound[2, :40] = -math.inf
+text, log_prob, opened = best_first(table, [3] * 41, bound)
+case = "a text whose first word has e^−50, and 1,640 beginnings that promise more"
+assert text == [40] * 3, f"text, {case}: expected 40, 40, 40, got {text}"
+assert_close(log_prob, -50.0, tolerance=1e-6, name=f"log_prob, {case}")
+assert opened == 1644, f"opened, {case}: expected 1644, got {opened}"
 # 60 words out of 30: nobody could list all texts
 table = (2 * torch.randn(30, 30, generator=chance)).double().log_softmax(1)
 bound = future(table, 60)
@@ -793,11 +829,11 @@ zero, looks = opened.values()
 assert zero[15] > 100 * looks[15] and looks[15] == 16 and looks[13] > 14
 
 # %% [markdown]
-# With 15 words, the first optimist makes the search open 4,850 beginnings, and the second 16: that is the whole
-# sentence, word by word, because no limit matters there. With 13 words a limit does matter (*house* may not come
-# twice), and the search opens 19 instead of 14. Each of these sentences is proved to be the best. The price grows
-# with what the optimist does not know. At 28 words the best sentences without limits use the same words twice and
-# three times. So this optimist promises too much, and 7,752 beginnings must be opened.
+# With 15 words, the first optimist makes the search open 4,850 beginnings, and the second 16: the empty one and then
+# the sentence, word by word, because no limit matters there. With 13 words a limit does matter (*house* may not come
+# twice), and the search opens 19 instead of 14. Each of these sentences is proved to be the best. The price grows with
+# what the optimist does not know. At 28 words the best sentences without limits use the same words twice and three
+# times. So this optimist promises too much, and 7,752 beginnings must be opened.
 
 # %% [markdown]
 # ## 4 Beams that are draws
@@ -822,24 +858,24 @@ assert zero[15] > 100 * looks[15] and looks[15] == 16 and looks[13] > 14
 # Now a beam search that keeps the $k$ highest *levels*, instead of the $k$ highest probabilities, ends with $k$ draws
 # without replacement (Kool, van Hoof and Welling, 2019).
 #
-# Levels may be near −1000, and $e^{1000}$ is too large for a computer. So take $e^{-L}$ out of the bracket. With $d =
-# L
-# - f_i + \log(1 - e^{f_i - m})$ the level is $\ell_i = L - \log(1 + e^d)$, and `torch.nn.functional.softplus(d)` is
-# $\log(1 + e^d)$ for any $d$.
+# Levels may be near −1000, and $e^{1000}$ is too large for a computer. So take $e^{-L}$ out of the bracket. With
+# $d = L - f_i + \log(1 - e^{f_i - m})$ the level is $\ell_i = L - \log(1 + e^d)$, and
+# `torch.nn.functional.softplus(d)` is $\log(1 + e^d)$ for any $d$, even for $-\infty$, which $d$ is at the maximum.
 
 
 # %% nbgrader={"grade": false, "grade_id": "exercise4_solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def draw_on(log_prob, level, log_next, noise, k):
     """Continue W beginnings by one word each way, and keep the k continuations with the highest levels.
 
-    log_prob (W,) float64: the beginnings' log p, from −1000 to 0. level (W,) float64: their levels, each between its
-    log_prob − 5 and its log_prob + 50. log_next (W, V) float64: [i, w] is log p(w | beginning i), from −1000 to 0, or −∞ where w cannot follow; each
-    beginning has a word that can follow it. noise (W, V) float64: Gumbel numbers, from −5 to 50. k ≥ 1.
+    log_prob (W,) float64: the beginnings' log p, from −1000 to 0. level (W,) float64: their levels L, each from 5 below
+    its log_prob to 50 above it. log_next (W, V) float64: [i, w] is log p(w | beginning i), from −1000 to 0, or −∞ where
+    w cannot follow; each beginning has a word that can follow it. noise (W, V) float64: the g of the text above, from
+    −5 to 50. k ≥ 1.
     -> (parent, word, log_prob, level), all (K,), where K is k, or the number of possible continuations if that is less.
     parent and word, long: which beginning, and which word comes after it. log_prob, float64: of the beginning with the
-    word. level, float64: the ℓ of the formulas above, right to six digits, where m is the maximum of the same
-    beginning. So the highest continuation of a beginning has the level of the beginning. Sorted by level, the highest
-    first; the tests have no ties. The arguments stay as they were.
+    word. level, float64: the ℓ of the formulas above, right to six digits, where m is the maximum over the words after
+    the same beginning. So the highest continuation of a beginning has the level of the beginning. All four are sorted
+    by level, the highest first; no two levels are equal. The arguments stay as they were.
     Example: one beginning, log_prob log 0.5, level 1, p(· | it) = (0.6, 0.4, 0), noise (0, 1, 5), k = 2. f is
     (log 0.3, log 0.2 + 1, −∞) = (−1.204, −0.609, −∞), m = −0.609. Word 1 comes to level 1, and word 0 to
     −log(e^−1 − e^0.609 + e^1.204) = −0.6216. So parent is (0, 0), word (1, 0), log_prob (log 0.2, log 0.3) and level
@@ -964,6 +1000,19 @@ assert_close(
     tolerance=1e-6,
     name="level, f = −1 and f = −1 − 2^−48",
 )
+# the ends of what may come
+half = math.log(0.5)
+table = torch.tensor([[half, half, -1000.0]]).double()
+far = torch.tensor([[50.0, 49.0, -5.0]]).double()
+low = torch.full((1,), -1000.0).double()
+got = draw_on(low, low + 50, table, far, 4)
+case = "log p −1000, level −950, noise from −5 to 50"
+assert_close(got[1], torch.tensor([0, 1, 2]), name=f"word, {case}")
+d = 1 - half + math.log(1 - math.exp(-1))
+right = torch.tensor([-950.0, -950 - math.log(1 + math.exp(d)), -2005.0]).double()
+assert_close(got[3], right, tolerance=1e-6, name=f"level, {case}")
+name = f"log_prob, {case}"
+assert_close(got[2], low + table[0], tolerance=1e-6, name=name)
 # a word that nearly never follows
 table = torch.tensor([[-950.0, 0.0]]).double()
 got = draw_on(torch.zeros(1).double(), torch.ones(1).double(), table, g[:, :2], 2)
@@ -980,9 +1029,9 @@ assert_close(
 # Your step in a loop. The table is sharpened at temperature 0.15, as for a careful writer. Now a few sentences are
 # likely and come again and again. How long is a sentence of this table on average? The exact answer is the solution
 # of 43 linear equations. We estimate it from 50 sentences in three ways: the mean length of 50 ordinary draws; the
-# mean of 50 different ones, drawn by your beams; and a weighted mean of the latter. A sentence with log-probability
-# $\ell$ gets into a handful with a certain probability, $1 - \exp(-e^{\ell - \kappa})$ if $\kappa$ is the level of
-# the first one that did *not* get in. Its weight is its own probability divided by this one.
+# mean of 50 different ones, drawn by your beams; and a weighted mean of the latter. If $\kappa$ is the
+# level of the first one that did *not* get in, a sentence of probability $p$ gets into a handful with probability
+# $1 - \exp(-p\, e^{-\kappa})$. Its weight is $p$ divided by this.
 
 
 # %% nbgrader={"grade": false, "grade_id": "exercise4_use", "locked": true, "schema_version": 3, "solution": false, "task": false}
@@ -1059,5 +1108,5 @@ ax.set(xlabel="estimate of the mean length, words (red: exact)")
 #   typical length lies in between.
 # - A search with an honest optimist stops when it has *proved* that nothing better exists. The better the optimist, the
 #   less it has to open.
-# - One number added to each log-probability turns a search for the best into a draw. What is drawn without replacement
-#   is no ordinary sample, and a mean over it needs weights.
+# - One random number added to each log-probability turns a search for the best into a draw. What is drawn without
+#   replacement is no ordinary sample, and a mean over it needs weights.

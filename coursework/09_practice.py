@@ -65,9 +65,10 @@ for value in (0, 1, 2):
 # %% [markdown]
 # ## 1 A schedule that keeps a budget
 #
-# The chapter draws three schedules. A fair comparison needs the same number of own characters in all of them: the same
-# *mean* of $\varepsilon_i$, the probability of reading the truth in step $i$. A line from 1 down to 0.5 has a mean of
-# 0.75. Which inverse sigmoid has it, too? As Bengio et al. (2015) write it, it has only one number to choose, $k$:
+# The chapter draws three schedules. A fair comparison needs the same number of the model's own characters in all of
+# them: the same *mean* of $\varepsilon_i$, the probability that an input in step $i$ of the training is the true
+# character. A line from 1 down to 0.5 has a mean of 0.75. Which inverse sigmoid has it, too? As Bengio et al. (2015)
+# write it, it has only one number to choose, $k$:
 #
 # $$ \varepsilon_i = \frac{k}{k + e^{i / k}} = \sigma \Bigl( \log k - \frac{i}{k} \Bigr), \qquad i = 0, \dots, n - 1 $$
 #
@@ -82,7 +83,7 @@ def inverse_sigmoid(steps, share):
 
     steps: a whole number n, 1 to 100,000. share: a number from 0.01 to 0.99.
     -> (schedule, k). schedule (n,) float64: ε_0 to ε_(n−1) of the formula above. k: a float above 0. It may be below 1.
-    k and the mean of the schedule are right to 0.000001 (k relative to itself where it is above 1).
+    The mean of the schedule is right to 0.000001, and so is k (where k is above 1, to 0.000001 of k).
     Example: for two steps and k = 1, ε_0 = 1/(1 + 1) = 0.5 and ε_1 = 1/(1 + e) = 0.2689, and the mean is 0.3845. So
     steps = 2 and share = 0.38447 give k = 1 (nearly).
     """
@@ -119,7 +120,7 @@ assert_close(k, 3.0, name="k for a single step, share 0.75")
 schedule, k = inverse_sigmoid(1000, 0.6)
 assert_close(schedule.mean(), 0.6, name="mean of 1,000 steps, share 0.6")
 name = "schedule of 1,000 steps against the formula with your k"
-formula = torch.tensor([k / (k + math.exp(i / k)) for i in range(1000)])
+formula = k / (k + (torch.arange(1000).double() / k).exp())
 assert_close(schedule, formula, name=name)
 
 # %% [markdown]
@@ -206,10 +207,11 @@ assert schedules["inverse sigmoid"][-1] < 0.2 < 0.49 < schedules["linear"][-1]
 # $$ q_t(b \mid a) = P(x_{t+1} = b \mid \text{input}_t = a) $$
 #
 # The tables before $t$ decide what the inputs at $t$ are, so compute one after the other. Carry along the joint table
-# $J_t(a, s) = P(\text{input}_t = a,\; x_t = s)$. It begins with $J_1(a, s) = \varepsilon\, \pi_s [a = s] + (1 -
-# \varepsilon)\, \pi_a \pi_s$. One step of the chain turns it into the joint table of the input and the *next* true
-# character, and this into $q_t$. How do you get $J_{t+1}$? An own character is drawn from $q_t$ given the input, and
-# it hears nothing of the true one. But the input may have been true, and then the two are not independent.
+# $J_t(a, s) = P(\text{input}_t = a,\; x_t = s)$. It begins with
+# $J_1(a, s) = \varepsilon\, \pi_s [a = s] + (1 - \varepsilon)\, \pi_a \pi_s$, where $[a = s]$ is 1 if $a = s$, and 0
+# otherwise. One step of the chain turns it into the joint table of the input and the *next* true character, and this
+# into $q_t$. How do you get $J_{t+1}$? An own character is drawn from $q_t$ given the input, and knows nothing of the
+# true one. But the input may have been true, and then the two are not independent.
 
 
 # %% nbgrader={"grade": false, "grade_id": "exercise2_solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -220,13 +222,13 @@ def resting_tables(first, chain, truth, T):
     is the probability that the true character after a is b, at all places alike. All of them are at least 0.001, and
     each distribution sums to 1. truth: ε, a number from 0 to 1, 0 and 1 included. T ≥ 2.
     -> q (T − 1, V, V) float64, right to 0.000001: q[t, a, b] is the probability that the true character at place t + 1
-    is b, given that the input at place t is a, where the places are 0 to T − 1, and inputs come about as above. The
-    arguments stay as they were.
+    is b, given that the input at place t is a. Here the places are 0 to T − 1, so q[0] is the q_1 of the text above.
+    Inputs come about as described there. The arguments stay as they were.
     Example: V = 2, first = (1/2, 1/2), a character is repeated with probability 0.9, and truth = 1/2. An input at place
-    0 is true or a coin, so q[0] repeats with 1/2 · 0.9 + 1/2 · 1/2 = 0.7. Given the input at place 0, the true character
-    at place 1 repeats it with 0.7, and so does the model's own one, independently: they agree with 0.7² + 0.3² = 0.58.
-    So the input at place 1 is the true character with 1/2 + 1/2 · 0.58 = 0.79, and q[1] repeats with 0.79 · 0.9 + 0.21
-    · 0.1 = 0.732.
+    0 is true or a coin, so q[0] repeats with 1/2 · 0.9 + 1/2 · 1/2 = 0.7. Given the input at place 0, the true
+    character at place 1 repeats it with 0.7, and so does the model's own one, independently: they agree with 0.7² +
+    0.3² = 0.58. So the input at place 1 is the true character with 1/2 + 1/2 · 0.58 = 0.79, and q[1] repeats with 0.79
+    · 0.9 + 0.21 · 0.1 = 0.732.
     """
     ### BEGIN SOLUTION
     here = first  # P(x_t)
@@ -323,6 +325,19 @@ for size, T, eps in (
     right = written_out(pi.tolist(), A.tolist(), eps, T)
     name = f"q against all texts and inputs one by one, {case}"
     assert_close(got, right, tolerance=1e-6, name=name)
+# rare characters
+pi = torch.tensor([0.001, 0.999], dtype=torch.float64)
+A = torch.tensor([[0.001, 0.999], [0.999, 0.001]], dtype=torch.float64)
+for eps in (0.5, 1.0):
+    right = written_out(pi.tolist(), A.tolist(), eps, 4)
+    name = f"q where the rarer character has 0.001, truth {eps}"
+    assert_close(resting_tables(pi, A, eps, 4), right, tolerance=1e-6, name=name)
+# a chain that settles down slowly
+A = torch.tensor([[0.999, 0.001], [0.001, 0.999]], dtype=torch.float64)
+got = resting_tables(pi, A, 0.0, 60)
+name = "q at place 58 with own inputs only, where the chain repeats with 0.999: P(x)"
+far = pi @ torch.linalg.matrix_power(A, 59)
+assert_close(got[-1], far.expand(2, 2), tolerance=1e-6, name=name)
 # long: q settles down, and its rows still sum to 1
 A = (torch.randn(6, 6, generator=chance).double()).softmax(1)
 pi = torch.full((6,), 1 / 6).double()
@@ -428,11 +443,12 @@ assert prices[0.95][truths.index(0.9)] < prices[0.95][truths.index(0.5)] / 10
 # formula for two characters. Later places are a little better, because an own character is drawn given an input that
 # may be true, so it agrees with the truth more often than by chance. But they never come back to 0.8.
 #
-# The price begins small and grows about with the square: with one own input in ten, 0.04 or 0.05 nats a text for the
-# two chains that like to repeat, with one in two 1.7 and 2.5, with nothing but its own 8.7 and 16.4. The chain that
-# repeats with 50 per cent pays less, for it has less to lose. So it matters little for the likelihood that a schedule
-# reads a tenth of own characters, and very much that it *ends* there. A network that remembers more than one
-# character can sometimes see from the earlier ones that an input is not the true one. This table cannot.
+# The price begins small, and grows a little faster than the square of the share of own inputs: with one in ten, it is
+# 0.04 or 0.05 nats a text for the two chains that like to repeat, with one in two 1.7 and 2.5, with nothing but its own
+# 8.7 and 16.4. The chain that repeats with 50 per cent pays less, for it has less to lose. So it matters little for the
+# likelihood that a schedule reads a tenth of own characters, and very much that it *ends* there. A network that
+# remembers more than one character can sometimes see from the earlier ones that an input is not the true one. This
+# table cannot.
 
 # %% [markdown]
 # ## 3 How noisy is the estimate, and which baseline is the best?
@@ -442,13 +458,15 @@ assert prices[0.95][truths.index(0.9)] < prices[0.95][truths.index(0.5)] / 10
 #
 # $$ g_i = (R_i - b)\, \nabla_\theta \log q_i, \qquad \nabla_\theta \log q_i = e_i - q $$
 #
-# where $b$ is the baseline, $e_i$ has a 1 at place $i$ and zeros elsewhere, and $q$ is the vector of all
-# probabilities. Its mean does not depend on $b$, but its noise does, the mean squared distance from this mean:
+# where $g_i$ is the estimate if text $i$ was drawn, a vector of $N$ numbers. $b$ is the baseline, $e_i$ has a 1 at
+# place $i$ and zeros elsewhere, and $q$ is the vector of all probabilities. The mean of the estimate does not depend
+# on $b$, but its noise does, the mean squared distance from this mean:
 #
 # $$ \text{noise}(b) = \sum_i q_i\, \bigl\| g_i - \bar g \bigr\|^2, \qquad \bar g = \sum_i q_i\, g_i $$
 #
-# In $b$ the noise is a parabola. Which $b$ makes it least? It is not the mean reward. Set the derivative to 0, and
-# remember that $\bar g$ does not move.
+# As a function of $b$, the noise is a parabola. Which $b$ makes it least? It is not the mean reward. Set the derivative
+# to 0, and remember that $\bar g$ does not move. And compute the noise from the differences $g_i - \bar g$, as it
+# stands here: the shortcut $\sum_i q_i \| g_i \|^2 - \| \bar g \|^2$ is rounded, and may come out below 0.
 
 
 # %% nbgrader={"grade": false, "grade_id": "exercise3_solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -459,8 +477,8 @@ def gradient_noise(theta, reward, baseline):
     reward (N,) float64, numbers from −10 to 10; baseline, a number from −10 to 10.
     -> (gradient, noise, best). gradient (N,) float64: the gradient of the mean reward in theta. noise (), float64: the
     noise of the formula above for this baseline; never negative. best (), float64: the baseline with the least noise.
-    gradient and noise are right to nine digits, and best to six. None requires a gradient, and the arguments stay as
-    they were.
+    All three are tensors, also the single numbers. gradient and noise are right to nine digits, and best to six. None
+    requires a gradient, even if theta does, and the arguments stay as they were.
     Example: theta = (0, 0), reward = (1, 0), baseline 0. The two estimates are (1/2, −1/2) and (0, 0). So gradient is
     (1/4, −1/4), each estimate is at a squared distance of 1/8 from it, and noise is 1/8. With the baseline 1/2 both
     estimates are (1/4, −1/4), and there is no noise at all: best is 1/2.
@@ -553,7 +571,8 @@ for N, spread, size, b, leaf in (
         assert not got.requires_grad, (
             f"{what}: expected plain numbers, got a tensor that requires a gradient; {case}"
         )
-        assert_close(got, wanted, tolerance=1e-9, name=f"{what}, {case}")
+        digits = 1e-6 if what == "best" else 1e-9
+        assert_close(got, wanted, tolerance=digits, name=f"{what}, {case}")
 for _ in range(20):
     theta = torch.randn(2, generator=chance).double()
     worth = 20 * torch.rand(2, generator=chance).double() - 10
@@ -567,7 +586,7 @@ gradient, noise, best = gradient_noise(torch.arange(5).double(), alike, 7.0)
 assert_close(gradient, torch.zeros(5), name="gradient where all rewards are 7")
 assert_close(noise, 0.0, name="noise where all rewards and the baseline are 7")
 assert_close(best, 7.0, tolerance=1e-6, name="best baseline where all rewards are 7")
-for gap in (30.0, 38.0):
+for gap in (30.0, 40.0):
     sure = torch.tensor([20.0, 20.0 - gap, 21.0 - gap], dtype=torch.float64)
     _, _, best = gradient_noise(
         sure, torch.tensor([0.0, 1.0, -1.0], dtype=torch.float64), 0.0
@@ -580,10 +599,10 @@ for gap in (30.0, 38.0):
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# How much is a baseline worth? A model writes 100 texts, and the r-th of them with a probability in proportion to $1
-# / r$. Valid texts have the reward 1, the others 0. We let more and more of them be valid, from the likeliest on. In
-# the last two rows a batch of 16 texts is drawn, and the baseline of each is the mean reward of the 15 others, as in
-# the chapter, or 0.
+# How much is a baseline worth? A model writes 100 texts, and the r-th of them with a probability in proportion to
+# $1 / r$. Valid texts have the reward 1, the others 0. We let more and more of them be valid, from the likeliest on. In
+# the two rows marked *drawn*, batches of 16 texts are drawn, and the baseline of each text is 0, or the mean reward of
+# the 15 others, as in the chapter.
 
 # %% nbgrader={"grade": false, "grade_id": "exercise3_use", "locked": true, "schema_version": 3, "solution": false, "task": false}
 theta, generator, B = -torch.arange(1, 101).double().log(), make_generator(2), 16
@@ -616,7 +635,10 @@ for count in counts:
 for name in dict.fromkeys(name for name, _ in noises):
     print(f"{name:28}" + "".join(f"{noises[name, count]:9.4f}" for count in counts))
 gain = {c: noises["none", c] / noises["mean reward", c] for c in counts}
-print(f"{'mean reward':28}" + "".join(f"{shares[count]:9.1%}" for count in counts))
+print(
+    f"{'the mean reward itself':28}"
+    + "".join(f"{shares[count]:9.1%}" for count in counts)
+)
 print(f"{'none / mean reward':28}" + "".join(f"{gain[count]:9.1f}" for count in counts))
 assert gain[1] < 1.3 and gain[60] > 8 and gain[95] > 80
 for count in counts:
@@ -642,7 +664,7 @@ for count in counts:
 # $$ q_i = \frac{q_{0,i}\, e^{R_i / \beta}}{Z}, \qquad Z = \sum_j q_{0,j}\, e^{R_j / \beta} $$
 #
 # But what does $\beta = 0.2$ mean? That depends on the scale of the reward. It is easier to say how far the model may
-# go: $\mathrm{KL}(q \,\|\, q_0)$ shall be so many nats. The KL falls as $\beta$ grows. For large $\beta$ it goes to
+# go, and to prescribe $\mathrm{KL}(q \,\|\, q_0)$, in nats. The KL falls as $\beta$ grows. For large $\beta$ it goes to
 # 0. For small $\beta$ all the probability moves to the texts with the highest reward, and the KL goes to minus the
 # logarithm of what $q_0$ gives them. So for each length in between there is one $\beta$. Find it by bisection on
 # $\log \beta$.
@@ -657,13 +679,14 @@ def on_a_leash(log_q0, reward, nats):
 
     log_q0 (N,) float64, N ≥ 2: the logarithms of q0, from −100 to 0, or −∞ for a text that is never written; their exp
     sums to 1. reward (N,) float64, numbers from −1000 to 1000. Among the texts with q0 > 0, the rewards are not all
-    equal, and different ones differ by 0.1 at least. nats: a number from 0.001 up to 99 per cent of the greatest KL that
-    any β can reach.
+    equal, and different ones differ by 0.1 at least. nats: a number from 0.001 up to 99 per cent of the greatest KL
+    that any β can reach.
     -> (log_q, beta). log_q (N,) float64: the logarithms of the q of the formula above, −∞ where q0 is 0, for the β at
     which KL(q ‖ q0) = nats; the KL is right to 0.000001. beta: a float above 0, that β, which lies between 0.0001 and
     100,000, right to 0.01 per cent. The arguments stay as they were.
-    Example: q0 = (3/4, 1/4), reward = (0, 2). With β = 2/log 9 = 0.9102, e^(2/β) is 9, so q is (3/4, 9/4)/3 = (1/4, 3/4),
-    and KL = 1/4 log(1/3) + 3/4 log 3 = 0.5493. So nats = 0.5493 gives this q and this β. The greatest KL is log 4.
+    Example: q0 = (3/4, 1/4), reward = (0, 2). With β = 2/log 9 = 0.9102, e^(2/β) is 9, so q is (3/4, 9/4)/3 = (1/4,
+    3/4), and KL = 1/4 log(1/3) + 3/4 log 3 = 0.5493. So nats = 0.5493 gives this q and this β. The greatest KL is
+    log 4.
     """
     ### BEGIN SOLUTION
     low, high = -25.0, 25.0  # log β
@@ -785,6 +808,21 @@ for nats, far in (
     assert_close(log_q[1] - log_q[0], right, tolerance=3e-4, name=name)
     kl = (log_q.exp() * (log_q - start)).sum().item()
     assert abs(kl - nats) < 2e-6, f"KL: expected {nats}, got {kl:.7f}; rewards ∓{far:g}"
+# a text whose q is too small for a computer, and whose log q is not
+start = torch.full((3,), 1 / 3, dtype=torch.float64).log()
+gains = torch.tensor([1000.0, 999.0, -1000.0], dtype=torch.float64)
+log_q, beta = on_a_leash(start, gains, 0.6)
+right = torch.tensor(-2000.0 / beta, dtype=torch.float64)
+name = "log_q[2] − log_q[0] with the rewards 1000, 999, −1000, 0.6 nats: −2000/beta"
+assert_close(log_q[2] - log_q[0], right, tolerance=3e-4, name=name)
+# the best text has the probability e^−100, and hardly a better reward
+start = torch.tensor([0.0, -100.0], dtype=torch.float64)
+log_q, beta = on_a_leash(start, torch.tensor([0.0, 0.1], dtype=torch.float64), 99.0)
+kl = (log_q.exp() * (log_q - start)).sum().item()
+assert abs(kl - 99.0) < 2e-6, f"KL with a text of e^−100: expected 99, got {kl:.7f}"
+right = 0.1 / (log_q[1] - log_q[0] + 100).item()
+name = "1000 beta, where the better text has e^−100 and 0.1 more reward"
+assert_close(1000 * beta, 1000 * right, tolerance=3e-4, name=name)
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -821,9 +859,9 @@ assert within.max() / within.min() < 1.0001, "among equals, q0 decides"
 # %% [markdown]
 # ## 5 Write several, keep the best
 #
-# There is a way to a higher reward without any training: write $n$ texts, keep the one with the highest reward. (Of
-# several with this reward, keep the one that was written first.) Which distribution does the text that is kept come
-# from? The best of $n$ has a reward of at most $r$ if all $n$ have. So with
+# There is a way to a higher reward without any training: write $n$ texts, keep the one with the highest reward. (If
+# several have it, keep the one that was written first.) Which distribution does the text that is kept come from? The
+# best of $n$ has a reward of at most $r$ if all $n$ have. So with
 #
 # $$ F(r) = \sum_{j:\, R_j \le r} q_{0,j}, \qquad G(r) = \sum_{j:\, R_j < r} q_{0,j} $$
 #
@@ -923,6 +961,15 @@ gains = torch.tensor([1e6, 1e6 + 1e-6, -1e6], dtype=torch.float64)
 q = best_of(torch.tensor([0.25, 0.25, 0.5], dtype=torch.float64), gains, 2)
 name = "q where two rewards near a million differ by a millionth (no tie)"
 assert_close(q, torch.tensor([0.3125, 0.4375, 0.25]), tolerance=1e-6, name=name)
+rare = torch.tensor([1 - 1e-7, 1e-7], dtype=torch.float64)
+q = best_of(rare, torch.tensor([0.0, 1.0], dtype=torch.float64), 10_000)
+name = "q where the best text comes once in 10 million, n = 10,000"
+right = torch.tensor([0.9990005, 0.0009995], dtype=torch.float64)
+assert_close(q, right, tolerance=1e-6, name=name)
+gains = torch.tensor([1e300, 1e299, 1e-300, 0.0], dtype=torch.float64)
+q = best_of(torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.float64), gains, 2)
+name = "q with rewards 10^300, 10^299, 10^−300 and 0 (no tie)"
+assert_close(q, torch.tensor([0.19, 0.32, 0.33, 0.16]), tolerance=1e-6, name=name)
 ### END HIDDEN TESTS
 
 # %% [markdown]
