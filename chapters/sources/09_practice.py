@@ -839,7 +839,7 @@ show_table(titles, first + runs.table("practice", PRACTICES, columns))
 #
 # Now the rivals. *Throwing away* what has a mistake is the ideal itself. It costs no training and a few draws more, but it needs the judge
 # as long as you write. After the practice, the judge can go. Training on *its own valid poems* uses the same verdicts on as many draws, by
-# teacher forcing, and *more true poems* is the control for the steps alone. So if you can have more true poems, compare these rows before you
+# teacher forcing; it goes the same way, but not as far. *More true poems* is the control for the steps alone. So if you can have more true poems, compare these rows before you
 # hire a judge.
 
 # %% [markdown]
