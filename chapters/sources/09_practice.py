@@ -475,7 +475,7 @@ assert tried["a tenth own"]["valid"] < fine["valid"] - 0.1
 show_table(heads, [row(*one) for one in tried.items()])
 
 # %% [markdown]
-# After only 150 steps the random slips have raised the flawless poems from about a quarter to a third (31 to 35 % in five
+# After only 150 steps the random slips have raised the flawless poems from about a quarter to a third (31 to 37 % in five
 # seeds; the control that reads the truth has 19 to 24 %). A tenth of its own characters has made everything worse so
 # far.
 #
@@ -880,7 +880,7 @@ assert earned > true + 0.4
 assert end["entropy"] < 6 and end["kl"] > 8 and end["different"] < 200
 
 # %% [markdown]
-# The reward is far above that of true poems, and the judge is delighted. What it gets is the same few poems over and over: 9 to 27
+# The reward is far above that of true poems, and the judge is delighted. What it gets is the same few poems over and over: 15 to 29
 # different ones among 400 (five seeds), at a KL of about 20 nats. The writer has found out what the judge likes, and that is not
 # what we wanted. And note that nearly all of these poems are *valid*. By the reward and by the validity, this would be the best writer of the
 # page. The entropy and the KL give it away.
