@@ -475,7 +475,7 @@ assert tried["a tenth own"]["valid"] < fine["valid"] - 0.1
 show_table(heads, [row(*one) for one in tried.items()])
 
 # %% [markdown]
-# After only 150 steps the random slips have raised the flawless poems from about a quarter to a third (31 to 35 % in five
+# After only 150 steps the random slips have raised the flawless poems from about a quarter to a third (31 to 37 % in five
 # seeds; the control that reads the truth has 19 to 24 %). A tenth of its own characters has made everything worse so
 # far.
 #
@@ -677,10 +677,10 @@ spread = {b: scatter(b) for b in ("none", "others", "greedy")}
 for name, size in spread.items():
     share = (size / spread["others"]) ** 2
     print(f"{name:8s}scatter {size:.2f}; poems needed: {share:.1f} times as many")
-assert spread["none"] > 2 * spread["others"]
+assert spread["none"] > 2.5 * spread["others"]
 
 # %% [markdown]
-# Without a baseline the gradient scatters about four times as widely, and it would take 10 to 20 times as many poems to make up
+# Without a baseline the gradient scatters three to four times as widely, and it would take more than ten times as many poems to make up
 # for that. More than nine in ten poems are valid. Without a baseline each of them says *more of this*, and all these votes must cancel. With a
 # baseline near 1 a valid poem says little, and a mistake is heard. The greedy poem is valid, so its reward is near the mean,
 # and it does about as well.
@@ -747,7 +747,7 @@ assert end["kl"] > 1 and end["entropy"] < before["entropy"] - 1
 
 # %% [markdown]
 # The verdict does reach the network, but look at what it has done. In five seeds 95 to 98 % are valid now, where it was 92 to 95 %.
-# For that the entropy has fallen from 19 nats to 12 or less, and the KL has risen from 0.2 to about 10. The lines repeat, and true
+# For that the entropy has fallen from 19 nats to between 7 and 12, and the KL has risen from 0.2 to about 10. The lines repeat, and true
 # poems have become very unlikely. (*From the start* is the KL from the writer as it was to what it is now. It is measured on its own
 # draws.) What is going on?
 
@@ -804,7 +804,7 @@ assert held[80]["kl"] < before["kl"] + 2 < free[80]["kl"]
 show_table(heads[:-1], [row(*one) for one in tried.items()])
 
 # %% [markdown]
-# The leash holds: the KL ends at about 0.9 nats, where it was about 10 without. But it is still higher than before, and no more poems are valid
+# The leash holds: the KL ends at 0.8 to 1 nats, where it was about 10 without. But it is still higher than before, and no more poems are valid
 # than at the start. What we hope for is 0.06 nats, and the noise of 80 small batches at a large rate is far greater. So be
 # patient. The stored runs have 4,000 batches of 100 poems, and a rate that falls from 0.003 to 0. All the rows below begin with teacher
 # forcing, and the rivals have as many steps or draws:
@@ -839,7 +839,7 @@ show_table(titles, first + runs.table("practice", PRACTICES, columns))
 #
 # Now the rivals. *Throwing away* what has a mistake is the ideal itself. It costs no training and a few draws more, but it needs the judge
 # as long as you write. After the practice, the judge can go. Training on *its own valid poems* uses the same verdicts on as many draws, by
-# teacher forcing, and *more true poems* is the control for the steps alone. So if you can have more true poems, compare these rows before you
+# teacher forcing; it goes the same way, but not as far. *More true poems* is the control for the steps alone. So if you can have more true poems, compare these rows before you
 # hire a judge.
 
 # %% [markdown]
@@ -880,8 +880,8 @@ assert earned > true + 0.4
 assert end["entropy"] < 6 and end["kl"] > 8 and end["different"] < 200
 
 # %% [markdown]
-# The reward is far above that of true poems, and the judge is delighted. What it gets is the same few poems over and over: 9 to 27
-# different ones among 400 (five seeds), at a KL of more than 20 nats. The writer has found out what the judge likes, and that is not
+# The reward is far above that of true poems, and the judge is delighted. What it gets is the same few poems over and over: 15 to 29
+# different ones among 400 (five seeds), at a KL of about 20 nats. The writer has found out what the judge likes, and that is not
 # what we wanted. And note that nearly all of these poems are *valid*. By the reward and by the validity, this would be the best writer of the
 # page. The entropy and the KL give it away.
 #
