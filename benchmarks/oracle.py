@@ -1,4 +1,4 @@
-"""The synthetic oracle of Yu et al. (2017), in both directions: `python benchmarks/oracle.py`, 10 minutes a seed.
+"""The synthetic oracle of Yu et al. (2017), in both directions: `python benchmarks/oracle.py`, 12 minutes a seed.
 
 The truth is a network of which everything is known: an LSTM of 32 units, with weights from N(0, 1), writes sentences of
 20 words out of 5,000. A learner of the same size reads 10,000 of them. The field publishes one number, what the
