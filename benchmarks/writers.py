@@ -21,9 +21,9 @@ change each, `short, no leash` and the two other baselines. `cheap reward`: the 
 table of pairs, nats a character, 300 steps, rate 2e-3; with a leash, 0.5. Rivals: `rejection` (of the start's draws
 those that have no mistake; nothing is trained, and `seconds_write` counts what is thrown away), `own valid poems`
 (teacher forcing on the poems without a mistake among as many draws as `leash` sees, `kept`; as many steps, the same
-rate) and `more teacher forcing` (the same on true poems). `watched`, of REINFORCE, has lists: `step`; of 500 draws
-`reward`, `valid`, `entropy` and `kl_start`, KL(model ‖ start); `kl` on 500 test poems. The first entries are those of
-the start.
+rate) and `more teacher forcing` (the same on true poems; `longer` has twice the steps, and about as many seconds as
+`leash`). `watched`, of REINFORCE, has lists: `step`; of 500 draws `reward`, `valid`, `entropy` and `kl_start`, KL(model
+‖ start); `kl` on 500 test poems. The first entries are those of the start.
 
 Both kinds have, at temperature 1 where nothing else is said:
 
@@ -67,6 +67,7 @@ decoding: ways to finish the first `begun` characters of 100 test poems with the
 import argparse
 import math
 import time
+from dataclasses import replace
 from functools import cache, cached_property
 from itertools import product
 from pathlib import Path
@@ -118,6 +119,7 @@ PRACTICES = {
     "leash": FEWER,
     "own valid poems": FEWER,
     "more teacher forcing": FEWER,
+    "more teacher forcing, longer": FEWER,
     "no leash": TWO,
     "cheap reward, leash": FEWER,
     "short": TWO,
@@ -200,6 +202,8 @@ def training(trial, name):
 
 def practice(trial, name):
     start, how, dice = trial.start[0], verdict.PRACTICES.get(name, verdict.LONG), trial.dice()
+    if name == "more teacher forcing, longer":
+        how = replace(how, steps=2 * how.steps)
     if name == "rejection":
         yield {"name": name} | rejected(trial, start)
         return
