@@ -60,10 +60,10 @@ side_by_side({name: show_restored(text) for name, text in received.items()})
 
 # %% [markdown]
 # Only three characters were lost, but the first was one of them. At the first step, greedy decoding takes its own
-# favourite, 明 (*bright*). Then it has to go on from there, and ends with its favourite poem, which has nothing to do
-# with what was sent. The search has the same network and the same evidence, and restores all. It differs in one thing:
-# it did not have to decide at once. (We chose this poem for being clear: it is the worst case for greedy decoding among
-# 120. In 51 of them, greedy decoding left more mistakes than the line had made.)
+# favourite, 明 (*bright*). Then it has to go on from there, and what arrives no longer fits: it writes another poem, about
+# the moon. The search has the same network and the same evidence, and restores all. It differs in one thing: it did not
+# have to decide at once. (We chose this poem for being clear: of 120 it is the worst case for greedy decoding. In 51 of
+# them, greedy decoding left more mistakes than the line had made.)
 
 # %% [markdown]
 # ## Setup
@@ -570,7 +570,7 @@ first_lines = list({poem[:5]: None for poem in test})[:100]
 given = vocabulary.encode_all(first_lines).to(device)
 beams = {w: beam_search(model, T, beam_width=w, given=given) for w in (1, 2, 4, 8, 16)}
 at_least = zip(given, beams[8].log_prob[:, 0], strict=True)
-optimum, kept = torch.tensor([exact(model, x, T, floor) for x, floor in at_least]).T
+optimum, visited = torch.tensor([exact(model, x, T, floor) for x, floor in at_least]).T
 
 # %% [markdown]
 # The rival at equal cost is to **draw** $n$ poems where a beam would be $n$ wide, and to keep the likeliest of them.
@@ -608,11 +608,11 @@ for how, gaps in below.items():
         close[how, n] = (gap < 0.5).float().mean().item()
         shares = [f"{found[how, n]:.0%}", f"{close[how, n]:.0%}"]
         cells.append([f"{how}: {n}", f"{gap.mean().abs():.2f}", *shares])
-print(f"the exact search keeps {kept.mean():,.0f} beginnings on its way, on average;")
+print(f"on average the exact search keeps {visited.mean():,.0f} beginnings on its way;")
 print(f"a beam of 8 at most {8 * (T - 5)}")
 assert found["beam search", 8] == close["beam search", 1] == 1
 assert 0.2 < found["beam search", 1] < 0.45
-assert 1.5 < below["best of n draws"][16].mean() < 2.1 and kept.mean() > 3000
+assert 1.5 < below["best of n draws"][16].mean() < 2.1 and visited.mean() > 3000
 assert max(found["best of n draws", n] for n in beams) < 0.05
 show_table(["", "nats below", "the likeliest itself", "within 0.5 nats"], cells)
 
@@ -685,13 +685,12 @@ least = -likeliest.log_prob[0].item()
 # %% tags=["drawing"]
 from course_lib.show.plots import show_columns
 
-whole = surprise.floor().clamp(max=30)
-columns = {str(n): (whole == n).float().mean() for n in range(11, 31)}
-columns["30 or more"] = columns.pop("30")
-axes = {"xlabel": "−log p of a whole poem, nats (rounded down)"}
+rounded = surprise.floor().clamp(max=30)
+columns = {str(n): (rounded == n).float().mean() for n in range(11, 31)}
+axes = {"xlabel": "−log p of a whole poem, nats (rounded down; 30: 30 or more)"}
 figure = show_columns(columns, ylabel="share of 4,000 draws", **axes)
 _ = figure.axes[0].axvline(least - 11.5, color="#228833", linewidth=3)  # columns from 0
-_ = figure.axes[0].text(least - 11, 0.1, "the beam's poem", color="#228833")
+_ = figure.axes[0].text(least - 11.2, 0.16, "the beam's poem", color="#228833")
 figure
 
 # %% tags=["checking"]
@@ -780,8 +779,8 @@ class Perfect:
         return p.log(), State([x])
 
 
-perfect = [search(Perfect(), T, 1, hints=h)[0] for h in hints]
-guessed["greedy, with the grammar"] = torch.cat(perfect)
+informed = [search(Perfect(), T, 1, hints=h)[0] for h in hints]
+guessed["greedy, with the grammar"] = torch.cat(informed)
 
 
 # %% [markdown]
@@ -832,11 +831,9 @@ for name, x in guessed.items():
     shares = correct[name], whole, missed[name]
     cells.append([label, *(f"{share:.0%}" for share in shares)])
 kept = (guessed[1] == sent)[arrived == sent].float().mean()
-restored = (guessed[1] == sent)[arrived != sent].float().mean()
 sound = valid_share(read(guessed[1]))
-print(f"greedy decoding keeps {kept:.0%} of the characters that came well, restores")
-print(f"{restored:.0%} of the others; {sound:.0%} of its poems keep every rule")
-assert kept < 0.85 and restored < 0.6 and sound > 0.8
+print(f"greedy keeps {kept:.0%} of what came well; {sound:.0%} of its poems are valid")
+assert kept < 0.85 and sound > 0.8
 assert correct[1] < correct["as it arrived"] < correct["greedy, line counted twice"]
 assert correct["greedy, with the grammar"] < correct["as it arrived"]
 assert correct["greedy, line counted twice"] < correct[8] - 0.02
@@ -850,7 +847,7 @@ show_table(heads, cells)
 # %% [markdown]
 # Greedy decoding makes things **worse**: 69 to 72 % of the characters that arrived were right, and after its work NN to
 # NN % are. It spoils NN % of what had arrived well. Where a character was lost, it writes its favourite, and then it must
-# go on from there. Its poems are good poems, but other ones: nearly all keep every rule. So this is not the disease from
+# go on from there. Its poems are good poems, but other ones: about nine in ten keep every rule. So this is not the disease from
 # the top of the page. And it is not the network's fault: with the grammar's own probabilities greedy decoding does no
 # better. **It is the fault of deciding at once**, before the evidence has come. To trust the line twice as much helps
 # (NN to NN %), but Bayes' sum is right for whole poems, and a wider beam gets more from it. A beginning with a wrong
@@ -934,10 +931,9 @@ for q, first in {0.2: 1, 0.1: 32, 0.05: 128}.items():
     share = {w: share for w, (share, _) in early[q].items()}
     assert share[128] == share[first] == 1
     assert first == 1 or share[first // 4] < 0.35
-    nats = [log_prob for _, log_prob in early[q].values()]
-    assert nats[-1] == max(nats)
-narrow, *_, wide = (-log_prob for _, log_prob in early[0.1].values())
-print(f"the 10 % texts cost {narrow:.1f} nats at width 1, and {wide:.1f} at width 128")
+nats = [-log_prob for _, log_prob in early[0.1].values()]
+print(f"q = 0.1: {nats[0]:.1f} nats at width 1, and {nats[-1]:.1f} at width 128")
+assert nats[-1] < nats[0] - 2
 
 # %% [markdown]
 # Look at the middle curve. In truth one text in ten ends early. With a narrow beam none does; with a width of 32 *every
@@ -987,16 +983,15 @@ show_poems([perfect[:40]], long.lexicon, gloss=True)
 # of the ways that we have seen:
 
 # %%
-begun = x_slipped[:200, :3]
+slips = x_slipped[:200, :3]
 cured = {"drawn": own_inputs[:200]}
-cured["nucleus 0.5"] = read(write(200, given=begun, top_p=0.5))
-cured["greedy"] = read(write(200, given=begun, temperature=0))
-cured["beam of 8"] = read(beam_search(model, T, beam_width=8, given=begun).texts[:, 0])
+cured["nucleus 0.5"] = read(write(200, given=slips, top_p=0.5))
+cured["greedy"] = read(write(200, given=slips, temperature=0))
+cured["beam of 8"] = read(beam_search(model, T, beam_width=8, given=slips).texts[:, 0])
 
 # %% tags=["checking"]
 cured = {how: wrong_at(poems)[3:].mean().item() for how, poems in cured.items()}
 assert min(cured.values()) > 0.55 and max(cured.values()) < 0.75
-assert cured["drawn"] - min(cured.values()) < 0.1
 cells = [[how, f"{share:.0%}"] for how, share in cured.items()]
 show_table(["after the slip", "wrong characters"], cells)
 

@@ -131,8 +131,8 @@ def show_fields(fields: dict, *, at: tuple, columns: int = 3, size: float = 1.75
 def show_curves(curves: dict, *, xlabel: str, ylabel: str, floors: dict | None = None, **settings) -> Figure:
     """Lines {label: (xs, ys)} with their axes named, and horizontal floors {label: height} to read them against.
 
-    A NaN leaves a gap. `settings` go to the axes: `ylim=(0, 1)`, `xscale="log"`, `xticks=[1, 8, 64]`. Raises ValueError for lines that have
-    not as many xs as ys.
+    A NaN leaves a gap. `settings` go to the axes: `ylim=(0, 1)`, `xscale="log"`, `xticks=[1, 8, 64]`.
+    Raises ValueError for lines that have not as many xs as ys.
     """
     expect_titled("curves", curves, "(xs, ys)")
     lines = {}

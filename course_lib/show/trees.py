@@ -43,7 +43,7 @@ def show_tree(columns: Sequence[Sequence[Node]], *, rows: int = 0, steps: int = 
         raise ValueError("columns: expected one node or more in each of one column or more")
     rows, steps = max(rows, *map(len, columns)), max(steps, len(columns))
     width, height = steps * STEP + 20, rows * ROW
-    root = _at(-1, 0, [None], height, True)
+    root = _at(-1, 0, [None], height, spread)
     shapes, texts = {kind: "" for kind in KINDS}, {kind: "" for kind in KINDS}  # in groups: a page holds many trees
     for n, column in enumerate(columns):
         for i, node in enumerate(column):
