@@ -60,10 +60,10 @@ side_by_side({name: show_restored(text) for name, text in received.items()})
 
 # %% [markdown]
 # Only three characters were lost, but the first was one of them. At the first step, greedy decoding takes its own
-# favourite, 明 (*bright*). Then it has to go on from there, and what arrives no longer fits: it writes another poem, about
-# the moon. The search has the same network and the same evidence, and restores all. It differs in one thing: it did not
-# have to decide at once. (We chose this poem for being clear: of 120 it is the worst case for greedy decoding. In 51 of
-# them, greedy decoding left more mistakes than the line had made.)
+# favourite, 明 (*bright*). Then it has to go on from there, and what arrives no longer fits: it writes another poem,
+# about the moon. The search has the same network and the same evidence, and restores all. It differs in one thing: it
+# did not have to decide at once. (We chose this poem for being clear: of 120 it is the worst case for greedy decoding.
+# In 51 of them, greedy decoding left more mistakes than the line had made.)
 
 # %% [markdown]
 # ## Setup
@@ -142,10 +142,10 @@ assert 0.9 < drawn_valid < 0.97
 # %% [markdown]
 # ## The disease
 #
-# 一步错，步步错, says the lecture: one wrong step, and all steps are wrong. Chapter 3 measured it, and here is its experiment
-# again, in short. Put one wrong character at place 3 of a poem. Then let the network go on in two ways. In one it reads
-# *its own inputs*: whatever it has drawn. In the other it reads *true inputs*: the poem as it should be, whatever it
-# has drawn.
+# 一步错，步步错, says the lecture: one wrong step, and all steps are wrong. Chapter 3 measured it, and here is its
+# experiment again, in short. Put one wrong character at place 3 of a poem. Then let the network go on in two ways. In
+# one it reads *its own inputs*: whatever it has drawn. In the other it reads *true inputs*: the poem as it should be,
+# whatever it has drawn.
 
 
 # %%
@@ -209,10 +209,10 @@ assert 0.6 < free.mean() < 0.75 and forced[2:].max() < 0.05 and calm.mean() < 0.
 # After a slip, the network is in a state in which its training never put it, and it does not know what to do there.
 # This is **exposure bias**: *in use, a model meets states that it never met in training.*
 #
-# The slip was ours. Its own slips are rare: fewer than one poem in ten has one. But every character is another chance to
-# slip, so longer texts have more of them. What can be done? One can **choose** better, so that fewer steps are wrong,
-# and one can **train** differently, so that a wrong step does less harm. This page tries the first, and at its end
-# gives it to the patient; the [second page](09_practice.ipynb) tries the second.
+# The slip was ours. Its own slips are rare: fewer than one poem in ten has one. But every character is another chance
+# to slip, so longer texts have more of them. What can be done? One can **choose** better, so that fewer steps are
+# wrong, and one can **train** differently, so that a wrong step does less harm. This page tries the first, and at its
+# end gives it to the patient; the [second page](09_practice.ipynb) tries the second.
 
 # %% [markdown]
 # ## Why choose at all?
@@ -221,8 +221,9 @@ assert 0.6 < free.mean() < 0.75 and forced[2:].max() < 0.05 and calm.mean() < 0.
 # it, and throw the rest away? Feed the *distribution* back: instead of the vector of one character, the average of all
 # vectors, each weighted by its probability.
 #
-# The lecture answers with an example. Asked how someone feels, a network may say 高兴想笑 (*happy, wants to laugh*) or 难过想哭
-# (*sad, wants to cry*). Either is a good answer. Let these two be a whole language, each with probability one half.
+# The lecture answers with an example. Asked how someone feels, a network may say 高兴想笑 (*happy, wants to laugh*) or
+# 难过想哭 (*sad, wants to cry*). Either is a good answer. Let these two be a whole language, each with probability one
+# half.
 
 # %%
 sentences = ["高兴想笑", "难过想哭"]
@@ -337,18 +338,18 @@ assert 0.45 < mixed < 0.9 and abs(trained - 0.75) < 0.05
 show_table(["what is fed back", "wrong", "such as"], rows)
 
 # %% [markdown]
-# Fed back what is shown, the network writes sentences: a wrong one is rare. (Greedy decoding has none, but it writes one
-# sentence 1,000 times.) Fed back expectations, it does not. Of these texts, between half and five sixths are neither of
-# the two sentences, and it depends on the training which (51 to 84 % over 17 networks, in a separate run). The network
-# cannot decide between happy and sad, so it mixes them. With practice it is three quarters.
+# Fed back what is shown, the network writes sentences: a wrong one is rare. (Greedy decoding has none, but it writes
+# one sentence 1,000 times.) Fed back expectations, it does not. Of these texts, between half and five sixths are
+# neither of the two sentences, and it depends on the training which (51 to 84 % over 17 networks, in a separate run).
+# The network cannot decide between happy and sad, so it mixes them. With practice it is three quarters.
 #
 # Most of this is not the average's fault. Feed back a *drawn* character and show another draw: half of the texts are
 # wrong already, since there the state heard one thing and the reader another. It is the same with the poems. Hardly one
 # in a hundred is right either way, with 5 or 6 mistakes after another draw, and nearly 7 after an expectation.
 #
-# Why three quarters with practice? That takes two lines to show. The inputs of `unchosen` are computed from the start token alone,
-# so they are the same whatever the sentence is. Its output at place $t$ is therefore one fixed distribution $q_t$, and
-# the loss
+# Why three quarters with practice? That takes two lines to show. The inputs of `unchosen` are computed from the start
+# token alone, so they are the same whatever the sentence is. Its output at place $t$ is therefore one fixed
+# distribution $q_t$, and the loss
 #
 # $$ \mathbb E_{x}\Bigl[-\sum_t \log q_t(x_t)\Bigr] = \sum_t \mathbb E_{x_t}\bigl[-\log q_t(x_t)\bigr] $$
 #
@@ -410,9 +411,9 @@ show_tree(columns, spread=True)
 
 # %% [markdown]
 # Each number is the probability of the text up to there. A is the better first step, 0.6 against 0.4, and greedy
-# decoding takes it (orange). But after A nothing is certain, and after B nearly everything is. The likeliest text is BBB
-# (blue): its probability is 0.4 · 0.9 · 0.9 = 0.32, and that of greedy's AAA is 0.6 · 0.55 · 0.6 = 0.20. At the first
-# step there is no sign of this. What helps is to keep B in mind a little longer.
+# decoding takes it (orange). But after A nothing is certain, and after B nearly everything is. The likeliest text is
+# BBB (blue): its probability is 0.4 · 0.9 · 0.9 = 0.32, and that of greedy's AAA is 0.6 · 0.55 · 0.6 = 0.20. At the
+# first step there is no sign of this. What helps is to keep B in mind a little longer.
 
 # %% [markdown]
 # ## Beam search
@@ -455,7 +456,8 @@ def search(model, length, width, given=None, hints=None, watch=None):
 
 
 # %% [markdown]
-# (`hints` is evidence from outside; a later section brings some. `watch` only looks on.) On the tree, a width of 1 is greedy, and a width of 2 is enough:
+# (`hints` is evidence from outside; a later section brings some. `watch` only looks on.) On the tree, a width of 1 is
+# greedy, and a width of 2 is enough:
 
 # %% tags=["nbval-check-output"]
 for width in (1, 2, 4):
@@ -531,9 +533,9 @@ assert "".join(ahead) == "千千千千千千千举千举"
 # blue, the best of them bold. Grey ones were kept and later lost their place. Dashed red ones were dropped at once (the
 # two best of them are shown).
 #
-# At width 1 the search takes 千 (*a thousand*), because 举 (*raising*) is a tenth of a nat behind, and ends at −5.0 nats.
-# From width 2 on, 举 stays in view. It is behind for seven characters, then ahead, behind once more, and at the end it
-# wins, with −4.8. Go through the steps to see where the order changes.
+# At width 1 the search takes 千 (*a thousand*), because 举 (*raising*) is a tenth of a nat behind, and ends at −5.0
+# nats. From width 2 on, 举 stays in view. It is behind for seven characters, then ahead, behind once more, and at the
+# end it wins, with −4.8. Go through the steps to see where the order changes.
 
 # %% [markdown]
 # ## Measure: how near is it to the best?
@@ -624,15 +626,16 @@ show_table(["", "nats below", "the likeliest itself", "within 0.5 nats"], cells)
 # search has to keep more than 3,000.
 #
 # **Greedy decoding** is close behind. It finds the likeliest poem for only 25 to 36 of the 100 lines, but what it loses
-# is a tenth of a nat on average, and never half a nat. In this language every list of words has a clear favourite, and a
-# favourite now seldom turns out badly later. Make the favourites less clear, and width pays: with all logits divided by
-# 3, greedy decoding ends 1.7 nats below what a beam of 64 finds, and even a beam of 8 misses it for a third of the
+# is a tenth of a nat on average, and never half a nat. In this language every list of words has a clear favourite, and
+# a favourite now seldom turns out badly later. Make the favourites less clear, and width pays: with all logits divided
+# by 3, greedy decoding ends 1.7 nats below what a beam of 64 finds, and even a beam of 8 misses it for a third of the
 # lines (measured in a separate run).
 #
 # **What does width cost?** The network reads `width` beginnings at each step but the first, and the beam sorts what
-# comes out. For 100 first lines at once, widths of 1, 2, 4 and 8 took 0.05, 0.08, 0.16 and 0.32 seconds on one core, and
-# 64 took 3.4. Drawing 8 poems a line took 0.26, and greedy decoding without a beam 0.01. For a *single* beginning width
-# is cheaper, since one small step wastes most of the machine: 8 cost only half as much again as 1, and 32 three times.
+# comes out. For 100 first lines at once, widths of 1, 2, 4 and 8 took 0.05, 0.08, 0.16 and 0.32 seconds on one core,
+# and 64 took 3.4. Drawing 8 poems a line took 0.26, and greedy decoding without a beam 0.01. For a *single* beginning
+# width is cheaper, since one small step wastes most of the machine: 8 cost only half as much again as 1, and 32 three
+# times.
 
 # %% [markdown]
 # That was the likeliest poem for the *network*. The grammar has a likeliest poem as well, for each first line. It
@@ -702,8 +705,8 @@ assert surprise.mean() - least > 1.8 * surprise.std()
 assert (surprise < least + 1).float().mean() < 0.005
 
 # %% [markdown]
-# The beam's poem costs 11.8 nats, so it would be drawn once in 134,000 times. Draws cost 19 ± 3 nats, near the grammar's
-# entropy, as they should. Of 4,000 draws, hardly any comes within a nat of the beam's poem.
+# The beam's poem costs 11.8 nats, so it would be drawn once in 134,000 times. Draws cost 19 ± 3 nats, near the
+# grammar's entropy, as they should. Of 4,000 draws, hardly any comes within a nat of the beam's poem.
 #
 # How can the likeliest be so rare? Toss a coin 100 times that shows heads with probability 0.6. The likeliest sequence
 # is 100 heads, and nobody will ever see it. Each sequence with 60 heads is less likely, but there are so many of them
@@ -717,8 +720,8 @@ assert (surprise < least + 1).float().mean() < 0.005
 # There are tasks in which the likeliest *is* what we want. Someone said one thing, and we are to find out which. And if
 # the evidence comes late, width should pay, because greedy decoding has to choose before it has come.
 #
-# A poem is sent, and each character is lost with probability 0.3; then a random one, of all 331, arrives in its place. The receiver wants the likeliest poem $x$, given
-# what arrived, $y$. By Bayes' rule
+# A poem is sent, and each character is lost with probability 0.3; then a random one, of all 331, arrives in its place.
+# The receiver wants the likeliest poem $x$, given what arrived, $y$. By Bayes' rule
 #
 # $$ \log p(x \mid y) = \sum_t \underbrace{\log p(x_t \mid x_{<t})}_{\text{the network}} + \underbrace{\log p(y_t \mid x_t)}_{\text{the line}} + \text{const.} $$
 #
@@ -833,50 +836,53 @@ for name, x in guessed.items():
 kept = (guessed[1] == sent)[arrived == sent].float().mean()
 sound = valid_share(read(guessed[1]))
 print(f"greedy keeps {kept:.0%} of what came well; {sound:.0%} of its poems are valid")
-assert kept < 0.85 and sound > 0.8
+assert 0.6 < kept < 0.8 and sound > 0.7
 assert correct[1] < correct["as it arrived"] < correct["greedy, line counted twice"]
-assert correct["greedy, with the grammar"] < correct["as it arrived"]
+assert abs(correct["greedy, with the grammar"] - correct[1]) < 0.06
 assert correct["greedy, line counted twice"] < correct[8] - 0.02
 assert correct[8] > correct[1] + 0.2 and 0.9 < correct[32] < 0.96
-assert correct[8] > correct["best of 8 draws"] + 0.04
+assert correct[8] > correct["best of 8 draws"] + 0.05
 assert correct[32] > correct["best of 32 draws"] + 0.01
 assert missed[1] > 0.6 and missed[32] < 0.06 and missed["best of 32 draws"] > 0.3
 heads = ["", "right characters", "right poems", "search errors, at least"]
 show_table(heads, cells)
 
 # %% [markdown]
-# Greedy decoding makes things **worse**: 69 to 72 % of the characters that arrived were right, and after its work NN to
-# NN % are. It spoils NN % of what had arrived well. Where a character was lost, it writes its favourite, and then it must
-# go on from there. Its poems are good poems, but other ones: about nine in ten keep every rule. So this is not the disease from
-# the top of the page. And it is not the network's fault: with the grammar's own probabilities greedy decoding does no
-# better. **It is the fault of deciding at once**, before the evidence has come. To trust the line twice as much helps
-# (NN to NN %), but Bayes' sum is right for whole poems, and a wider beam gets more from it. A beginning with a wrong
-# character soon becomes expensive, because nothing that arrives fits it any longer, and another takes its place. With a
-# width of 8, nearly nine in ten characters are right; with 32, more than nine in ten.
+# Greedy decoding makes things **worse**: 69 to 72 % of the characters that arrived were right, and after its work 58 to
+# 63 % are. It spoils about three in ten of those that had arrived well. Where a character was lost, it writes its
+# favourite, and then it must go on from there. What it writes is mostly a good poem (78 to 90 % keep every rule), but
+# another one than was sent. So this is not the disease from the top of the page. And it is not the network's fault:
+# with the grammar's own probabilities greedy decoding is as bad, give or take a few points. **It is the fault of
+# deciding at once**, before the evidence has come.
 #
-# Draws at the same number of network steps stay behind: by NN to NN points where there are eight, by NN to NN where there
-# are 32. They are drawn one by one, and bad beginnings are never dropped. When they are dropped and good ones copied at
-# each step, as a beam does, about half of the gap closes (measured in a separate run).
+# Counting the line twice helps greedy decoding, to 75 to 80 %, but a wider beam with Bayes' own sum gets more. There, a
+# beginning with a wrong character soon becomes expensive, because nothing that arrives fits it any longer, and another
+# takes its place. With a width of 8, about nine in ten characters are right; with 32, more than nine in ten.
+#
+# Draws at the same number of network steps stay behind: by 8 to 14 points where there are eight, by 3 to 9 where there
+# are 32. They are drawn one by one, and bad beginnings are never dropped. If at each step the bad ones are dropped and
+# the good ones copied, as a beam does, more than half of the gap closes where there are 32 (measured in a separate
+# run).
 #
 # The last column is a diagnosis. Where the poem that was really sent has a higher sum than what was found, the *search*
-# has failed, and a better one would help. This is called a **search error**. (At least: the search may have missed a
-# third poem that is better still.) At width 1, NN of 10 poems are search errors; at width 32 hardly one of 40 is left,
-# and with 32 draws about half are. What is still wrong there is no fault of the search: other poems fit what arrived
-# better than the one that was sent.
+# has failed, and a better one would help. This is called a **search error**. (*At least*, because the search may also
+# have missed a third poem that is better still.) At width 1, 7 or 8 of 10 poems are search errors; at width 32 hardly
+# one of 40 is left, and with 32 draws about half are. What is still wrong at width 32 is no fault of the search: other
+# poems fit what arrived better than the one that was sent.
 #
 # Two more rivals were measured in separate runs. The best receiver that is possible, an exact search with the grammar's
-# own probabilities, gets 92 to 94 % of the characters right, so a beam of 32 is within about a point of it. And **a table
-# of counts does nearly as well**: count in 60,000 poems which character follows which at each place, and find the best
-# path with dynamic programming (Viterbi's algorithm). It gets 90 to 92 %. On the same table greedy decoding is as bad as
-# it is here. So what restores the poem is above all looking ahead; the network adds one to three points.
+# own probabilities, gets 92 to 94 % of the characters right, so a beam of 32 is within about a point of it. And **a
+# table of counts does nearly as well**: count in 60,000 poems which character follows which at each place, and find the
+# best path with dynamic programming (Viterbi's algorithm). It gets 90 to 92 %. On the same table greedy decoding is as
+# bad as it is here. So what restores the poem is above all looking ahead; the network adds one to three points.
 
 # %% [markdown]
 # ## Break it: search harder
 #
-# A better search should give better texts, if what it searches for is what we want. Give the poems different lengths, and
-# it does not. Suppose that some texts end after the first couplet, a share $q$ of them, and all others after the second.
-# The network has only learnt whole poems, so the ending is put in by hand: one more character, number `V`, whose
-# probability is $q$ after ten characters, 1 after twenty, and 0 elsewhere.
+# A better search should give better texts, if what it searches for is what we want. Give the poems different lengths,
+# and it does not. Suppose that some texts end after the first couplet, a share $q$ of them, and all others after the
+# second. The network has only learnt whole poems, so the ending is put in by hand: one more character, number `V`,
+# whose probability is $q$ after ten characters, 1 after twenty, and 0 elsewhere.
 
 
 # %%
@@ -940,9 +946,9 @@ assert nats[-1] < nats[0] - 2
 # one* does. Neither is one in ten. And nothing is wrong with the wide search: what it finds is likelier, and costs 5.4
 # nats where greedy decoding pays 8.1.
 #
-# The ending costs $-\log 0.1 = 2.3$ nats at once, more than the favourites among the words that could follow, so a narrow
-# beam drops it. After that it costs nothing, while the others must still pay for a whole couplet. A wide beam has kept
-# the ending until then. So **the harder we search, the worse the lengths become**, until all are short.
+# The ending costs $-\log 0.1 = 2.3$ nats at once, more than the favourites among the words that could follow, so a
+# narrow beam drops it. After that it costs nothing, while the others must still pay for a whole couplet. A wide beam
+# has kept the ending until then. So **the harder we search, the worse the lengths become**, until all are short.
 #
 # We chose 0.1 so that you can watch it. The likeliest text is short for every ending above about 1 %, because even the
 # cheapest second couplet costs 4.9 nats. The rarer the ending, the wider the beam that notices: at 5 % it takes 128. At
@@ -953,10 +959,10 @@ assert nats[-1] < nats[0] - 2
 # 2019](references.md#stahlberg2019)).
 #
 # The usual remedy is to rank by $\log p / \text{length}^\alpha$ ([Wu et al., 2016](references.md#wu2016)). With $\alpha
-# = 1$ this is the mean of a character. The lines below the picture show what it does at width 32: up to 0.2 all texts are
-# short, from 0.6 on none is. Between 0.35 and 0.44 the share falls from all to none (in a separate run), so one in ten
-# can be hit. But *which* texts are short is then decided by their scores, and not by chance. The likeliest text has no
-# share of anything: only draws give one short text in ten.
+# = 1$ this is the mean of a character. The lines below the picture show what it does at width 32: up to 0.2 all texts
+# are short, from 0.6 on none is. Between 0.35 and 0.44 the share falls from all to none (in a separate run), so one in
+# ten can be hit. But *which* texts are short is then decided by their scores, and not by chance. The likeliest text has
+# no share of anything: only draws give one short text in ten.
 
 # %% [markdown]
 # ### And on long texts
@@ -991,14 +997,14 @@ cured["beam of 8"] = read(beam_search(model, T, beam_width=8, given=slips).texts
 
 # %% tags=["checking"]
 cured = {how: wrong_at(poems)[3:].mean().item() for how, poems in cured.items()}
-assert min(cured.values()) > 0.55 and max(cured.values()) < 0.75
+assert min(cured.values()) > max(0.55, cured["drawn"] - 0.12)
 cells = [[how, f"{share:.0%}"] for how, share in cured.items()]
 show_table(["after the slip", "wrong characters"], cells)
 
 # %% [markdown]
-# Nothing has changed. However it chooses, about two thirds of what follows is wrong. A search finds what the network
-# holds for likely, and after a slip the network is wrong about that. No way of choosing teaches it what to do in a state
-# that it does not know.
+# Hardly anything has changed. However it chooses, 60 to 71 % of what follows is wrong; the best choice gains 3 to 8
+# points on drawing. A search finds what the network holds for likely, and after a slip the network is wrong about that.
+# No way of choosing teaches it what to do in a state that it does not know.
 
 # %% [markdown]
 # ## What we saw
@@ -1009,15 +1015,15 @@ show_table(["after the slip", "wrong characters"], cells)
 #   practice makes of it is a product of marginals.
 # - The first step of the best text need not be the likeliest first step. A beam keeps several beginnings and copies
 #   their states.
-# - A beginning's log-probability only falls, so the likeliest text can be found with proof. On these poems, with nothing
-#   else known, a beam of 8 finds it, and greedy decoding is within half a nat.
+# - A beginning's log-probability only falls, so the likeliest text can be found with proof. On these poems, with
+#   nothing else known, a beam of 8 finds it, and greedy decoding is within half a nat.
 # - The likeliest text is not typical: it is one draw in 134,000, and over long texts it repeats itself, even with a
 #   perfect model.
-# - Where texts may end, a better search finds shorter texts, up to the point where all are short. A length penalty moves
-#   that point, and gives no true share.
-# - Search where one answer is wanted, and search wide where the evidence comes late. Through noise, greedy decoding made
-#   poems worse than they had arrived, even with the grammar's own probabilities; a beam of 32 restored more than nine in
-#   ten characters, and so nearly did a table of counts.
+# - Where texts may end, a better search finds shorter texts, up to the point where all are short. A length penalty
+#   moves that point, and gives no true share.
+# - Search where one answer is wanted, and search wide where the evidence comes late. Through noise, greedy decoding
+#   made poems worse than they had arrived, even with the grammar's own probabilities; a beam of 32 restored more than
+#   nine in ten characters, and so nearly did a table of counts.
 # - No way of choosing cured the slip.
 #
 # **Terms fixed here** ([glossary](glossary.md)): beam, beam search, length penalty, search error; from chapter 3,
