@@ -631,11 +631,11 @@ show_table(["", "nats below", "the likeliest itself", "within 0.5 nats"], cells)
 # by 3, greedy decoding ends 1.7 nats below what a beam of 64 finds, and even a beam of 8 misses it for a third of the
 # lines (measured in a separate run).
 #
-# **What does width cost?** The network reads `width` beginnings at each step but the first, and the beam sorts what
-# comes out. For 100 first lines at once, widths of 1, 2, 4 and 8 took 0.05, 0.08, 0.16 and 0.32 seconds on one core,
-# and 64 took 3.4. Drawing 8 poems a line took 0.26, and greedy decoding without a beam 0.01. For a *single* beginning
-# width is cheaper, since one small step wastes most of the machine: 8 cost only half as much again as 1, and 32 three
-# times.
+# **What does width cost?** At each step but the first the network reads `width` beginnings, and what comes out has to
+# be ranked. For 100 first lines at once, widths of 1, 2, 4 and 8 took 0.05, 0.08, 0.16 and 0.32 seconds, and 64 took
+# 3.4 (the course's benchmark). Drawing 8 poems a line took 0.26, and greedy decoding without a beam 0.01. For a
+# *single* beginning width is cheaper, since a small step wastes most of the machine: in a separate run, 8 cost half as
+# much again as 1, and 32 three times as much.
 
 # %% [markdown]
 # That was the likeliest poem for the *network*. The grammar has a likeliest poem as well, for each first line. It
