@@ -848,18 +848,18 @@ heads = ["", "right characters", "right poems", "search errors, at least"]
 show_table(heads, cells)
 
 # %% [markdown]
-# Greedy decoding makes things **worse**: 69 to 72 % of the characters that arrived were right, and after its work 58 to
-# 63 % are. It spoils about three in ten of those that had arrived well. Where a character was lost, it writes its
-# favourite, and then it must go on from there. What it writes is mostly a good poem (78 to 90 % keep every rule), but
+# Greedy decoding makes things **worse**: 66 to 72 % of the characters that arrived were right, and after its work 58 to
+# 64 % are. It spoils a quarter to a third of those that had arrived well. Where a character was lost, it writes its
+# favourite, and then it must go on from there. What it writes is mostly a good poem (78 to 92 % keep every rule), but
 # another one than was sent. So this is not the disease from the top of the page. And it is not the network's fault:
 # with the grammar's own probabilities greedy decoding is as bad, give or take a few points. **It is the fault of
 # deciding at once**, before the evidence has come.
 #
-# Counting the line twice helps greedy decoding, to 75 to 80 %, but a wider beam with Bayes' own sum gets more. There, a
+# Counting the line twice helps greedy decoding, to 74 to 80 %, but a wider beam with Bayes' own sum gets more. There, a
 # beginning with a wrong character soon becomes expensive, because nothing that arrives fits it any longer, and another
 # takes its place. With a width of 8, about nine in ten characters are right; with 32, more than nine in ten.
 #
-# Draws at the same number of network steps stay behind: by 8 to 14 points where there are eight, by 3 to 9 where there
+# Draws at the same number of network steps stay behind: by 7 to 14 points where there are eight, by 4 to 9 where there
 # are 32. They are drawn one by one, and bad beginnings are never dropped. If at each step the bad ones are dropped and
 # the good ones copied, as a beam does, more than half of the gap closes where there are 32 (measured in a separate
 # run).
@@ -1002,7 +1002,7 @@ cells = [[how, f"{share:.0%}"] for how, share in cured.items()]
 show_table(["after the slip", "wrong characters"], cells)
 
 # %% [markdown]
-# Hardly anything has changed. However it chooses, 60 to 71 % of what follows is wrong; the best choice gains 3 to 8
+# Hardly anything has changed. However it chooses, 60 to 71 % of what follows is wrong; the best choice gains 2 to 8
 # points on drawing. A search finds what the network holds for likely, and after a slip the network is wrong about that.
 # No way of choosing teaches it what to do in a state that it does not know.
 
