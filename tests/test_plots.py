@@ -110,6 +110,10 @@ def test_curves_name_their_axes_lines_and_floors():
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["Z = 2", "real"]
     ticks = [label.get_text() for label in ax.get_xticklabels()]
     assert {"0.1", "0.2", "0.5", "1", "2", "5", "10"} <= set(ticks), "numbers and not powers"
+    for order in {"xticks": [1, 8], "xscale": "log"}, {"xscale": "log", "xticks": [1, 8]}:
+        figure = show_curves(curves, xlabel="strides", ylabel="share", **order)
+        figure.draw_without_rendering()
+        assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["1", "8"]
 
 
 @pytest.mark.parametrize(

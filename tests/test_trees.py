@@ -20,9 +20,11 @@ def drawn(page):
 
 def test_each_node_is_a_circle_and_joined_to_its_parent():
     circles, joins = drawn(show_tree(COLUMNS).data)
-    assert len(circles) == 4 and len(joins) == 2
+    assert len(circles) == 4 and len(joins) == 4
     above, below = sorted(y for x, y in circles if x == min(x for x, _ in circles))
-    assert {(y0, y) for _, y0, _, y in joins} == {(below, above), (above, below)}, "parents 1 and 0"
+    (root,) = {(x0, y0) for x0, y0, x, _ in joins if x < x0 + 33 and x0 < 10}
+    assert {(y0, y) for x0, y0, _, y in joins if x0 > 10} == {(below, above), (above, below)}, "parents 1 and 0"
+    assert {y for *start, _, y in joins if tuple(start) == root} == {above, below}, "the first come from one root"
 
 
 def test_labels_are_text_and_escaped():

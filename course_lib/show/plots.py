@@ -6,7 +6,7 @@ import torch
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, LogNorm, to_rgb
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter
 
 from ..expect import expect_titled
 
@@ -131,8 +131,8 @@ def show_fields(fields: dict, *, at: tuple, columns: int = 3, size: float = 1.75
 def show_curves(curves: dict, *, xlabel: str, ylabel: str, floors: dict | None = None, **settings) -> Figure:
     """Lines {label: (xs, ys)} with their axes named, and horizontal floors {label: height} to read them against.
 
-    A NaN leaves a gap. `settings` go to the axes: `ylim=(0, 1)`, `xscale="log"`. Raises ValueError for lines that have
-    not as many xs as ys.
+    A NaN leaves a gap. `settings` go to the axes: `ylim=(0, 1)`, `xscale="log"`, `xticks=[1, 8, 64]`.
+    Raises ValueError for lines that have not as many xs as ys.
     """
     expect_titled("curves", curves, "(xs, ys)")
     lines = {}
@@ -150,9 +150,10 @@ def show_curves(curves: dict, *, xlabel: str, ylabel: str, floors: dict | None =
     for n, (label, height) in enumerate(floors.items()):
         ax.axhline(height, color=QUIET, ls=[":", "--"][n % 2], label=label)
     ax.set(xlabel=xlabel, ylabel=ylabel, **settings)
-    for axis, scale in (ax.xaxis, "xscale"), (ax.yaxis, "yscale"):
-        if settings.get(scale) == "log":  # 1, 2, 5, 10 instead of powers
-            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    for axis, name in (ax.xaxis, "x"), (ax.yaxis, "y"):
+        if settings.get(f"{name}scale") == "log":  # 1, 2, 5, 10 instead of powers, or the ticks that were asked for
+            ticks = settings.get(f"{name}ticks")
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)) if ticks is None else FixedLocator(ticks))
             axis.set_major_formatter("{x:g}")
             axis.set_minor_formatter(NullFormatter())
     ax.spines[["top", "right"]].set_visible(False)
