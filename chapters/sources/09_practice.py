@@ -319,7 +319,7 @@ show_judged(read(scheduled.sample(4, length=T, generator=generator)))
 # %% [markdown]
 # The medicine has ruined the patient. Hardly one poem in a hundred is valid, the entropy is about three times the grammar's, and
 # after a slip nothing is right. The control has changed little: the large rate costs it a few tenths of a nat. So the own inputs did it.
-# (At an eighth of the rate, 150 steps neither ruin nor cure: 92 % valid in a separate run, one seed.) Why?
+# (At an eighth of the rate, 150 steps neither ruin nor cure, in a separate run with one seed.) Why?
 
 # %% [markdown]
 # ## Why: a mistake that cannot be seen
@@ -551,8 +551,8 @@ show_curves(
 # trained by teacher forcing, the same ones for all rows. *Its own* is the first mistake of the writer itself. The picture follows one seed from place
 # to place.
 #
-# - **Random slips in a tenth of the places are the cure.** After a slip 78 to 85 in 100 poems are flawless, where teacher forcing has 24.
-#   Of the characters after it only 1 to 2 % are wrong, instead of 65. It helps as much against mistakes that a network made. (After its own, and
+# - **Random slips in a tenth of the places are the cure.** After a slip 78 to 85 in 100 poems are flawless, where teacher forcing has about a quarter.
+#   Of the characters after it only 1 to 2 % are wrong, instead of two thirds. It helps as much against mistakes that a network made. (After its own, and
 #   by a strict judge who wants the rest to fit the mended poem in theme and rhyme, 60 to 70.) The training takes hardly longer, and twice as
 #   many steps on the truth do not help at all.
 # - **It is no trick of our slips.** In a separate run (one seed) it met slips that it was never trained on: only frequent characters, or
@@ -562,7 +562,7 @@ show_curves(
 #   only 33. (Its own character fits what stands before it, but often not what the poem says next, so the network does meet texts
 #   that do not fit together.) Only half of its poems are valid, its KL is 0.8 nats, and training takes twice as long, because the
 #   network has to write while it learns.
-# - **With the linear schedule** (one run), nothing valid is left.
+# - **With the linear schedule** (one run) nothing valid is left.
 #
 # **The price.** Without any slip, 79 to 87 % of the cured writer's poems are valid, where teacher forcing has 93 to 94, and the KL is higher by 0.04 to
 # 0.2 nats. Nearly half of the spoilt poems go wrong only at the last two characters, where the rhyme is. Much of this is slower
@@ -817,10 +817,9 @@ beta, v = 0.2, before["valid"]
 odds = (1 - v) / v * math.exp(-1 / beta)
 gain = math.log(v + (1 - v) * math.exp(-1 / beta))
 print(f"leash {beta}: {odds / (1 + odds):.2%} invalid; KL {gain:+.3f} nats a poem")
-print(f"without any mistake: KL {math.log(v):+.3f}")
 
 # %% [markdown]
-# So with a leash of 0.2 hardly a mistake would be left, and the KL would fall by about 0.06 nats a poem. Does REINFORCE get there?
+# So with a leash of 0.2 hardly a mistake would be left, and the KL would fall by 0.05 to 0.08 nats a poem, depending on the seed. Does REINFORCE get there?
 # In the code the leash is a part of the reward: each poem pays $\beta\,(\log q(x) - \log q_0(x))$. All else is as before.
 
 # %%
@@ -836,7 +835,7 @@ show_table(heads[:-1], [row(*one) for one in tried.items()])
 
 # %% [markdown]
 # The leash holds: the KL ends at 0.8 to 1 nats, where it was about 10 without. But it is still higher than before, and no more poems are valid
-# than at the start. What we hope for is 0.06 nats, and the noise of 80 small batches at a large rate is far greater. So be
+# than at the start. What we hope for is less than 0.1 nats, and the noise of 80 small batches at a large rate is far greater. So be
 # patient. The stored runs have 4,000 batches of 100 poems, and a rate that falls from 0.003 to 0. All rows below start from teacher
 # forcing. Each rival that trains has as many steps, and one has twice as many, because without drawing a step takes half the time:
 
@@ -862,10 +861,12 @@ gains = [kl - start[n] for n, kl in leashed.items()]
 print(f"KL of verdict and leash: {min(gains):+.3f} to {max(gains):+.3f} nats")
 assert len(gains) >= 2 and max(gains) < -0.03
 assert min(runs.of("practice", "no leash", "kl")) > 10
-for name in ("own valid poems", "more teacher forcing"):
+near = {"own valid poems": (0.01, 0.04), "more teacher forcing": (-0.02, 0.02)}
+for name, (low, high) in near.items():
     best = max(runs.of("practice", name, "valid"))
     assert min(runs.of("practice", "leash", "valid")) > best + 0.005
-    assert all(kl - start[n] < -0.02 for n, kl in kl_of("practice", name).items())
+    for n, kl in kl_of("practice", name).items():
+        assert n not in leashed or low < kl - leashed[n] < high
 first = stored("training", {forcing: "none"}, columns)
 show_table(titles, first + stored("practice", PRACTICES, columns))
 
@@ -876,13 +877,13 @@ show_table(titles, first + stored("practice", PRACTICES, columns))
 # Without the leash the same training loses the language (one run).
 #
 # But is it the verdict that does this? **Most of the gain in KL comes from learning on.** As many steps on *the same true poems*
-# bring it to 0.12 (one run), within the error of the leash's 0.11. (Read twice as long, they bring it back to 0.16: by then the
+# bring it to 0.12, within the error of the leash's 0.11. (Twice as many steps take as long as the leash does, and bring it back to 0.16, in one run: by then the
 # network learns them by heart.) With as many *new* true poems it falls to 0.04 (a separate run, one seed), in half the
 # seconds. **The verdict's own gift is one point of validity**: 99 % instead of 98. So the leash is for when there are no more true poems.
 #
 # The other rivals use the judge. *Throwing away* what has a mistake is the ideal itself. It costs no training and a few draws more, but it
 # needs the judge as long as you write. After the practice you no longer need the judge. Training on *its own valid poems* uses the same
-# verdicts on as many draws, by teacher forcing. It goes the same way, but not as far: 98 % valid, and a KL higher by 0.02 in both seeds.
+# verdicts on as many draws, by teacher forcing. It goes the same way, but not as far: 98 % valid, and a KL higher by 0.02.
 
 # %% [markdown]
 # ## The cheat
@@ -934,8 +935,7 @@ columns = {"valid": "%", "entropy": ".1f", "kl": ".2f", "lines": ".0f"}
 words = {"cheap reward": "cheap reward", "cheap reward, leash": "and a leash of 0.5"}
 assert max(runs.of("practice", "cheap reward", "lines")) < 200
 assert min(runs.of("practice", "cheap reward, leash", "lines")) > 1000
-for n, kl in kl_of("practice", "cheap reward, leash").items():
-    assert start[n] + 0.05 < kl < 0.5
+assert start[0] + 0.05 < kl_of("practice", "cheap reward, leash")[0] < 0.5
 titles = ["practice", "valid, %", "entropy", "KL", "lines", "runs"]
 show_table(titles, stored("practice", words, columns))
 
@@ -983,13 +983,13 @@ show_table(["", "valid", "flawless", "lines", "KL", "training, s", "runs"], rows
 # %% [markdown]
 # (*Flawless*: after a slip at place 3. What begins with *and* comes after the training above it, and its seconds come on top.)
 #
-# **With the judge at hand**, throwing mistakes away is best: nothing else has as high a validity and as low a KL, and it needs no training.
+# **With the judge at hand**, throwing mistakes away is best, in validity and in KL, and it needs no training.
 # **Without a judge when it writes**, it depends on what you want. If only validity counts, the nucleus of chapter 3 is nearly free: no training, and
 # writing takes two to three times as long. But it makes more than one true poem in ten impossible, so its KL is infinite. Beam search writes one
-# and the same poem every time. The verdict with a leash improves the writer itself, at the price of a long training. (The teacher forcing in the first row
-# had far fewer seconds. The table of practices has the fair control.)
+# and the same poem every time. The verdict with a leash improves the writer itself, at the price of a long training. (Its fair controls
+# are in the table of practices.)
 #
-# After a slip, none of these helps much, because the writer has seldom met one. Practice with slips does, and with the nucleus
+# After a slip the leash and the nucleus help little, because the writer has seldom met one. Practice with slips does, and with the nucleus
 # on top 89 to 97 % of its free poems are valid and 86 to 98 % are flawless after a slip.
 
 # %% [markdown]
@@ -1067,7 +1067,7 @@ except ValueError as message:
 # - Scheduled sampling gives the network its own characters to read. They are hardly ever mistakes, but other good choices, which look like
 #   the truth. So the loss asks for $w\, p(b \mid c) + (1 - w)\, p(b)$ with $w = \varepsilon$: for a network that listens less, unless an
 #   input says what to write.
-# - Random slips can be recognised. Put in a tenth of the places in training, they heal most of the damage that a wrong character does. The price is
+# - Random slips can be recognised. In a tenth of the places they heal most of the damage that a wrong character does. The price is
 #   that more poems have a mistake in the first place, though there are fewer mistakes in all. New kinds of damage, such as a lost character, stay.
 # - A verdict on the whole can train a network, because $\nabla\, \mathbb E[R] = \mathbb E[(R - b)\, \nabla \log q]$. A baseline takes most of the noise out.
 # - The verdict alone does not ask for variety, and the language is lost. With a leash the ideal is known, $q_0\, e^{R/\beta}$, and it is nearer
