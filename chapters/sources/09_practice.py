@@ -37,7 +37,7 @@ if find_spec("course_lib") is None:  # the library behind the chapters is not he
 # ## What you will get
 #
 # The writer of chapter 3 makes a mistake in one poem of fifteen. Here it practises: it writes poems, gets a reward for each,
-# and learns from nothing else. Each line in the picture is one training. All begin at the same point, where chapter 3 ended.
+# and learns from nothing else. Each line in the picture is one training. All begin at the lower left, where chapter 3 ended.
 # Up is good: more poems without a mistake. Left is good: nearer to the language that it is to write.
 
 # %% tags=["drawing"]
@@ -64,7 +64,8 @@ show_curves(
 
 # %% [markdown]
 # One of them ends in the upper left corner, where one wants to be. The other two have hardly any mistakes either, but have
-# forgotten the language. What the three were told differs by a single term, and this page shows which.
+# forgotten the language. What the first two were told differs by a single term, and this page shows which. (The third was paid for
+# something else, and for fewer steps.)
 
 # %% [markdown]
 # ## Setup
@@ -86,10 +87,10 @@ generator = make_generator(1000 + seed, device)  # not the writer's training poe
 # ## The data, and the writer
 #
 # The grammar of chapter 3 draws the poems, and it still knows the exact probability of each. The writer is chapter 3's
-# network, whose trained weights come with the course. So `seed` moves the poems, the draws and the training on this page,
+# network, whose trained weights come with the course. So `seed` changes the poems, the draws and the training on this page,
 # but not the weights that we begin with. (The generator starts from 1,000 more, because the weights were trained on the poems of
-# seed 0, and poems that a network has learnt from are no test for it.) What is said about whole trainings rests on stored runs
-# with several seeds (`python benchmarks/writers.py`).
+# seed 0, and poems that a network has learnt from are no test for it.) What we say about whole trainings rests on stored runs
+# (`python benchmarks/writers.py`). The column *runs* in their tables says how many seeds there are, and where it says 1, so do we.
 
 # %%
 from course_lib.data import PoemGrammar, Vocabulary
@@ -196,7 +197,7 @@ show_table(heads, [row("the writer", before)])
 # %% [markdown]
 # ## Scheduled sampling: let it read itself
 #
-# Then let it practise. In training, toss a coin for every character: with probability `truth` the network reads the true one,
+# So let it practise. In training, toss a coin for every character: with probability `truth` the network reads the true one,
 # and otherwise the one that it has just drawn itself. The *targets* stay the true characters. Begin with the truth alone, and
 # lower `truth` as the training goes on. This is **scheduled sampling** ([Bengio et al.,
 # 2015](references.md#bengio2015)), and it is the lecture's first remedy.
@@ -246,7 +247,7 @@ for t in range(9):
 show_table(["coin", "it reads", "target"], rows, marks=marks)
 
 # %% [markdown]
-# Look at the blue characters beside what stood there in the poem (the target one row above). Most are good characters in
+# Compare each blue character with the true one (the target one row above). Most are good characters in
 # another poem. Keep this in mind.
 #
 # The paper has three ways to lower `truth`. We set them so that half of all coins of a training say *true*:
@@ -268,10 +269,6 @@ show_curves(
     floors={"never its own": 1.0},
 )
 
-# %% tags=["checking"]
-for name in ("linear", "exponential", "inverse sigmoid"):
-    assert abs(sum(map(schedules[name], over)) / 101 - 0.5) < 0.01
-
 # %% [markdown]
 # The inverse sigmoid waits longest, and then gives up the truth quickly. Now train the writer for 150 steps more with the
 # linear schedule. The control gets the same number of steps, at the same rate, with the truth alone.
@@ -292,7 +289,7 @@ def go_on(inputs_for, steps=150):
 
 
 # %% [markdown]
-# What comes as `inputs_for` decides what the network reads in place of `x`:
+# The argument `inputs_for` decides what the network reads in place of `x`:
 
 # %%
 forced = go_on(lambda model, x, truth: x)
@@ -321,7 +318,8 @@ show_judged(read(scheduled.sample(4, length=T, generator=generator)))
 
 # %% [markdown]
 # The medicine has ruined the patient. Hardly one poem in a hundred is valid, the entropy is about three times the grammar's, and
-# after a slip nothing is right. The control has changed little: the large rate costs it a few tenths of a nat. So the own inputs did it. Why?
+# after a slip nothing is right. The control has changed little: the large rate costs it a few tenths of a nat. So the own inputs did it.
+# (At an eighth of the rate, 150 steps neither ruin nor cure, in a separate run with one seed.) Why?
 
 # %% [markdown]
 # ## Why: a mistake that cannot be seen
@@ -330,19 +328,26 @@ show_judged(read(scheduled.sample(4, length=T, generator=generator)))
 # weep*), equally likely. The first character $a$ decides the second, $b$.
 #
 # Before the first character the network reads nothing, so it learns it as it is: $q(a) = p(a)$. For the second its target is the
-# true $b$, and it reads some $c$. Let $w(c)$ be the probability that $c$ is the true character, given that $c$ is what it reads.
-# If $c$ is true, $b$ follows it. If not, $c$ says nothing about $b$. The loss is lowest at the mean of these two cases:
+# true $b$, and it reads some $c$. Let $w(c)$ be the probability that the coin said *true*, given that $c$ is what it reads.
+# If it did, $b$ follows $c$. If not, $c$ was drawn without looking at this poem, and says nothing about $b$. The loss is lowest at
+# the mean of these two cases:
 #
 # $$ q(b \mid c) = w(c)\, p(b \mid c) + \bigl(1 - w(c)\bigr)\, p(b), \qquad
 # w(c) = \frac{\varepsilon\, p(c)}{\varepsilon\, p(c) + (1 - \varepsilon)\, r(c)} $$
 #
 # Here $\varepsilon$ is `truth`, and $r(c)$ is how often $c$ is put in the place of the truth. In scheduled sampling the network draws it,
 # so $r = q(a) = p$, and the fraction cancels: **$w = \varepsilon$, whatever it reads** ([Huszár, 2015](references.md#huszar2015)).
-# With fair coins, the best answer after *happy* is to weep in one case of four. With its own inputs alone, $\varepsilon = 0$, the best answer is
+# With fair coins, the best answer after *happy* is *weep* in one case out of four. With its own inputs alone, $\varepsilon = 0$, the best answer is
 # $p(b)$: do not listen at all.
 #
-# So the loss itself asks for something that is not the language. A larger network or a longer training would only come nearer to that. To
-# check it, we train a table of pairs with the same loop:
+# So the loss itself asks for something that is not the language. A larger network or a longer training would only come nearer to that.
+#
+# **The harm is as large as the choice that is left.** In the paper's tasks the network also gets an input $k$, such as an image, which
+# says nearly what the text must be. The loss then asks for $w\, p(b \mid c, k) + (1 - w)\, p(b \mid k)$. If the image leaves only one chance in
+# 100 for the other mood, the second term is nearly right too: with fair coins, 99 % of the pairs are valid. With no
+# image 75 % are. (The share is $1 - 2d(1-d)(1-\varepsilon)$ for a mood of probability $d$. Trained tables, in a separate run, agree.)
+#
+# To check the formula, we train a table of pairs with the same loop:
 
 
 # %%
@@ -365,18 +370,11 @@ class Pairs(torch.nn.Module):  # log q(next | the one before), as a table
 
 
 # %% [markdown]
-# (Row 20 of this table is for the first character, before which nothing stands.) And here are the two poems, and the rival that the
-# table below explains:
+# (Row 20 of this table is for the first character, before which nothing stands.) And here are the two poems:
 
 # %%
 HAPPY, SAD, LAUGH, WEEP, OTHERS = 0, 1, 2, 3, 16  # twenty characters in all
 two = torch.tensor([[HAPPY, LAUGH], [SAD, WEEP]], device=device).repeat(500, 1)
-
-
-def random_slips(model, x, truth):  # any character, in the place of its own
-    wrong = torch.randint(20, x.shape, generator=generator, device=device)
-    own = torch.rand(x.shape, generator=generator, device=device) >= truth
-    return torch.where(own, wrong, x)
 
 
 def answers(inputs_for, truth):  # (20, 20): what it says after each character
@@ -392,28 +390,42 @@ def answers(inputs_for, truth):  # (20, 20): what it says after each character
 
 
 # %% tags=["checking"]
-rows = []
-for name, inputs_for in {"its own": own_inputs, "any": random_slips}.items():
-    for truth in (1.0, 0.9, 0.5, 0.0) if name == "its own" else (0.9, 0.5):
-        r = 1 / 2 if name == "its own" else 1 / 20
-        w = truth / 2 / (truth / 2 + (1 - truth) * r)
-        best = w * 1 + (1 - w) / 2
-        q = answers(inputs_for, truth)
-        rows.append([name, truth, f"{best:.3f}", f"{q[HAPPY, LAUGH]:.3f}"])
-        assert abs(q[HAPPY, LAUGH] - best) < 0.03
-        rows[-1].append("")
-        if name == "any":  # a slip that cannot be the truth: an even guess
-            rows[-1][-1] = f"{q[4:, LAUGH].mean():.2f}"
-            assert abs(q[4:, LAUGH].mean() - 0.5) < 0.05
-head = ["in place of the truth", "truth", "formula", "trained"]
-show_table([*head, "after a wrong one"], rows)
+def compared(inputs_for, truth, r):  # probability of laugh after happy
+    w = truth / 2 / (truth / 2 + (1 - truth) * r)
+    best = w * 1 + (1 - w) / 2
+    q = answers(inputs_for, truth)
+    assert abs(q[HAPPY, LAUGH] - best) < 0.03
+    return [truth, f"{best:.3f}", f"{q[HAPPY, LAUGH]:.3f}"], q
+
+
+rows = [compared(own_inputs, truth, 1 / 2)[0] for truth in (1.0, 0.9, 0.5, 0.0)]
+show_table(["truth", "formula", "trained"], rows)
 
 # %% [markdown]
 # The columns *formula* and *trained* are the probability of *laugh* after *happy*. In the language it is 1. The tables come
 # within 0.03 of the formula.
 #
-# The two lower rows show a rival that the formula suggests. Let the wrong inputs *not* be its own, but any characters, all equally
-# likely: $r(c) = 1/V$. Now $w$ depends on what is read. What is common in the language is nearly always the truth, so it is
+# The formula suggests a rival. Let the wrong inputs *not* be the network's own, but any characters, all equally likely: $r(c) = 1/V$.
+
+
+# %%
+def random_slips(model, x, truth):  # any of the twenty, in the place of its own
+    wrong = torch.randint(20, x.shape, generator=generator, device=device)
+    own = torch.rand(x.shape, generator=generator, device=device) >= truth
+    return torch.where(own, wrong, x)
+
+
+# %% tags=["checking"]
+rows = []
+for truth in (0.9, 0.5):
+    cells, q = compared(random_slips, truth, 1 / 20)
+    after = q[4:, LAUGH].mean()  # a slip that cannot be the truth: an even guess
+    rows.append([*cells, f"{after:.2f}"])
+    assert abs(after - 0.5) < 0.05
+show_table(["truth", "formula", "trained", "after a wrong one"], rows)
+
+# %% [markdown]
+# Now $w$ depends on what is read. What is common in the language is nearly always the truth, so it is
 # believed. What cannot stand there is never the truth, so it is ignored, and the answer is an even guess (the last column), which is right
 # there. **A slip that can be recognised teaches what to do after a slip. A slip that looks like the truth teaches to mistrust the
 # truth.**
@@ -445,17 +457,18 @@ assert wrong < 0.01 < 0.3 < 1 - same - wrong
 # ## The rival: any slip will do
 #
 # Now the same for poems. Replace a tenth of the inputs by characters drawn from all 331, so that nearly each of them is a
-# recognisable slip. For a fair comparison, scheduled sampling gets a tenth of own characters, too.
+# recognisable slip. Scheduled sampling, too, replaces a tenth. (More than half of its own characters are the true ones, so only about 4 % of
+# the inputs change. This favours scheduled sampling.)
 
 
 # %%
-def tenth_slips(model, x, truth):
+def tenth_slips(model, x, _):  # a tenth throughout, no schedule
     wrong = torch.randint(V, x.shape, generator=generator, device=device)
     coins = torch.rand(x.shape, generator=generator, device=device)
     return torch.where(coins < 0.1, wrong, x)
 
 
-def tenth_own(model, x, truth):
+def tenth_own(model, x, _):
     return own_inputs(model, x, 0.9)
 
 
@@ -479,33 +492,46 @@ show_table(heads, [row(*one) for one in tried.items()])
 # seeds; the control that reads the truth has 19 to 24 %). A tenth of its own characters has made everything worse so
 # far.
 #
-# What does each do in a whole training? These are stored runs from untrained weights, each with 3,500 steps, as in chapter 3:
+# What does each do in a whole training? These are stored runs from untrained weights, each with 3,500 steps, as in chapter 3. As a control
+# for time, the truth is there with twice as many:
 
 # %% tags=["checking"]
+from itertools import pairwise
+
 READS = {
     "teacher forcing": "the truth",
-    "teacher forcing, longer": "the truth, 7,000 steps",
-    "fiftieth own": "own, 2 %",
+    "teacher forcing, longer": "the truth, twice as long",
     "tenth own": "own, 10 %",
     "linear": "own, linear",
-    "fiftieth random slips": "random, 2 %",
-    "tenth random slips": "random, 10 %",
-    "random slips": "random, linear",
-    "tenth hidden": "blanks, 10 %",
+    "tenth random slips": "slips, 10 %",
 }
-columns = {"valid": "%", "kl": ".2f", "flawless": "%", "flawless_natural": "%"}
-columns |= {"wrong": "%", "displaced": "%", "seconds": ".0f"}
-titles = ["it reads", "valid", "KL", "flawless: our slip", "its own", "wrong after"]
-titles += ["displaced", "seconds"]
 forcing, own, slips_read = "teacher forcing", "tenth own", "tenth random slips"
-for what in ("flawless", "flawless_natural"):
-    found = [runs.of("training", name, what) for name in (forcing, own, slips_read)]
-    assert max(found[0]) < min(found[1]) and max(found[1]) < 0.45 < 0.65 < min(found[2])
-right = [runs.of("training", name, "valid") for name in (own, slips_read, forcing)]
-assert max(right[0]) < 0.6 < 0.7 < min(right[1]) and max(right[1]) < min(right[2])
-kls = [runs.of("training", name, "kl") for name in (forcing, slips_read, own)]
-assert max(kls[0]) < min(kls[1]) and max(kls[1]) < min(kls[2]) / 1.5
-show_table(titles, runs.table("training", READS, columns))
+
+
+def stored(kind, names, columns):  # and, last, how many seeds there are
+    count = [len(runs.of(kind, name, "seed")) for name in names]
+    rows = zip(runs.table(kind, names, columns), count, strict=True)
+    return [[*row, n] for row, n in rows]
+
+
+def ordered(what, *names):  # in all seeds: is each below the next?
+    found = [runs.of("training", name, what) for name in names]
+    return all(max(a) < min(b) for a, b in pairwise(found))
+
+
+three = forcing, own, slips_read
+assert min(len(runs.of("training", name, "seed")) for name in three) >= 2
+for what in ("flawless", "flawless_natural", "flawless_own"):
+    assert ordered(what, *three)
+    assert min(runs.of("training", slips_read, what)) > 0.75
+assert ordered("valid", own, slips_read, forcing)
+assert ordered("kl", forcing, slips_read, own)
+assert ordered("displaced", slips_read, own, forcing)
+assert max(runs.of("training", own, "valid")) < 0.55
+assert max(runs.of("training", slips_read, "wrong")) < 0.05
+columns = {"valid": "%", "kl": ".2f", "flawless": "%", "flawless_natural": "%"}
+titles = ["it reads", "valid", "KL", "our slip", "a writer's", "its own", "runs"]
+show_table(titles, stored("training", READS, columns | {"flawless_own": "%"}))
 
 # %% tags=["drawing"]
 shown = {READS[name]: name for name in (forcing, own, slips_read)}
@@ -520,53 +546,59 @@ show_curves(
 )
 
 # %% [markdown]
-# All shares are in per cent, and the columns give the range over the stored seeds. *Our slip* is a wrong character at one of the
-# places 1 to 15. *Its own* is the first mistake of a writer trained by teacher forcing, so all have to go on from the same
-# beginnings. *Wrong after* is the share of mistakes in what follows our slip. *Displaced* are those that go on, after a slip at
-# place 3, with something that would be right at another place. The picture follows one seed from place to place.
+# All shares are in per cent, and each column gives the range over the stored seeds. The three columns after the KL are the share of
+# flawless poems after a mistake. *Our slip* is a wrong character at one of the places 1 to 15. *A writer's* is the first mistake of a writer
+# trained by teacher forcing, the same ones for all rows. *Its own* is the first mistake of the writer itself. The picture follows one seed from place
+# to place.
 #
-# - **A tenth of random slips is the cure.** After a slip about 80 in 100 poems are flawless, where teacher forcing has about 24.
-#   The training takes hardly longer. It helps as much against mistakes that the network made itself, though those are no slips of ours.
-#   Hardly one is displaced any more: this writer counts places, whatever it reads.
-# - **It has a price.** Without any slip only 79 to 87 % of its poems are valid, and the KL is higher by 0.04 to 0.2 nats. A network that has
-#   learnt to doubt what it reads doubts the truth a little, too.
-# - **A tenth of its own characters** helps too, in the end. Fewer of the characters that follow a slip are wrong, and some ten more poems in a
-#   hundred are flawless. (Its own character fits what stands before it, but often not what the poem says next, so the network does meet texts
-#   that do not fit together.) But only half of its poems are valid, and its KL is 0.8 nats, at least twice that of the random slips. It also
-#   takes twice as long, because the network has to write while it learns.
-# - **With the linear schedule**, nothing valid is left.
+# - **Random slips in a tenth of the places are the cure.** After a slip 78 to 85 in 100 poems are flawless, where teacher forcing has about a quarter.
+#   Of the characters after it only 1 to 2 % are wrong, instead of two thirds. It helps as much against mistakes that a network made. (After its own, and
+#   by a strict judge who wants the rest to fit the mended poem in theme and rhyme, 60 to 70.) The training takes hardly longer, and twice as
+#   many steps on the truth do not help at all.
+# - **It is no trick of our slips.** In a separate run (one seed) it met slips that it was never trained on: only frequent characters, or
+#   characters that are right at this place in another poem. It had 84 to 89 flawless poems in 100, with the slip at place 3, 8 or 13.
+#   Three wrong characters in a row left 78, and two swapped ones 79. (Teacher forcing has 14 to 51, then 11 and 2.)
+# - **A tenth of its own characters** helps too. After our slip 32 to 35 are flawless, and after a mistake of its own 60 to 64, but by the strict judge
+#   only a third. (Its own character fits what stands before it, but often not what the poem says next, so the network does meet texts
+#   that do not fit together.) Only half of its poems are valid, its KL is 0.7 to 0.8 nats, and training takes twice as long, because the
+#   network has to write while it learns.
+# - **With the linear schedule** (one run) nothing valid is left.
 #
-# So practice does cure the disease, if what is practised are slips. Its own characters hardly ever are. And does the shape of the
+# **The price.** Without any slip, 79 to 87 % of the cured writer's poems are valid, where teacher forcing has 93 to 94, and the KL is higher by 0.04 to
+# 0.2 nats. Nearly half of the spoilt poems go wrong only at the last two characters, where the rhyme is. Much of this is slower
+# learning: with 7,000 steps (a separate run, one seed) 91 % are valid, the KL is 0.15 nats, and 93 % are flawless after a slip at
+# place 3. And though fewer of its poems are flawless, they contain fewer mistakes: 0.15 a poem where teacher forcing has 0.37 (a separate run, one
+# seed), because one mistake no longer brings on the next.
+#
+# **What it does not cure.** After a slip at place 3, six in ten poems of teacher forcing go on *displaced*, with what would be right at another
+# place. Of the cured writer's, hardly one does. But it still weighs what it reads. Insert a wrong character, and let three true ones follow, each
+# one place too late: it goes on displaced in 74 of 100 poems. After a *lost* character it is as helpless as before, with 2 % flawless (a
+# separate run, one seed).
+#
+# So practice does cure the disease, as long as it is practice with slips. The network's own characters hardly ever are slips. And does the shape of the
 # schedule matter?
 
 # %% tags=["checking"]
-LEARNT = {"teacher forcing": "the truth", "tenth random slips": "random, 10 %"}
+LEARNT = {name: READS[name] for name in (forcing, slips_read, own)}
 shapes = "linear", "exponential", "inverse sigmoid", "half", "always own"
-LEARNT |= {"tenth own": "own, 10 %"} | {name: f"own, {name}" for name in shapes}
-LEARNT["always own"] = "own, always"
+SHAPES = {name: f"own, {name.removesuffix(' own')}" for name in shapes}
 columns = {"valid": "%", "entropy": ".0f", "kl": ".1f"}
-columns |= {"heeds": "%", "rhyme_other": "%", "long_wrong": "%"}
-titles = [
-    "it reads",
-    "valid",
-    "entropy",
-    "KL",
-    "heeds",
-    "the rhyme",
-    "beyond 20, wrong",
-]
-assert max(runs.of("training", "linear", "valid")) < 0.05
-assert max(runs.of("training", "linear", "rhyme_other")) < 0.5
-show_table(titles, runs.table("training", LEARNT, columns))
+columns |= {"rhyme_other": "%", "long_wrong_true": "%"}
+titles = ["it reads", "valid", "entropy", "KL", "the rhyme", "beyond 20", "runs"]
+for name in SHAPES:
+    assert max(runs.of("training", name, "valid")) < 0.05
+    assert max(runs.of("training", name, "rhyme_other")) < 0.5
+assert ordered("long_wrong_true", forcing, slips_read)
+show_table(titles, stored("training", LEARNT | SHAPES, columns))
 
 # %% [markdown]
-# No schedule rescues it. The more of its own it reads, the less it listens. *Heeds* says how much of the next
-# character's probability moves if the one before is replaced by a slip, and *the rhyme* how much of the last character's moves if character 10
-# gets another rhyme (chapter 3's 98 to 99 %). With the linear schedule, even the rhyme is hardly heard: this is the $p(b)$ of the
-# formula.
+# No schedule rescues it (one run each). *Half* stays at 0.5 throughout, and *always* at 0. *The rhyme* says how much of the last character's probability moves if character 10 gets another
+# rhyme. Teacher forcing has 98 to 99 %, these five have at most 45. The rhyme is heard little: this is the $p(b)$ of the formula. The random slips, too,
+# cost some of it. By this column alone they would be no better than a tenth of its own characters.
 #
-# And a limit of the cure. In texts of 80 characters, four times what was learnt, all are lost beyond place 20. Practice with
-# slips helps against slips. It does not teach what comes after the end of a poem.
+# And a limit of the cure. *Beyond 20* is the share of wrong characters in the three poems that would follow, in a text of 80 characters,
+# four times what was learnt, if it reads nothing but the truth. Left alone, all writers are lost there, with 83 to 92 % wrong. But with the truth to
+# read, teacher forcing has 19 to 32 % wrong, and practice with slips 51 to 81 %. It *hurts* there, for whatever is new looks like a slip.
 
 # %% [markdown]
 # ## Reinforcement: judge the whole
@@ -658,7 +690,7 @@ assert torch.allclose(ours, its, atol=1e-4)
 #
 # Any $b$ gives the right gradient on average, but each batch has only 64 poems. How far do the gradients of ten batches
 # scatter? We compare no baseline, the mean of the other poems, and the reward of the poem that the network writes greedily,
-# without dice ([Rennie et al., 2017](references.md#rennie2017)).
+# without drawing ([Rennie et al., 2017](references.md#rennie2017)).
 
 
 # %%
@@ -743,7 +775,7 @@ explore(show_free, step=list(free), start={"step": 80}, alt=alt)
 # %% tags=["checking"]
 end = free[80]
 print(f"valid {end['valid']:.1%}, entropy {end['entropy']:.1f}, KL {end['kl']:.2f}")
-assert end["kl"] > 1 and end["entropy"] < before["entropy"] - 1
+assert end["kl"] > 5 and end["entropy"] < 14
 
 # %% [markdown]
 # The verdict does reach the network, but look at what it has done. In five seeds 95 to 98 % are valid now, where it was 92 to 95 %.
@@ -755,7 +787,7 @@ assert end["kl"] > 1 and end["entropy"] < before["entropy"] - 1
 # ## What should it become?
 #
 # The verdict does not ask for variety. A writer that repeats one valid poem for ever gets the highest reward there is, and so does
-# every mixture of valid poems. Nothing holds the writer in its place among them. What it happens to draw and is praised for, it
+# every mixture of valid poems. Nothing tells the writer which of them to be. What it happens to draw and is praised for, it
 # draws more often, and is praised for again.
 #
 # So we must say what to keep. Let the writer pay for every step away from the writer $q_0$ that it was. With such a **leash**
@@ -779,17 +811,16 @@ assert end["kl"] > 1 and end["entropy"] < before["entropy"] - 1
 # $$ \mathrm{KL}(p \,\|\, q^*) = \mathrm{KL}(p \,\|\, q_0) + \log\bigl(v + (1 - v)\, e^{-1/\beta}\bigr), $$
 #
 # with $v$ the share of valid poems before. The logarithm is negative. **The ideal practice makes fewer mistakes and comes *nearer* to
-# the language**: what the mistakes had is given to the true poems.
+# the language**: the probability that the mistakes had goes to the valid poems.
 
 # %% tags=["checking"]
 beta, v = 0.2, before["valid"]
 odds = (1 - v) / v * math.exp(-1 / beta)
 gain = math.log(v + (1 - v) * math.exp(-1 / beta))
 print(f"leash {beta}: {odds / (1 + odds):.2%} invalid; KL {gain:+.3f} nats a poem")
-print(f"without any mistake: KL {math.log(v):+.3f}")
 
 # %% [markdown]
-# So with a leash of 0.2 hardly a mistake would be left, and the KL would fall by about 0.06 nats a poem. Does REINFORCE get there?
+# So with a leash of 0.2 hardly a mistake would be left, and the KL would fall by 0.05 to 0.08 nats a poem, depending on the seed. Does REINFORCE get there?
 # In the code the leash is a part of the reward: each poem pays $\beta\,(\log q(x) - \log q_0(x))$. All else is as before.
 
 # %%
@@ -800,14 +831,14 @@ tried = {"the writer": before, "a verdict alone": free[80]}
 tried["a verdict and a leash"] = held[80]
 for one in tried.values():
     one.pop("flawless", None)
-assert held[80]["kl"] < before["kl"] + 2 < free[80]["kl"]
+assert before["kl"] < held[80]["kl"] < before["kl"] + 1.2 < free[80]["kl"] - 3
 show_table(heads[:-1], [row(*one) for one in tried.items()])
 
 # %% [markdown]
 # The leash holds: the KL ends at 0.8 to 1 nats, where it was about 10 without. But it is still higher than before, and no more poems are valid
-# than at the start. What we hope for is 0.06 nats, and the noise of 80 small batches at a large rate is far greater. So be
-# patient. The stored runs have 4,000 batches of 100 poems, and a rate that falls from 0.003 to 0. All the rows below begin with teacher
-# forcing, and the rivals have as many steps or draws:
+# than at the start. What we hope for is less than 0.1 nats, and the noise of 80 small batches at a large rate is far greater. So be
+# patient. The stored runs have 4,000 batches of 100 poems, and a rate that falls from 0.003 to 0. All rows below start from teacher
+# forcing. Each rival that trains has as many steps, and one has twice as many, because without drawing a step takes half the time:
 
 # %% tags=["checking"]
 PRACTICES = {
@@ -815,32 +846,45 @@ PRACTICES = {
     "no leash": "verdict alone",
     "rejection": "mistakes thrown away",
     "own valid poems": "its own valid poems",
-    "more teacher forcing": "more true poems",
+    "more teacher forcing": "the same true poems again",
+    "more teacher forcing, longer": "and twice as long",
 }
-columns = {"valid": ".1%", "kl": ".3f", "entropy": ".1f", "lines": ".0f"}
-columns |= {"seconds": ".0f", "seconds_write": ".2f"}
-titles = ["practice", "valid", "KL", "entropy", "lines", "training, s", "writing, s"]
-first = runs.table("training", {"teacher forcing": "none"}, columns)
-by_seed = [
-    dict(zip(runs.of(*one, "seed"), runs.of(*one, "kl"), strict=True))
-    for one in (("training", "teacher forcing"), ("practice", "leash"))
-]
-gains = [kl - by_seed[0][n] for n, kl in by_seed[1].items()]
+columns = {"valid": ".1%", "kl": ".3f", "lines": ".0f", "seconds": ".0f"}
+titles = ["practice", "valid", "KL", "lines", "training, s", "runs"]
+
+
+def kl_of(kind, name):  # seed -> KL
+    return dict(zip(*(runs.of(kind, name, c) for c in ("seed", "kl")), strict=True))
+
+
+start, leashed = kl_of("training", forcing), kl_of("practice", "leash")
+gains = [kl - start[n] for n, kl in leashed.items()]
 print(f"KL of verdict and leash: {min(gains):+.3f} to {max(gains):+.3f} nats")
-assert min(runs.of("practice", "leash", "valid")) > 0.985 and max(gains) < 0
-assert min(runs.of("practice", "no leash", "kl")) > 1
-show_table(titles, first + runs.table("practice", PRACTICES, columns))
+assert len(gains) >= 2 and max(gains) < -0.03
+assert min(runs.of("practice", "no leash", "kl")) > 10
+near = {"own valid poems": (0.01, 0.04), "more teacher forcing": (-0.02, 0.02)}
+for name, (low, high) in near.items():
+    best = max(runs.of("practice", name, "valid"))
+    assert min(runs.of("practice", "leash", "valid")) > best + 0.005
+    for n, kl in kl_of("practice", name).items():
+        assert n not in leashed or low < kl - leashed[n] < high
+first = stored("training", {forcing: "none"}, columns)
+show_table(titles, first + stored("practice", PRACTICES, columns))
 
 # %% [markdown]
-# (*Lines* are different valid ones in 1,000 poems, and *writing* is the time for as many.) With verdict and leash 99 in 100 poems are
-# valid, the KL is *lower* than before, by most of what the formula promises, and the entropy is nearly the grammar's. The KL
-# does rise first, while the rate is large. The falling rate brings it down again: follow the line in the first picture. Without the leash
-# the same training loses the language.
+# (*Lines* counts the different valid lines in 1,000 poems. A KL has a standard error of 0.01.) With verdict and leash 99 in 100 poems are
+# valid, the KL is *lower* than before, by about three quarters of what the formula promises, and the entropy is 18.2 nats, nearly the
+# grammar's. The KL does rise first, while the rate is large. As the rate falls, it comes down again: follow the line in the first picture.
+# Without the leash the same training loses the language (one run).
 #
-# Now the rivals. *Throwing away* what has a mistake is the ideal itself. It costs no training and a few draws more, but it needs the judge
-# as long as you write. After the practice, the judge can go. Training on *its own valid poems* uses the same verdicts on as many draws, by
-# teacher forcing; it goes the same way, but not as far. *More true poems* is the control for the steps alone. So if you can have more true poems, compare these rows before you
-# hire a judge.
+# But is a verdict needed for this? **For most of the gain in KL, reading on is enough.** As many steps on *the same true poems* again
+# bring it to 0.12, within the error of the leash's 0.11. (Twice as many steps take as long as the leash does, and end higher, at 0.14 to
+# 0.16, presumably because the network learns them by heart.) With as many *new* true poems it falls to 0.04 (a separate run, one seed), in half the
+# seconds. **The verdict's own gift is one point of validity**: 99 % instead of 98 (of the same or of new poems). So the leash is for when there are no more true poems.
+#
+# The other rivals use the judge. *Throwing away* what has a mistake is the ideal itself. It costs no training and a few draws more, but it
+# needs the judge as long as you write. After the practice you no longer need the judge. Training on *its own valid poems* uses the same
+# verdicts on as many draws, by teacher forcing. It goes the same way, but not as far: 98 % valid, and a KL higher by 0.02.
 
 # %% [markdown]
 # ## The cheat
@@ -877,13 +921,13 @@ print(f"before {fluency(x_own).mean():.2f}, after {earned:.2f}")
 print(f"valid {end['valid']:.1%}; {end['different']} different poems of 400;", end=" ")
 print(f"entropy {end['entropy']:.1f}, KL {end['kl']:.1f}")
 assert earned > true + 0.4
-assert end["entropy"] < 6 and end["kl"] > 8 and end["different"] < 200
+assert end["entropy"] < 6 and end["kl"] > 15 and end["different"] < 60
 
 # %% [markdown]
 # The reward is far above that of true poems, and the judge is delighted. What it gets is the same few poems over and over: 15 to 29
 # different ones among 400 (five seeds), at a KL of about 20 nats. The writer has found out what the judge likes, and that is not
-# what we wanted. And note that nearly all of these poems are *valid*. By the reward and by the validity, this would be the best writer of the
-# page. The entropy and the KL give it away.
+# what we wanted. And note that nearly all of these poems are *valid*. By reward and validity alone, this would be one of the best
+# writers on the page. The entropy and the KL give it away.
 #
 # The remedy is the same leash. These are the stored runs, 300 steps:
 
@@ -892,12 +936,13 @@ columns = {"valid": "%", "entropy": ".1f", "kl": ".2f", "lines": ".0f"}
 words = {"cheap reward": "cheap reward", "cheap reward, leash": "and a leash of 0.5"}
 assert max(runs.of("practice", "cheap reward", "lines")) < 200
 assert min(runs.of("practice", "cheap reward, leash", "lines")) > 1000
-titles = ["practice", "valid, %", "entropy", "KL", "lines"]
-show_table(titles, runs.table("practice", words, columns))
+assert start[0] + 0.05 < kl_of("practice", "cheap reward, leash")[0] < 0.5
+titles = ["practice", "valid, %", "entropy", "KL", "lines", "runs"]
+show_table(titles, stored("practice", words, columns))
 
 # %% [markdown]
-# It keeps the language, and so it keeps the writer from earning much. That is the price: what holds it back from the cheat would
-# hold it back from improving, too. A leash cannot make a bad judge good.
+# The leash keeps most of the language (in the one run the KL still rises, from 0.16 to 0.30), and so the writer cannot earn much. That is the
+# price: what holds it back from the cheat would hold it back from improving, too. A leash cannot make a bad judge good.
 
 # %% [markdown]
 # ## All of them, in one table
@@ -906,39 +951,47 @@ show_table(titles, runs.table("practice", words, columns))
 
 # %% tags=["checking"]
 columns = {"valid": "%", "flawless_3": "%", "lines": ".0f", "kl": ".2f"}
-columns |= {"seconds": ".0f", "seconds_write": ".2f"}
-rows = runs.table("training", {"teacher forcing": "teacher forcing"}, columns)
+columns |= {"seconds": ".0f"}
 nucleus = {"nucleus_valid": "%", "flawless_3_nucleus": "%", "nucleus_lines": ".0f"}
-cut = [runs.cell("training", forcing, *what) for what in nucleus.items()]
+
+
+def with_nucleus(name):
+    cut = [runs.cell("training", name, *what) for what in nucleus.items()]
+    assert min(runs.of("training", name, "nucleus_forbids")) > 0.08
+    return ["and nucleus 0.95", *cut, "∞", "0", len(runs.of("training", name, "seed"))]
+
+
 decoded = runs.where(kind="decoding", begun=0, length=20)
-
-
-def writing(name):  # seconds for 1,000 poems; 100 were written
-    return decoded.cell("decoding", name, lambda row: 10 * row["seconds"], ".2f")
-
-
-rows.append(["and nucleus 0.95", *cut, "∞", "0", writing("nucleus 0.95")])
-beam = decoded.cell("decoding", "beam 8", "valid", "%")
-lines = decoded.cell("decoding", "beam 8", "lines", ".0f")
-rows.append(["and beam 8", beam, "", lines, "∞", "0", writing("beam 8")])
-assert min(runs.of("training", forcing, "nucleus_forbids")) > 0.05
-assert max(runs.of("practice", "leash", "flawless_3")) < 0.45
-assert min(runs.of("training", slips_read, "flawless_3")) > 0.6
-rows += runs.table("training", {own: "own, 10 %", slips_read: "random, 10 %"}, columns)
+beam = {"valid": "%", "lines": ".0f"}
+_, right, lines = decoded.table("decoding", ["beam 8"], beam)[0]
+count = len(decoded.of("decoding", "beam 8", "seed"))
+rows = stored("training", {forcing: "teacher forcing"}, columns)
+rows.append(with_nucleus(forcing))
+rows.append(["and beam 8", right, "", lines, "∞", "0", count])
 then = {"leash": "and verdict, leash", "no leash": "and verdict alone"}
-rows += runs.table(
-    "practice", then | {"rejection": "and mistakes thrown away"}, columns
-)
-show_table(["", "valid", "flawless", "lines", "KL", "training, s", "writing, s"], rows)
+then |= {"rejection": "and mistakes thrown away"}
+rows += stored("practice", then, columns)
+rows += stored("training", {own: READS[own], slips_read: READS[slips_read]}, columns)
+rows.append(with_nucleus(slips_read))
+for name in ("drawn", "nucleus 0.95", "beam 8"):
+    seconds = decoded.cell("decoding", name, lambda row: 10 * row["seconds"])
+    print(f"1,000 poems, {name}: {seconds} s")
+assert max(runs.of("practice", "leash", "flawless_3")) < 0.4
+assert min(runs.of("training", slips_read, "flawless_3")) > 0.7
+assert min(runs.of("training", slips_read, "flawless_3_nucleus")) > 0.8
+show_table(["", "valid", "flawless", "lines", "KL", "training, s", "runs"], rows)
 
 # %% [markdown]
-# (*Flawless*: after a slip at place 3. What begins with *and* comes after teacher forcing, and its seconds come on top. *Writing* is
-# for 1,000 poems.)
+# (*Flawless*: after a slip at place 3. A row with *and* starts from the training above it, and its seconds come on top.)
 #
-# No row is best. If only validity counts, the nucleus of chapter 3 costs nothing. But it makes more than one true poem in twenty
-# impossible, so its KL is infinite. Beam search writes one and the same poem every time. The verdict with a leash
-# improves the writer itself, at the price of a long training. After a slip, all of these help little, because they have seldom met one.
-# Practice with slips does.
+# **With the judge at hand**, throwing mistakes away is best, in validity and in KL, and it needs no training.
+# **Without a judge when it writes**, it depends on what you want. If only validity counts, the nucleus of chapter 3 is nearly free: no training, and
+# writing takes two to three times as long. But it makes 9 to 14 % of the true poems impossible, so its KL is infinite. Beam search writes one
+# and the same poem every time. The verdict with a leash improves the writer itself, at the price of a long training. (Its fair controls
+# are in the table of practices.)
+#
+# After a slip the leash and the nucleus help little, because the writer has seldom met one. Practice with slips does, and with the nucleus
+# on top 89 to 97 % of its free poems are valid and 86 to 98 % are flawless after a slip.
 
 # %% [markdown]
 # ## The field's benchmark, in both directions
@@ -971,10 +1024,10 @@ for (kind, name), words in WRITERS.items():
     there = some.cell(kind, name, "under_oracle", ".2f")
     back = "∞" if None in back else some.cell(kind, name, "under_writer", ".2f")
     shares = some.cell(kind, name, "distinct_pairs", "%")
-    rows.append([words, there, back, shares])
+    rows.append([words, there, back, shares, len(number[words])])
 assert max(number["at temperature 0.6"]) < 8.736 < min(number["teacher forcing"])
 assert max(number["greedy: one sentence"]) < min(number["the oracle itself"])
-titles = ["", "its text under the oracle", "new text under it", "different pairs, %"]
+titles = ["", "its text under the oracle", "new text under it", "pairs, %", "runs"]
 show_table(titles, rows)
 
 # %% [markdown]
@@ -1007,18 +1060,19 @@ except ValueError as message:
 # %% [markdown]
 # Of its first 800 poems not one is valid, and so it would go on. All get the same verdict, none is better than the mean, and the
 # gradient is exactly 0. A verdict on the whole improves a writer who succeeds now and then. It teaches nothing to one who
-# never does. This is why one begins with teacher forcing.
+# never does. This is why we begin with teacher forcing.
 
 # %% [markdown]
 # ## What we saw
 #
 # - Scheduled sampling gives the network its own characters to read. They are hardly ever mistakes, but other good choices, which look like
-#   the truth. So the loss asks for $w\, p(b \mid c) + (1 - w)\, p(b)$ with $w = \varepsilon$: for a network that listens less.
-# - Random slips can be recognised. A tenth of them in training heals most of the damage that a wrong character does. The price is
-#   that more poems have a mistake in the first place.
+#   the truth. So the loss asks for $w\, p(b \mid c) + (1 - w)\, p(b)$ with $w = \varepsilon$: for a network that listens less, unless an
+#   input says what to write.
+# - Random slips can be recognised. In a tenth of the places they heal most of the damage that a wrong character does. The price is
+#   that more poems have a mistake in the first place, though there are fewer mistakes in all. New kinds of damage, such as a lost character, stay.
 # - A verdict on the whole can train a network, because $\nabla\, \mathbb E[R] = \mathbb E[(R - b)\, \nabla \log q]$. A baseline takes most of the noise out.
 # - The verdict alone does not ask for variety, and the language is lost. With a leash the ideal is known, $q_0\, e^{R/\beta}$, and it is nearer
-#   to the language than the start. It takes long, and a rate that falls to 0.
+#   to the language than the start. It takes long, and a rate that falls to 0. Its own gift is one point of validity. More true poems help the KL more.
 # - A cheap reward is earned cheaply. Look at the entropy and the KL, and not at the reward alone.
 #
 # **Terms fixed here** ([glossary](glossary.md)): scheduled sampling, reward, REINFORCE, leash.
@@ -1026,8 +1080,8 @@ except ValueError as message:
 # %% [markdown]
 # ## Your turn
 #
-# 1. In the slider, watch the four poems. From which step on do lines come twice? Is the validity still rising then?
-# 2. Set `truth` to 0.5 in `tenth_own`, and then to 0.98. What happens to *valid* and *flawless*, and what does the formula say?
+# 1. In the slider, watch the four poems. From which step do you see the same line twice? Is the validity still rising then?
+# 2. In `tenth_own`, change the 0.9 to 0.5, and then to 0.98. What happens to *valid* and *flawless*, and what does the formula say?
 # 3. In `practise`, use a `leash` of 1 and of 0.02. Which of the four numbers tells you first that the leash is too loose?
 # 4. Invent a reward that asks for the rhyme alone. How does the writer earn it? What would you add?
 # 5. Let the slips of `tenth_slips` be characters that can stand at that place in *some* poem. By the formula, should that be better or
