@@ -256,6 +256,7 @@ def rejected(trial, start):
     began = time.process_time()
     verdict.own_valid(world, start, round(1000 / valid), trial.dice())
     mine |= {"entropy": mine["entropy"] + cost, "kl": likely["kl"] + cost, "kl_error": likely["kl_error"]}
+    mine["forward"] -= cost  # `few` say q where q / q(valid) is meant
     return {"steps": 0, "seconds": 0.0, "seconds_write": since(began), "floor": world.language.entropy()} | mine
 
 

@@ -637,8 +637,8 @@ print(f"MNIST alone: {single['modes']} of 10 digits, {single['reverse_kl']:.3f} 
 # The four rows in the middle are published ([Srivastava et al., 2017](references.md#srivastava2017); [Lin et al.,
 # 2018](references.md#lin2018)). Ours misses 2 kinds of 1,000, but does not make all of the others equally often: 0.27
 # nats, where real digits have 0.02 and the best published network 0.06. *Which* part of the recipe does it, this table
-# cannot say: networks, penalty and packing all differ. Only the last two published rows differ in
-# one thing, the packing. On MNIST itself all ten digits turn up.
+# cannot say: networks, penalty and packing all differ. Only the last two published rows differ in one thing, the
+# packing. On MNIST itself all ten digits turn up.
 
 # %% [markdown]
 # ## Five advantages, each a number
