@@ -985,7 +985,7 @@ for name in ("plain", "fast", "fast, falling rate", "fast, R1", "stable"):
 often = {name: sum(finds) / len(finds) for name, finds in sure.items()}
 assert min(sure["fast"]) > 0.05 and often["fast, R1"] == often["stable"] == 0
 assert max(often["plain"], often["fast, falling rate"]) < often["fast"] / 2
-assert min(above["fast, R1"] + above["stable"]) > 0.2
+assert 0.19 < min(above["fast, R1"] + above["stable"])
 heads = ["empty, D above 0.99: %", "empty, above half of the real points: %"]
 show_table(["recipe", "runs", *heads], rows)
 
@@ -997,8 +997,8 @@ show_table(["recipe", "runs", *heads], rows)
 # falling one, they are rarer. With R1 no run has any.
 #
 # And be careful: R1 makes every slope small, so its discriminator is never sure of anything, real points included. Ask how
-# it *ranks*. In the last column are searches that pass through an empty place which it puts above half of the real points: more
-# than a fifth with R1, in each run, and not clearly fewer than without. So R1 makes the discriminator *modest*, and not much
+# it *ranks*. In the last column are searches that pass through an empty place which it puts above half of the real points: with
+# R1, 20 to 49 per cent of them, and not clearly fewer than without. So R1 makes the discriminator *modest*, and not much
 # wiser. It cannot know. It learns where there are data or draws, and nobody ever shows it the rest.
 #
 # ### A stupid discriminator
