@@ -56,3 +56,9 @@ def test_a_tree_that_is_shown_whole_fills_its_height():
 def test_what_is_no_tree_is_refused(columns, message):
     with pytest.raises(ValueError, match=message):
         show_tree(columns)
+
+
+def test_a_tree_says_what_it_shows():
+    shown = show_tree([[Node(0, "a", "", "best"), Node(0, "b", "")], [Node(0, "c", "", "best")]]).data
+    assert shown.count('aria-label="a tree of 2 steps: 2 best, 1 kept"') == 2, "of the picture, and of its frame"
+    assert 'tabindex="0"' in shown, "the keyboard scrolls it"

@@ -632,10 +632,10 @@ show_table(["", "nats below", "the likeliest itself", "within 0.5 nats"], cells)
 # lines (measured in a separate run).
 #
 # **What does width cost?** At each step but the first the network reads `width` beginnings, and what comes out has to
-# be ranked. For 100 first lines at once, widths of 1, 2, 4 and 8 took 0.05, 0.08, 0.16 and 0.32 seconds, and 64 took
-# 3.4 (the course's benchmark). Drawing 8 poems a line took 0.26, and greedy decoding without a beam 0.01. For a
-# *single* beginning width is cheaper, since a small step wastes most of the machine: in a separate run, 8 cost half as
-# much again as 1, and 32 three times as much.
+# be ranked. For 100 first lines at once, widths of 1, 2 and 8 took 0.02, 0.03 and 0.11 seconds, and 64 took 1.3
+# (`python benchmarks/writers.py`). To draw 8 poems a line took 0.21 to 0.25, and greedy decoding without a beam 0.01.
+# For a *single* beginning width is cheaper, since a small step wastes most of the machine: in a separate run, 8 cost
+# a tenth more than 1, and 32 half as much again.
 
 # %% [markdown]
 # That was the likeliest poem for the *network*. The grammar has a likeliest poem as well, for each first line. It
@@ -983,7 +983,7 @@ show_poems([perfect[:40]], long.lexicon, gloss=True)
 # network wrote this, and nothing in it is wrong. Apart from theme and rhyme, a couplet does not know what the couplets
 # before it said, so the likeliest poem has the same couplet again and again. Where nothing in the language forbids it,
 # the likeliest text repeats itself. The network does it too: to 100 first lines a beam of 8 wrote 1,500 more lines, and
-# only 32 to 36 of them are different. Draws had 340 to 400 (measured in separate runs).
+# only 29 to 36 of them are different. Draws had 340 to 400 (measured in separate runs).
 
 # %% [markdown]
 # ## Does it help the patient?

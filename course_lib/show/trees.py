@@ -67,9 +67,15 @@ def show_tree(columns: Sequence[Sequence[Node]], *, rows: int = 0, steps: int = 
         style = f'fill="none" stroke="{colour}" stroke-width="{thick}"{dashed}'
         if shapes[kind]:
             groups += f'<g opacity="{opacity}"><g {style}>{shapes[kind]}</g>{texts[kind]}</g>'
+    nodes = [node.kind for column in columns for node in column]
+    alt = f"a tree of {len(columns)} steps: " + ", ".join(
+        f"{nodes.count(kind)} {kind}" for kind in KINDS if kind in nodes
+    )
     return HTML(
-        f'<div style="overflow-x: auto"><svg viewBox="0 0 {width} {height}" style="width: {width}px" role="img" '
-        f'fill="currentColor" text-anchor="middle" font-size="14">{groups}</svg></div>'
+        f'<div role="group" aria-label="{alt}" tabindex="0" style="overflow-x: auto">'
+        f'<svg viewBox="0 0 {width} {height}" '
+        f'style="width: {width}px" role="img" aria-label="{alt}" fill="currentColor" text-anchor="middle" '
+        f'font-size="14">{groups}</svg></div>'
     )
 
 
