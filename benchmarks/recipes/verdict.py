@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from course_lib.train import Session
+from course_lib.train import Session, fit
 from course_lib.train.reinforce import Reinforce
 
 from .writers import World
@@ -82,9 +82,8 @@ def practised(w, start, how: Practice, *, generator, look=lambda step, model: No
 def further(start, x, how: Practice, *, generator):
     """A copy of `start` after as many more steps as `how` has, of teacher forcing on x (N, T), at the same rate."""
     model = copy.deepcopy(start)
-    session = Session(model, lr=how.lr, steps=how.steps, schedule="cosine", generator=generator, progress=False)
-    for batch in session.batches(x, how.batch_size):
-        session.minimise(-session.model.log_prob(batch))
+    knobs = {"lr": how.lr, "steps": how.steps, "batch_size": how.batch_size, "schedule": "cosine"}
+    fit(model, x, loss=lambda model, x: -model.log_prob(x), generator=generator, progress=False, **knobs)
     return model
 
 
