@@ -260,6 +260,7 @@ def rejected(trial, start):
     return {"steps": 0, "seconds": 0.0, "seconds_write": since(began), "floor": world.language.entropy()} | mine
 
 
+@torch.no_grad()
 def decoding(trial, way, begun, length):
     world, exam, start = trial.world, trial.exam, trial.start[0]
     language = world.language if length == world.language.length else exam.longer

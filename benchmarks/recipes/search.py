@@ -7,7 +7,7 @@ import torch
 
 from course_lib.beam import beam_search
 from course_lib.decode import draw, write
-from course_lib.prob import categorical_log_prob
+from course_lib.train.reinforce import log_prob_of_rest
 
 
 class Counting:
@@ -42,12 +42,6 @@ def best_of(k, model, given, length, generator):
     x = drawn(model, given.repeat_interleave(k, 0), length, generator)
     log_q = log_prob_of_rest(getattr(model, "model", model), x, given.shape[1]).view(-1, k)
     return x.view(-1, k, length)[torch.arange(len(given)), log_q.argmax(1)]
-
-
-@torch.no_grad()
-def log_prob_of_rest(model, x, T):
-    """log q(x[:, T:] | x[:, :T]), (n,) nats."""
-    return categorical_log_prob(model(x)[:, T:], x[:, T:])
 
 
 WAYS: dict[str, Callable] = {  # (model, given (n, T) long, length, generator) -> (n, length) long

@@ -60,11 +60,11 @@ class Reinforce:
         x = write(model, B, self.length, choose=lambda logits, t: draw(logits, generator=self.generator), given=given)
         rewards = self._judge(x)
         self._expect_difference(rewards)
-        log_p = _log_prob_of_rest(model, x, given.shape[1])
+        log_p = log_prob_of_rest(model, x, given.shape[1])
         worth = rewards
         if self.leash:
             with torch.no_grad():
-                worth = rewards - self.leash * (log_p - _log_prob_of_rest(self.start, x, given.shape[1]))
+                worth = rewards - self.leash * (log_p - log_prob_of_rest(self.start, x, given.shape[1]))
         self.history.append((rewards.mean().item(), -log_p.mean().item()))
         return -(worth - self._baseline(model, given, worth)).detach() * log_p
 
@@ -103,6 +103,6 @@ class Reinforce:
             )
 
 
-def _log_prob_of_rest(model, x, T):
-    """log p(x[:, T:] | x[:, :T]) (B,) nats."""
+def log_prob_of_rest(model, x: torch.Tensor, T: int) -> torch.Tensor:
+    """log p(x[:, T:] | x[:, :T]) of texts x (B, length) long, T < length -> (B,) nats."""
     return categorical_log_prob(model(x)[:, T:], x[:, T:])
