@@ -120,3 +120,27 @@ def expect_mask(rows: int, columns: int, mask_type: str, colours: int, *channels
             f"expected odd kernel sizes, mask 'A' or 'B', and channels that {colours} colours divide, "
             f"got {rows} × {columns}, {mask_type!r}, {' and '.join(map(str, channels))}"
         )
+
+
+class ColourHead(nn.Module):
+    """What came before (B, F, H, W) and the pixels themselves -> logits (B, C, H, W, V), one colour given those before.
+
+    The pixels come as `words` (B, C·V, H, W). Red sees none of them, green sees red, blue sees both: a masked
+    convolution of one pixel. Where there is only one channel, there is nothing to see.
+    """
+
+    def __init__(self, features, levels, channels):
+        super().__init__()
+        self.levels, self.channels = levels, channels
+        self.before = nn.Conv2d(features, channels * features, 1)
+        self.colours = MaskedConv2d(channels * levels, channels * features, 1, "A", channels) if channels > 1 else None
+        self.out = nn.Conv2d(channels * features, channels * levels, 1, groups=channels)
+
+    def forward(self, h, words):
+        h = self.before(h) if self.colours is None else self.before(h) + self.colours(words)
+        return self.out(F.relu(h)).unflatten(1, (self.channels, self.levels)).movedim(2, -1)
+
+
+def at_point(conv: nn.Module, patch: torch.Tensor) -> torch.Tensor:
+    """A convolution in one place: the patch (n, F, …) that its kernel covers there -> (n, F')."""
+    return F.linear(patch.flatten(1), conv.weight.flatten(1), conv.bias)

@@ -12,10 +12,10 @@ from torch import nn
 
 from course_lib.decode import State, draw, write
 from course_lib.device import make_generator
-from course_lib.layers import MaskedConv2d, gate, initialised_by
+from course_lib.layers import MaskedConv2d, at_point, gate, initialised_by
 from course_lib.models.gaussian_mixture import GaussianMixture, GaussianMixtureConfig
 from course_lib.models.pixel.convolutional import Block, GatedPixelCNN, PixelCNN
-from course_lib.models.pixel.model import MARGIN, PixelConfig, at_pixel, at_point
+from course_lib.models.pixel.model import MARGIN, PixelConfig, at_pixel
 from course_lib.models.vae import VAE, VAEConfig, rsample
 from course_lib.prob import categorical_log_prob, gaussian_kl, gaussian_log_prob, log_mean_exp
 from course_lib.train import Session

@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ...layers import MaskedConv2d, gate
-from .model import FIRST, MARGIN, PixelModel, at_pixel, at_point
+from ...layers import MaskedConv2d, at_point, gate
+from .model import FIRST, MARGIN, PixelModel, at_pixel
 
 
 class Block(nn.Module):

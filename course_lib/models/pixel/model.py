@@ -8,7 +8,7 @@ from torch import nn
 
 from ...decode import State, draw, write
 from ...expect import expect_bools, expect_count, expect_levels, expect_tensor
-from ...layers import MaskedConv2d, initialised_by
+from ...layers import ColourHead, at_point, initialised_by
 from ...prob import categorical_log_prob
 
 FIRST = 7  # the size of the first layer's kernel; van den Oord et al. (2016), table 1
@@ -36,25 +36,6 @@ class PixelConfig:
             raise ValueError(
                 f"expected whole numbers, levels ≥ 2 (one colour needs no model), sizes ≥ 1, depth ≥ 0, got {self}"
             )
-
-
-class ColourHead(nn.Module):
-    """What came before (B, F, H, W) and the pixels themselves -> logits (B, C, H, W, V), one colour given those before.
-
-    The pixels come as `words` (B, C·V, H, W). Red sees none of them, green sees red, blue sees both: a masked
-    convolution of one pixel. Where there is only one channel, there is nothing to see.
-    """
-
-    def __init__(self, features, levels, channels):
-        super().__init__()
-        self.levels, self.channels = levels, channels
-        self.before = nn.Conv2d(features, channels * features, 1)
-        self.colours = MaskedConv2d(channels * levels, channels * features, 1, "A", channels) if channels > 1 else None
-        self.out = nn.Conv2d(channels * features, channels * levels, 1, groups=channels)
-
-    def forward(self, h, words):
-        h = self.before(h) if self.colours is None else self.before(h) + self.colours(words)
-        return self.out(F.relu(h)).unflatten(1, (self.channels, self.levels)).movedim(2, -1)
 
 
 class PixelModel(nn.Module):
@@ -172,11 +153,6 @@ class PixelModel(nn.Module):
         if len(shape) > 4 or any(s not in (1, full) for s, full in zip(shape, size, strict=True)):
             raise ValueError(f"{name}: expected a shape that broadcasts to {size}, got {tuple(image.shape)}")
         return image.expand(size).movedim(1, -1).flatten(1)
-
-
-def at_point(conv: nn.Module, patch: torch.Tensor) -> torch.Tensor:
-    """A convolution in one place: the patch (n, F, …) that its kernel covers there -> (n, F')."""
-    return F.linear(patch.flatten(1), conv.weight.flatten(1), conv.bias)
 
 
 def at_pixel(conv: nn.Module, canvas: torch.Tensor, i: int, j: int) -> torch.Tensor:

@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from ...fast.diagonals import diagonals, lstm, scan
-from ...layers import MaskedConv2d
-from .model import FIRST, MARGIN, PixelModel, at_pixel, at_point
+from ...layers import MaskedConv2d, at_point
+from .model import FIRST, MARGIN, PixelModel, at_pixel
 
 
 class RasterLSTM(PixelModel):
