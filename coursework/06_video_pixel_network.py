@@ -98,9 +98,8 @@ def what_it_sees(model, x, where):
             other = x.flatten(1).clone()
             other[:, n] = (other[:, n] + more) % before.shape[1]
             after = model(other.view_as(x))[(slice(None), *where)].log_softmax(-1)
-            seen[n] |= (
-                (after - before).abs() > 1e-9
-            ).any()  # −∞ − (−∞): NaN, no change
+            # −∞ − (−∞) is NaN, which is not above 1e-9
+            seen[n] |= ((after - before).abs() > 1e-9).any()
     return seen.view(x.shape[1:])
     ### END SOLUTION
 
@@ -128,7 +127,9 @@ def left_and_earlier(x):
 x = torch.tensor([[0, 1, 0], [1, 1, 0]]).view(1, 2, 1, 1, 3)
 seen = what_it_sees(left_and_earlier, x, (1, 0, 0, 1))
 assert_shape(seen, (2, 1, 1, 3), name="seen in the example")
-assert seen.dtype == torch.bool, f"seen: expected bool, got {seen.dtype}"
+assert seen.dtype == torch.bool, (
+    f"seen: expected a tensor of bools, True or False, got {seen.dtype}"
+)
 wanted = torch.tensor([[0, 1, 0], [1, 0, 0]]).view(2, 1, 1, 3)
 assert_close(seen, wanted, name="seen in the example (1: yes)")
 seen = what_it_sees(left_and_earlier, x, (0, 0, 0, 0))
@@ -212,9 +213,21 @@ def all_alike(mine, others, logits):
     return logits + others.sum(1, keepdim=True)
 
 
+def middle_level(mine, others, logits):
+    logits[:, 0] += (mine == 2).sum(1) / 7
+    return logits
+
+
 def balanced(mine, others, logits):
-    logits[:, 0] += 0.3 * mine.sum(1)
-    logits[:, 1] += 0.5 - 0.3 * mine.sum(1)
+    """Levels 0 and 1 share what they have in another way, and the others keep what they have."""
+    a = (0.3 * mine.sum(1) - 0.5).sigmoid()
+    logits[:, 0], logits[:, 1] = a.log(), (1 - a).log()
+    return logits
+
+
+def hardly(mine, others, logits):
+    """The last level is impossible, and becomes hardly possible where all that is seen is above 0."""
+    logits[:, -1] = torch.where((mine == 0).any(1), -math.inf, -60.0)
     return logits
 
 
@@ -235,7 +248,12 @@ for effect, shape, V, B, ink in (
     (tiny, (2, 3, 2, 3), 3, 2, None),
     (rare, (1, 3, 4, 2), 3, 2, None),
     (all_alike, (2, 1, 3, 3), 2, 2, None),
+    (middle_level, (2, 1, 2, 4), 5, 2, 0),
+    (middle_level, (1, 2, 3, 2), 4, 1, 3),
     (balanced, (2, 2, 2, 2), 2, 2, None),
+    (balanced, (2, 1, 3, 2), 3, 1, 2),
+    (hardly, (2, 1, 3, 3), 2, 1, 1),
+    (hardly, (1, 2, 2, 3), 3, 1, 2),
     (impossible, (2, 1, 3, 3), 3, 1, 1),
     (impossible, (2, 1, 3, 3), 3, 2, 2),
 ):
@@ -397,9 +415,8 @@ def price_of_moves(corner, room, steps, share, whim):
     inside = ((ahead >= 0) & (ahead <= room[:, None, None])).all(-1)
     q = share * inside
     p = q / q.sum(-1, keepdim=True)
-    repeat = (
-        took[:, :-1] & inside[:, 1:]
-    ).double()  # the last step, if it stays inside
+    # the last step, if it stays inside
+    repeat = (took[:, :-1] & inside[:, 1:]).double()
     mixed = (1 - whim) * repeat + whim * p[:, 1:]
     p[:, 1:] = torch.where(repeat.sum(-1, keepdim=True) > 0, mixed, p[:, 1:])
     return -(p * took).sum(-1).log()
@@ -835,7 +852,8 @@ assert prices[-1, 1] > 3 * prices[-1, 2], "frames that do not know of each other
 #
 # The Video Pixel Network closes both gaps. Its decoder tells a pixel about the earlier pixels of its frame. Its encoder
 # and its ConvLSTM tell a frame about the frames that were drawn before it. The baseline of the chapter has the second
-# part as well. It pays the first column only, but frame after frame.
+# part as well. In each frame it pays what the first column says, if it is trained perfectly, and no training can
+# spare it that.
 
 # %% [markdown]
 # ## 4 Where is it now?
@@ -1001,8 +1019,9 @@ for t in range(1000):
         block = move[two[t - 1]][:, two[t]]
         log_w = (log_w[:, None] + block.log()).logsumexp(0)
     right = total - log_w.logsumexp(0)
-    assert_close(price[t], right, tolerance=1e-6, name=f"price of frame {t} of 1,000")
-    name = f"belief in frame {t} of 1,000"
+    name = f"price of frame {t} of 1,000 (a product of many probabilities is too small for float64)"
+    assert_close(price[t], right, tolerance=1e-6, name=name)
+    name = f"belief in frame {t} of 1,000 (a product of many probabilities is too small for float64)"
     right = log_w.softmax(0)
     assert_close(belief[t][two[t]], right, tolerance=1e-6, name=name)
     total = log_w.logsumexp(0)
@@ -1069,7 +1088,7 @@ print("places it may be at:", (where > 0).sum((1, 2)).tolist())
 # %% [markdown]
 # Black is impossible. The first sight costs $\log 48$, since the digit may be anywhere. The second costs $\log 2$: in
 # the lowest row there are two ways on. Now place and direction are known. For two frames the belief stays in one
-# place, although nobody sees anything and nothing is paid. At each wall it splits. In frame 9 there are five places
+# place, although nobody sees anything and nothing is paid. At a wall it splits. In frame 9 there are five places
 # left. When the digit is seen again, that costs $\log 4$, and the belief is one place once more.
 #
 # How much memory does that take? Let us compare: someone who remembers everything, and others who remember only the last
