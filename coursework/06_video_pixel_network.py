@@ -263,10 +263,10 @@ for effect, shape, V, B, ink in (
         x = torch.randint(V, (B, *shape), generator=chance)
         if ink is not None:
             x[:] = ink
-        kept = x.clone()
+        was = x.clone()
         seen = what_it_sees(planted(looks, where, V, effect), x, where)
         case = f"{B} videos {shape} of {V} levels, where = {where}, a model with a known secret ({effect.__name__})"
-        assert x.equal(kept), f"x must stay as it was, and has changed; {case}"
+        assert x.equal(was), f"x must stay as it was, and has changed; {case}"
         assert_shape(seen, shape, name=f"seen, {case}")
         assert seen.dtype == torch.bool, (
             f"seen: expected bool, got {seen.dtype}; {case}"
@@ -656,16 +656,18 @@ def three_prices(futures, p):
     3 · 0.6931 + 0.5623 = 2.6418. The first frame is 10 or 01, half each, and the second is one of three: frames is
     0.6931 + 1.0397 = 1.7329. video is 1.0397.
     """
-
     ### BEGIN SOLUTION
-    def entropy(x):  # of the rows of x (K, M)
-        _, which = x.unique(dim=0, return_inverse=True)
-        return torch.special.entr(torch.zeros_like(p).index_add(0, which, p)).sum()
-
     each_frame = futures.unbind(1)
-    pixels = sum(entropy(one[:, None]) for frame in each_frame for one in frame.mT)
-    frames = sum(entropy(frame) for frame in each_frame)
-    return pixels, frames, entropy(futures.flatten(1))
+    each_pixel = [one[:, None] for frame in each_frame for one in frame.mT]
+    prices = []
+    for variables in (each_pixel, each_frame, [futures.flatten(1)]):
+        entropy = 0.0
+        for x in variables:
+            _, which = x.unique(dim=0, return_inverse=True)  # equal rows: one number
+            q = torch.zeros_like(p).index_add(0, which, p)
+            entropy = entropy + torch.special.entr(q).sum()
+        prices.append(entropy)
+    return tuple(prices)
     ### END SOLUTION
 
 
@@ -1010,7 +1012,8 @@ move /= move.sum(1, keepdim=True)
 start = torch.full((S,), 1 / S).double()
 place = torch.arange(S) // 2
 seen = torch.randint(S // 2, (1000,), generator=chance)
-price, belief = follow(start, move, place, seen)
+given = start, move, place, seen
+price, belief = follow(*given)
 assert_shape(price, (1000,), name="price, 1,000 frames")
 two = torch.stack([2 * seen, 2 * seen + 1], 1)  # the states that show it
 log_w, total = start[two[0]].log(), 0.0
