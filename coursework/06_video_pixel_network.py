@@ -65,7 +65,7 @@ for row, video in zip(axes, videos.x, strict=False):
 # rows above, and its own row to the left), and the earlier colours of its own pixel. A model that looks at anything
 # else is no model of videos. Its prices look wonderful, and its drawings are worthless.
 #
-# One slip is enough: a mask of the wrong kind, a frame too many. The loss curve does not warn you, it looks like a
+# One slip is enough: a mask of the wrong kind, a frame too many. The loss curve does not warn you: it looks like a
 # success. But you can ask the model. Change one number of a video, and see whether the distribution at another place
 # moves. Do that with each number in turn.
 #
@@ -308,9 +308,9 @@ assert_close(seen, wanted, name="seen, a model with logits of −∞")
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# Your function interrogates five networks, none of them trained: what a network *can* see does not depend on its
-# training. The place is green in row 3, column 2 of the second of two frames. Two of the five cheat. `Early` is told
-# one frame too many. In `WrongMask` the first layer of the decoder has mask B, which shows a pixel to itself.
+# Now your function questions five networks. None of them is trained: what a network *can* see is decided when it is
+# built. The place is green in row 3, column 2 of the second of two frames. Two of the five cheat. `Early` is told one
+# frame too many. In `WrongMask` the first layer of the decoder has mask B, which shows a pixel to itself.
 
 
 # %% nbgrader={"grade": false, "grade_id": "exercise1_use", "locked": true, "schema_version": 3, "solution": false, "task": false}
@@ -376,7 +376,7 @@ assert 0 < blind["VPN"] < blind["no decoder blocks"] < blind["independent pixels
 # ## 2 The price of a bounce
 #
 # How well can a video be predicted? If you know the law by which it moves, you know the answer exactly. The price of a
-# move is $-\log$ of its probability, in nats, and nobody pays less on average: it is the *floor*.
+# move is $-\log$ of its probability, in nats. On average nobody can pay less: this is the *floor*.
 #
 # The chapter has one law. Here is a larger family of laws. A digit can make $D$ different steps $s_1, \dots, s_D$. It
 # remembers the last one. Its first step is *drawn*. Then it repeats its last step, with two exceptions. Where that
@@ -398,9 +398,9 @@ def price_of_moves(corner, room, steps, share, whim):
 
     corner (B, T, 2) long, T ≥ 2: the row and the column of the digit's upper left corner in each frame of B videos.
     room (B, 2) long, ≥ 0: the largest row and the largest column that the corner may have in each video; the smallest
-    are 0, and all corners are inside. steps (D, 2) long, all different: by how many rows and columns a step goes, of any
-    length. share (D,) float64 ≥ 0: the shares of the steps in a draw. whim, a float from 0 to 1: the w of the formula
-    above. From every corner in `corner`, at least one step with a share above 0 stays inside.
+    are 0, and all corners are inside. steps (D, 2) long, all different: by how many rows and columns a step goes, of
+    any length. share (D,) float64 ≥ 0: the shares of the steps in a draw. whim, a float from 0 to 1: the w of the
+    formula above. From every corner in `corner`, at least one step with a share above 0 stays inside.
     -> price (B, T − 1) float64: −log p of each move, given the moves before it, right to six digits. It is ∞ where the
     law rules the move out. After a move that is none of the steps, the digit has no last step, and must draw. The
     arguments stay as they were.
@@ -627,7 +627,7 @@ assert abs(best["with the true wind"] - 0.1) < 0.03
 # cannot say "this way *or* that way, but not both". The best it can do is give each pixel its correct probability, one
 # half wherever the two ways differ. That is the ghost of the chapter, and now you compute its exact price. No network
 # is needed. List all possible futures of $T$ frames with their probabilities, and compare three predictors. All three
-# know the list, and none of them can do better than it does:
+# know the list, and each is the best of its kind:
 #
 # - **independent pixels**: each pixel of each frame has its own correct distribution, and all are independent.
 # - **independent frames**: each frame as a whole has its correct distribution, and the frames are independent.
@@ -648,9 +648,9 @@ def three_prices(futures, p):
     futures (K, T, N) long ≥ 0: K possible futures of T frames of N pixels; a pixel may have any level. p (K,) float64:
     their probabilities, which sum to 1; some may be 0. Futures may be equal to each other, in single pixels, in whole
     frames, or in everything.
-    -> (pixels, frames, video), float64 tensors of shape (), in nats, right to six digits. pixels: the sum over all T · N
-    pixels of the entropy of that pixel's level. frames: the sum over the T frames of the entropy of that frame. video:
-    the entropy of the whole future. 0 · log 0 counts as 0. The arguments stay as they were.
+    -> (pixels, frames, video), float64 tensors of shape (), in nats, right to six digits. pixels: the sum over all T ·
+    N pixels of the entropy of that pixel's level. frames: the sum over the T frames of the entropy of that frame.
+    video: the entropy of the whole future. 0 · log 0 counts as 0. The arguments stay as they were.
     Example: two frames of two pixels. 10 then 10 has probability 1/2, 01 then 01 has 1/4, and 01 then 11 has 1/4. Three
     of the four pixels are 1 with probability 1/2, and the first pixel of the second frame with 3/4: pixels is
     3 · 0.6931 + 0.5623 = 2.6418. The first frame is 10 or 01, half each, and the second is one of three: frames is
@@ -843,9 +843,9 @@ assert (prices[:, 0] > 10 * prices[:, 1]).all() and (prices[0, 1] == prices[0, 2
 assert prices[-1, 1] > 3 * prices[-1, 2], "frames that do not know of each other"
 
 # %% [markdown]
-# One frame ahead, the two lower rows agree, since that frame is all there is. Both pay 0.23 nats: most digits are not at
-# a wall, and their next frame is certain. Independent pixels pay 6.12 nats on average, all of it at turns. There, each
-# of the pixels in which the two ways differ costs $\log 2$ by itself.
+# One frame ahead, the two lower rows agree, since that frame is all there is. Both pay 0.23 nats: most digits are not
+# at a wall, and their next frame is certain. Independent pixels pay 6.12 nats on average, all of it at turns. There,
+# each of the pixels in which the two ways differ costs $\log 2$ by itself.
 #
 # Further ahead a second gap opens. For eight frames independent frames pay 7.47 nats, and the whole video only 1.80. A
 # wall makes one choice, and all later frames follow from it. Independent frames choose again each time: one may show
@@ -854,8 +854,7 @@ assert prices[-1, 1] > 3 * prices[-1, 2], "frames that do not know of each other
 #
 # The Video Pixel Network closes both gaps. Its decoder tells a pixel about the earlier pixels of its frame. Its encoder
 # and its ConvLSTM tell a frame about the frames that were drawn before it. The baseline of the chapter has the second
-# part as well. In each frame it pays what the first column says, if it is trained perfectly, and no training can
-# spare it that.
+# part as well. In each frame it pays what the first column says, even if it is trained perfectly.
 
 # %% [markdown]
 # ## 4 Where is it now?
@@ -888,8 +887,8 @@ def follow(start, move, place, seen):
     was seen in earlier frames), and 0 where nothing can be seen. belief (T, S): row t is the probability of each state
     in frame t, given all that was seen up to frame t, frame t included. The arguments stay as they were.
     Example: states 0 and 1 show place 0, state 2 shows place 1; start (1/2, 1/4, 1/4). After 0 comes 1, after 1 comes
-    2, and after 2 comes 0 or 2, half each. Seen: 0, nothing, 1. The first sight costs −log(3/4) = 0.2877, and the belief
-    is (2/3, 1/3, 0). It moves on to (0, 2/3, 1/3), which costs nothing, and on to (1/6, 0, 5/6). Place 1 costs
+    2, and after 2 comes 0 or 2, half each. Seen: 0, nothing, 1. The first sight costs −log(3/4) = 0.2877, and the
+    belief is (2/3, 1/3, 0). It moves on to (0, 2/3, 1/3), which costs nothing, and on to (1/6, 0, 5/6). Place 1 costs
     −log(5/6) = 0.1823, and the belief is (0, 0, 1).
     """
     ### BEGIN SOLUTION
@@ -1094,8 +1093,8 @@ print("places it may be at:", (where > 0).sum((1, 2)).tolist())
 # place, although nobody sees anything and nothing is paid. At a wall it splits. In frame 9 there are five places
 # left. When the digit is seen again, that costs $\log 4$, and the belief is one place once more.
 #
-# How much memory does that take? Let us compare: someone who remembers everything, and others who remember only the last
-# few frames and know nothing about the time before.
+# How much memory does that take? Let us compare: someone who remembers everything, and others who remember only the
+# last few frames and know nothing about the time before.
 
 # %% nbgrader={"grade": false, "grade_id": "exercise4_memory", "locked": true, "schema_version": 3, "solution": false, "task": false}
 known = [start]  # the probability of each state in frame t, before anything is seen
