@@ -12,7 +12,7 @@
 # **You will find out what a network looks at, compute what a moving digit costs someone who knows its law, see why
 # independent pixels cost so much more, and follow a digit that you cannot always see.**
 #
-# *Laptop: 10 seconds. You need: chapter 6. Four exercises, 3 points each.*
+# *Laptop: 15 seconds. You need: chapter 6. Four exercises, 3 points each.*
 #
 # Each exercise is one function. Its docstring says everything that the function must do. Replace the line `raise
 # NotImplementedError()` by a few lines of your own. The cell below checks your answer and tells you what it found. A
