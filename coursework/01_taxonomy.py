@@ -9,18 +9,18 @@
 # %% [markdown]
 # # Assignment 1: a hill, a fold, a machine and a chain
 #
-# **You will find the likeliest hill for a handful of points, bend random numbers and say how dense they lie
-# afterwards, add up every picture that there is, and find out what a draw costs that comes from a chain.**
+# **You will fit the likeliest hill to a handful of points, bend random numbers and work out their new density, add up
+# all the pictures that a small machine can make, and find out what it costs to draw by a chain.**
 #
 # *Laptop: 10 seconds. You need: [chapter 1](../chapters/01_taxonomy.ipynb), and Python with lists and the module
-# `math`. Four exercises, 3 points each. The first takes a quarter of an hour.*
+# `math`. Four exercises, 3 points each. The first should take about a quarter of an hour.*
 #
 # Each exercise is one function. Its docstring says everything that the function must do. Replace the line `raise
-# NotImplementedError()` by a few lines of your own. Plain Python is enough; numpy or torch are allowed, too. The cell
-# below checks your answer and tells you what it found. A few more checks run when your work is graded; they test
-# nothing that the docstring does not say. You may add cells anywhere. The check cells are restored before grading. No
-# exercise needs the answer to another one. To begin with a later one, run the cells above exercise 1, then go to its
-# heading.
+# NotImplementedError()` by a few lines of your own. Plain Python is enough; you may also use numpy or torch, in 64
+# bits. The cell below checks your answer and tells you what it found. A few more checks run when your work is graded;
+# they test nothing that the docstring does not say. You may add cells anywhere. The check cells are restored before
+# grading. No exercise needs the answer to another one. To begin with a later one, run the cells above exercise 1, then
+# go to its heading.
 
 # %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
 import math
@@ -30,18 +30,18 @@ from itertools import product
 import matplotlib.pyplot as plt
 import torch
 
-from course_lib.check import assert_close
+from course_lib import check
 from course_lib.device import make_generator
 
 generator = make_generator(0)
 
 
 def digits_agree(got, right, tolerance, name):
-    """Two numbers are the same up to a tolerance. A whole float is compared, as float64."""
+    """A check that two numbers are the same, with all digits of a float64."""
     if isinstance(got, (int, float)):
         got = torch.tensor(got, dtype=torch.float64)
     right = torch.tensor(right, dtype=torch.float64)
-    assert_close(got, right, tolerance=tolerance, name=name)
+    check.assert_close(got, right, tolerance=tolerance, name=name)
 
 
 def bell(z):
@@ -66,18 +66,19 @@ def draw_uniform(n):
 #
 # $$ q(x) = \frac{1}{2s}\; e^{-|x - m| / s} $$
 #
-# It has a centre $m$ and a width $s$, in the unit of $x$. Its tails are thicker than the round one's, so a point far out
-# surprises it less.
+# Here $m$ is its centre and $s$ its width. Far from the centre it has a higher density than a round hill, so a point
+# far out is less of a surprise.
 #
-# Which $m$ and $s$ make $N$ points as likely as possible? The log-likelihood of a point, which is the average over the
-# points, is
+# Which $m$ and $s$ make the $N$ points $x_1, \dots, x_N$ as likely as possible? The log-likelihood of a point, averaged
+# over all of them, is
 #
 # $$ \frac 1N \sum_n \log q(x_n) = -\log 2s - \frac 1s \cdot \frac 1N \sum_n |x_n - m| $$
 #
-# First $m$: the sum of distances should be small. Move $m$ a little to the right. It comes nearer to all the points on
-# its right, and farther from all those on its left. So the sum stops falling where as many points are on the left as on
-# the right: at the **median**, the middle one. Then $s$: the derivative is 0 where $s$ is the mean distance of the
-# points from $m$.
+# First $m$. It should make the sum of the distances $|x_n - m|$ as small as it can be. Move $m$ a little to the right:
+# the points on its right come nearer, and those on its left get farther away. So the sum falls as long as there are
+# more points on the right, and stops where there are as many on the left. That is the **median**, the middle one of the
+# sorted points. Then $s$. The derivative of the log-likelihood with respect to $s$ is 0 where $s$ is the mean distance
+# of the points from $m$.
 
 
 # %% nbgrader={"grade": false, "grade_id": "exercise1_solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -119,8 +120,8 @@ wanted = (2.5, 2.75, -math.log(5.5) - 1)
 check_hill([2, 10, 3, 0], wanted, "[2, 10, 3, 0], where 2 and 3 are in the middle")
 
 # %% [markdown]
-# Graded later, worth 2 points: more points, equal ones, tiny and huge ones, and whether your list is still in its old
-# order.
+# Graded later, worth 2 points: more points, equal points, tiny and huge widths, and whether the list that was passed in
+# is still in its old order.
 
 # %% nbgrader={"grade": true, "grade_id": "exercise1_hidden", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 ### BEGIN HIDDEN TESTS
@@ -162,8 +163,8 @@ for points, middle, width in (
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# Which hill should one take? We know the truth here, so we can ask for the KL. Twice 300 sets of 50 points: half of them
-# come from a round hill, half from a pointed one. To each set we fit a hill of either shape, and add up its KL over a
+# Which hill should you take? Here we know the truth, so we can ask for the KL. We draw 300 sets of 50 points from a
+# round hill, and 300 from a pointed one. To each set we fit both kinds of hill, and add up the KL of each over a fine
 # grid.
 
 # %% nbgrader={"grade": false, "grade_id": "exercise1_use", "locked": true, "schema_version": 3, "solution": false, "task": false}
@@ -216,22 +217,24 @@ assert mean["pointed", "pointed"] < mean["pointed", "round"] - 0.03
 assert mean["pointed", "round"] > mean["round", "pointed"] + 0.02
 
 # %% [markdown]
-# Below are two of these sets. Each shape wins where it is the truth. Even then it loses about 0.02 nats, since 50 points
-# do not tell its two numbers exactly. A wrong choice costs more where the truth is pointed: 0.12 nats. The round hill
-# has to become wide for the points far out, and is then too low in the middle, where most of the points are. So maximum
-# likelihood finds the best numbers of a family, and says nothing about whether it is the right family.
+# The pictures show one more set of each kind. Each shape wins where it is the truth. Even then it loses about 0.02
+# nats, because 50 points do not tell its two numbers exactly. The wrong shape costs more where the truth is pointed:
+# 0.12 nats instead of 0.07. The round hill has to be wide because of a few points far out, and then it is too low in
+# the middle, where most points are. Maximum likelihood finds the best numbers within a family. It does not ask whether
+# another family would have been better.
 
 # %% [markdown]
 # ## 2 Bent numbers
 #
-# Draw $z$ from a density $p(z)$ that you know, and let $x = a z^2 + b z + c$. How dense do the $x$ lie? Each small piece of
-# the $z$-axis takes its probability along. Where the curve is steep the piece becomes longer, so the density falls; what
-# counts is the slope $2az + b$ *at this z*, without its sign:
+# Draw $z$ from a density $p(z)$ that you know, and let $x = a z^2 + b z + c$. What is the density of $x$? Each small
+# piece of the $z$-axis takes its probability along. Where the curve is steep, the piece becomes longer, and the density
+# falls. What counts is the slope $2az + b$ *at this* $z$, without its sign:
 #
 # $$ \text{density at } x \;=\; \sum_{z \text{ with } a z^2 + b z + c = x} \frac{p(z)}{|2 a z + b|} $$
 #
-# If $a = 0$ the curve is a straight line, and exactly one $z$ leads to each $x$. Otherwise it is a parabola. It is folded:
-# two $z$ lead to an $x$ on one side of the fold, and none to an $x$ on the other side. A school formula finds them.
+# If $a = 0$, the curve is a straight line, and each $x$ comes from exactly one $z$. Otherwise it is a parabola, which
+# folds the $z$-axis: each $x$ on one side of the fold comes from two $z$, and no $z$ leads to the other side. To find
+# the two, solve a quadratic equation.
 
 
 # %% nbgrader={"grade": false, "grade_id": "exercise2_solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -241,10 +244,10 @@ def bent_density(x, a, b, c, p):
     x: a number, the place. a, b: numbers from −10 to 10, and c: one from −100 to 100. a is either 0 or at least 0.01 in
     size; if a is 0, then b is at least 0.01 in size. x is at least 0.01 away from the fold, which is at c − b²/(4a).
     p: a function: p(z) is the density of z at a number z. It may be any density on the line, and 0 in places.
-    -> a number ≥ 0: the sum of p(z)/|slope at z| over all z that lead to x, and 0 if there are none. Right to nine digits.
-    Example: z is uniform from −1 to 2, so p(z) is 1/3 there and 0 elsewhere, and x = z², so a = 1 and b = c = 0.
-    To x = 0.25 lead z = 0.5, slope 1, and z = −0.5, slope −1, so the density is 1/3 + 1/3. To x = 2.25 lead z = 1.5,
-    slope 3, and z = −1.5, where p is 0, so it is 1/9. To x = −1 no z leads, so it is 0.
+    -> a number ≥ 0: the sum of p(z)/|slope at z| over all z that lead to x, or 0 if there are none. Right to eight digits.
+    Example: z is uniform from −1 to 2, so p(z) is 1/3 there and 0 elsewhere. a = 1 and b = c = 0, so x = z². At x = 0.25:
+    it comes from z = 0.5, slope 1, and from z = −0.5, slope −1, so the density is 1/3 + 1/3. At x = 2.25: it comes from
+    z = 1.5, slope 3, and from z = −1.5, where p is 0, so the density is 1/9. At x = −1: no z leads there, so it is 0.
     """
     ### BEGIN SOLUTION
     if a == 0:
@@ -269,24 +272,22 @@ def third(z):
     return 1 / 3 if -1 <= z <= 2 else 0.0
 
 
-name = "density at x = 1 of −2z, where only z = −0.5 leads to, slope −2"
+name = "density of −2z at x = 1, which comes from z = −0.5, slope −2"
 assert_close(bent_density(1.0, 0, -2, 0, third), 1 / 6, name=name)
-name = "density at x = 6 of −2z, where only z = −3 leads to, which is never drawn"
+name = "density of −2z at x = 6, which comes from z = −3, where p is 0"
 assert_close(bent_density(6.0, 0, -2, 0, third), 0.0, name=name)
-name = "density at x = 0.25 of z², where z = 0.5 and z = −0.5 lead to"
+name = "density of z² at x = 0.25, which comes from z = 0.5 and from z = −0.5"
 assert_close(bent_density(0.25, 1, 0, 0, third), 2 / 3, name=name)
-name = "density at x = 2.25 of z², where z = 1.5 leads to (z = −1.5 is never drawn)"
+name = "density of z² at x = 2.25, which comes from z = 1.5 (and −1.5, where p is 0)"
 assert_close(bent_density(2.25, 1, 0, 0, third), 1 / 9, name=name)
-name = "density at x = −1 of z², where nothing leads to"
+name = "density of z² at x = −1, where no z leads"
 assert_close(bent_density(-1.0, 1, 0, 0, third), 0.0, name=name)
 
 # %% [markdown]
-# Graded later, worth 2 points: parabolas that open downwards or do not have their fold at 0, lines that are shifted, and
+# Graded later, worth 2 points: parabolas that open downwards or have their fold elsewhere, lines that are shifted, and
 # other densities of $z$.
 
 # %% nbgrader={"grade": true, "grade_id": "exercise2_hidden", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
-from course_lib.check import assert_close
-
 ### BEGIN HIDDEN TESTS
 chance = torch.Generator().manual_seed(2)
 
@@ -306,8 +307,8 @@ def half_line(z):
 
 def densities_agree(place, a, b, c, p, right, case):
     got = bent_density(place, a, b, c, p)
-    name = f"density at x = {place:g} of {a:g}·z² + {b:g}·z + {c:g}, {case}"
-    digits_agree(got, right, 1e-9, name)
+    name = f"density of {a:g}·z² + {b:g}·z + {c:g} at x = {place:g}, {case}"
+    digits_agree(got, right, 1e-8, name)
     # relative, for a density may be small
     scale = right if right > 0 else 1.0
     digits_agree(got / scale, right / scale, 1e-8, f"{name} (relative)")
@@ -346,8 +347,9 @@ for a, b, c in (
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# Now with $z$ from a bell. The grey bars are 20,000 draws, bent; the line is your function. Then we forget one of the two
-# $z$: we only let the function see the bell on the right of the fold.
+# Now $z$ comes from a bell, the Gaussian with mean 0 and width 1. The grey bars show 20,000 draws after they were bent,
+# and the line is your function. For the dashed line we forget one of the two $z$: we give your function only the half
+# of the bell on the right of the fold.
 
 # %% nbgrader={"grade": false, "grade_id": "exercise2_use", "locked": true, "schema_version": 3, "solution": false, "task": false}
 drawn = torch.tensor(draw_bell(20_000)).double()
@@ -391,34 +393,38 @@ panels[0].set_ylabel("density")
 panels[0].legend()
 
 # %% [markdown]
-# On the straight line nothing changes: only one $z$ leads to each $x$. On the parabolas the dashed line runs below the
-# bars, and the area under it is 0.84 and 0.5: the probability of the $z$ on the right of the fold. The other $z$ are
-# lost, and what is left is not a density. At the fold the slope is 0 and the density has no upper limit, and yet its
-# area is 1.
+# For the straight line the two agree, because each $x$ comes from one $z$. For the parabolas the dashed line is too
+# low, and the area under it is only 0.84 and 0.5. That is the probability of the $z$ that were counted. The others are
+# lost, and what is left is not a density. Look at the fold, too. The slope is 0 there and the density grows without
+# limit, and yet the area under it is 1.
 
 # %% [markdown]
 # ## 3 A machine that must be added up
 #
-# On the tree, a **Boltzmann machine** says $\log p(x)$ but for a constant. Here you compute the constant, for a small
-# one. Our machine makes pictures of $D$ pixels, and each pixel $x_i$ is $+1$ (ink) or $-1$ (paper). Beside them it has $H$
-# hidden units $h_j$, also $+1$ or $-1$, which nobody sees. All of them together have an **energy**, and a low one is
-# likely:
+# One leaf of the tree is the **Boltzmann machine**. It knows $\log p(x)$ except for a constant. Here you compute that
+# constant for a small machine. It makes pictures of $D$ pixels, and each pixel $x_i$ is $+1$ (ink) or $-1$ (paper). It
+# also has $H$ **hidden units** $h_j$, again $+1$ or $-1$, which are not part of the picture. Pixels and hidden units
+# together have an **energy** $E$, and the lower the energy, the higher the probability:
 #
 # $$ p(x, h) = \frac{e^{-E(x, h)}}{Z}, \qquad
 #    E(x, h) = -\sum_i b_i x_i - \sum_j c_j h_j - \sum_{j,i} h_j\, W_{ji}\, x_i $$
 #
-# If $W_{ji}$ is large, unit $j$ and pixel $i$ like to be the same. To see how likely a picture is, add up over all $h$.
-# That gives its **free energy** $F(x)$, by $e^{-F(x)} = \sum_h e^{-E(x, h)}$. There are $2^H$ different $h$. But no hidden
-# unit has a link to another, so the sum is a product of $H$ factors, and each has two terms, one for $h_j = 1$ and one
-# for $h_j = -1$:
+# The numbers $b_i$ and $c_j$ are **biases**: the larger $b_i$ is, the more pixel $i$ tends to ink. The numbers $W_{ji}$
+# are **links**: if $W_{ji}$ is large, unit $j$ and pixel $i$ tend to have the same value.
+#
+# How likely is a picture? Add up over all $h$ that may go with it: $p(x) = e^{-F(x)} / Z$, where $F(x)$ is called the
+# **free energy** of the picture and $e^{-F(x)} = \sum_h e^{-E(x, h)}$. There are $2^H$ different $h$. But no hidden
+# unit is linked to another, so the sum is a product of $H$ factors. Each factor has two terms, one for $h_j = 1$ and
+# one for $h_j = -1$:
 #
 # $$ e^{-F(x)} = e^{\sum_i b_i x_i} \prod_j \left(e^{a_j} + e^{-a_j}\right), \qquad a_j = c_j + \sum_i W_{ji}\, x_i $$
 #
-# And the constant? All probabilities sum to 1, so $Z = \sum_x e^{-F(x)}$, over all $2^D$ pictures. This time nothing helps:
-# you must add them up. (`product((-1, 1), repeat=D)` goes through them.) Then $\log p(x) = -F(x) - \log Z$.
+# And the constant? All probabilities add up to 1, so $Z = \sum_x e^{-F(x)}$, a sum over all $2^D$ pictures. This time
+# there is no short cut, and you have to add them up. (`product((-1, 1), repeat=D)` goes through them.) Then you know
+# $\log p(x) = -F(x) - \log Z$.
 #
-# One trap: $e^{1000}$ is too large for a computer, although its logarithm is a harmless 1000. So never leave the
-# logarithms. To add numbers whose logarithms are $u_1, u_2, \dots$, take the largest of them, $u_{\max}$, out of the sum:
+# There is one trap. $e^{1000}$ is too large for a computer, although its logarithm is just 1000. So stay with the
+# logarithms. To add up numbers whose logarithms are $u_1, u_2, \dots$, take the largest, $u_{\max}$, out of the sum:
 #
 # $$ \log \sum_k e^{u_k} = u_{\max} + \log \sum_k e^{u_k - u_{\max}} $$
 
@@ -448,8 +454,8 @@ def spin_machine(x, b, c, W):
 
 
 # %% [markdown]
-# First the example. Then a machine of two pixels and one hidden unit, which can be done by hand, and one with large
-# numbers.
+# First the example. Then a machine of two pixels and one hidden unit, which you can work out by hand, and one with
+# large numbers.
 
 
 # %% nbgrader={"grade": true, "grade_id": "exercise3_visible", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
@@ -474,12 +480,10 @@ wanted = (-1500.0, 1500.0)
 check_machine([1], [500], [0], [[1000]], wanted, "b = [500], W = [[1000]]")
 
 # %% [markdown]
-# Graded later, worth 2 points: larger machines, also with 100 hidden units, biases of hidden units, and numbers of all
-# sizes.
+# Graded later, worth 2 points: larger machines with up to 100 hidden units, hidden units with biases, and numbers of
+# all sizes.
 
 # %% nbgrader={"grade": true, "grade_id": "exercise3_hidden", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
-from course_lib.check import assert_close
-
 ### BEGIN HIDDEN TESTS
 chance = torch.Generator().manual_seed(3)
 for D, H, size in (
@@ -529,8 +533,9 @@ check_machine([1], [3e-10], [0], [[0]], wanted, "b = [3e-10]")
 
 # %% [markdown]
 # A machine for pictures of two rows of four pixels. Each row has a hidden unit of its own, linked to its pixels with
-# strength 1.5, so the pixels of a row like to be the same. All pixels have a bias of 0.1: a slight liking for ink. Your
-# function tells the probability of each of the 256 pictures. Below are the ten likeliest. For comparison, we cut the links.
+# strength 1.5, so the pixels of a row tend to be the same. All pixels have a bias of 0.1, a little towards ink. With
+# your function we get the probability of each of the 256 pictures. The ten likeliest are below. For comparison, we also
+# cut the links.
 
 # %% nbgrader={"grade": false, "grade_id": "exercise3_use", "locked": true, "schema_version": 3, "solution": false, "task": false}
 links = [[1.5] * 4 + [0] * 4, [0] * 4 + [1.5] * 4]
@@ -565,41 +570,41 @@ assert [pictures[k] in striped for k in order[:5]] == [True] * 4 + [False]
 assert linked > 10 * cut, "the links make the rows"
 
 # %% [markdown]
-# The four pictures whose rows have one colour come first, ink before paper, and together they have two thirds of the
-# probability. Without links they have 2 %. Which of two pictures is likelier needs no $Z$, for $F$ alone tells it. But *how*
-# likely a picture is needs all of them, and every pixel more doubles the work. That is why a Boltzmann machine stands
-# on the approximate side of the tree.
+# The four pictures whose rows have a single colour come first, ink before paper. Together they have two thirds of the
+# probability; without the links they have 2 %. To say which of two pictures is likelier you do not need $Z$: compare
+# their $F$. But to say *how* likely a picture is, you need all the others, and each new pixel doubles the work. That is
+# why the Boltzmann machine is on the approximate side of the tree.
 
 # %% [markdown]
 # ## 4 What a draw costs
 #
-# To draw from such a machine you need a chain: toss the hidden units given the pixels, then the pixels given the hidden
-# units, and again. Each picture is made from the one before and looks like it. So a thousand steps are not a thousand
-# independent draws. How many are they?
+# To draw from such a machine you need a chain. Draw the hidden units given the pixels, then new pixels given the hidden
+# units, and so on. Each picture is made from the one before and resembles it. So a thousand steps are not worth a
+# thousand independent draws. How many are they worth?
 #
-# Read one number off each picture, for instance how much ink it has. That gives a list $x_1, x_2, \dots$ Then cut it into
-# **batches** of $L$ values in a row, and take the mean of each batch. How much do these means differ? If the values
-# were independent, then the mean of $L$ of them would have a variance $L$ times smaller than a single value. If each value
-# stood there $\tau$ times in a row, the batch would contain only $L/\tau$ independent ones, and its mean would vary $\tau$
-# times more than that. So compare the two variances:
+# Read one number off each picture, for instance the number of pixels with ink. This gives a list $x_1, x_2, \dots$ Cut
+# it into **batches** of $L$ values in a row, and take the mean of each batch. If the values were independent, the
+# variance of these means would be $L$ times smaller than the variance of single values. If each value came $\tau$ times
+# in a row, a batch would hold only $L/\tau$ independent values, and the variance of the means would be $\tau$ times
+# larger than that. So compare the two variances:
 #
 # $$ \tau = L \cdot \frac{\frac 1B \sum_{k=1}^{B} (\bar x_k - \bar x)^2}{\frac 1{BL} \sum_{t=1}^{BL} (x_t - \bar x)^2} $$
 #
-# Here $\bar x_k$ is the mean of batch $k$, there are $B$ whole batches, and $\bar x$ is the mean of all $BL$ values in
-# them. What is left over at the end is not used. For independent values $\tau$ is about 1. If $\tau$ is 50, then one
-# independent draw costs 50 steps. The batches must be much longer than $\tau$ to see this.
+# Here $B$ is the number of whole batches, $\bar x_k$ is the mean of batch $k$, and $\bar x$ is the mean of all $BL$
+# values in them. Values left over at the end are not used. For independent values $\tau$ is about 1. If $\tau$ is 50,
+# one independent draw costs 50 steps. To see this, the batches must be much longer than $\tau$.
 
 
 # %% nbgrader={"grade": false, "grade_id": "exercise4_solution", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def steps_per_draw(x, L):
-    """How many steps of a chain are worth one independent draw, from the means of batches.
+    """How many steps of a chain are worth one independent draw, by the means of batches.
 
     x: a list of numbers, one for each step, each from −1,000,000 to 1,000,000. L: the length of a batch, a whole number ≥
     1. There are two whole batches or more, and not all the values in them are equal.
     -> τ, a number ≥ 0, as in the equation above, right to six digits. The values after the last whole batch count nowhere.
-    τ may be below 1. It is not limited in any way. The list stays as it was.
+    τ may well be below 1; return it as it is. The list stays as it was.
     Example: x = [0, 0, 4, 4, 9] and L = 2. The batches are (0, 0) and (4, 4), and 9 is left over. Their means are 0 and 4,
-    and the mean of all four values is 2. Both variances are 4, so τ = 2 · 4/4 = 2: each value stood there twice.
+    and the mean of all four values is 2. Both variances are 4, so τ = 2 · 4/4 = 2: each value came twice.
     """
     ### BEGIN SOLUTION
     B = len(x) // L
@@ -630,7 +635,8 @@ assert 0.9 < got < 1.1, (
 )
 
 # %% [markdown]
-# Graded later, worth 2 points: lists of all lengths, what is left over, values far from 0, and chains whose τ is known.
+# Graded later, worth 2 points: lists of many lengths, values left over, values far from 0, and a chain whose τ is
+# known.
 
 # %% nbgrader={"grade": true, "grade_id": "exercise4_hidden", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 from course_lib.check import assert_close
@@ -679,11 +685,11 @@ assert 2.4 < got < 3.6, (
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# A machine again, this time with nine pixels and one hidden unit. The links, all of one strength, are positive where a T has
-# ink, and negative where it has paper. So the machine likes the T, and its negative just as much: with all pixels and the
-# hidden unit turned round, the energy is the same. So a picture should agree with the T in 4.5 of its 9 pixels on
-# average. We let chains run for 50,000 steps and read off in how many pixels each picture agrees. With a single hidden unit, $\tau$ can
-# also be calculated exactly.
+# Another machine, this time with nine pixels and one hidden unit. All links have the same strength. They are positive
+# where the letter T has ink, and negative where it has paper. So the machine prefers the T, and the negative of the T
+# just as much: turn all pixels and the hidden unit round, and the energy is the same. On average, then, a picture must
+# agree with the T in 4.5 of its 9 pixels. We run chains of 50,000 steps that begin at the T, and read off in how many
+# pixels each picture agrees with it. For a machine with a single hidden unit we can also calculate $\tau$ exactly.
 
 # %% nbgrader={"grade": false, "grade_id": "exercise4_use", "locked": true, "schema_version": 3, "solution": false, "task": false}
 
@@ -740,21 +746,22 @@ assert steps_per_draw(seen[2.0], 500) < 2, "it looks as if each step were a new 
 assert means[0] > 8 and means[1] < 1 and two > 400, "but it has seen half of the truth"
 
 # %% [markdown]
-# The stronger the links, the longer the chain stays with the T or its negative, and the more a draw costs. The batches
-# have to be long enough: at strength 0.7 those of 10 say 7 steps, and the truth is 28.
+# The stronger the links, the longer the chain stays near the T or near its negative, and the more a draw costs. The
+# batches must be long enough: at strength 0.7, batches of 10 say 7 steps, and the truth is 28.
 #
-# And at strength 2? Your function says that each step is a new draw, and every batch agrees. The truth is two million
-# steps. The chain has never left the T, and nothing in it says that there is anything else. A second chain shows it, one that
-# starts far away: each has its own opinion about the mean, and both are wrong. With both chains in one list the answer
-# is nearly the length of a batch, the largest that it can be: no batch has forgotten where its chain began.
+# What about strength 2? Your function says that every step is a new draw, whatever the batches. In truth a draw costs
+# two million steps. The chain has never left the T, and nothing in it shows that there is anything else. A second chain
+# shows it, one that begins far away, at the negative. Each of the two has its own mean, and neither is 4.5. Put both
+# chains into one list, and the answer is nearly the length of a batch, which is the largest that it can be.
 
 # %% [markdown]
 # ## What you saw
 #
-# - Maximum likelihood finds the best numbers of a family of densities. A pointed hill has the median and the mean
-#   distance as its best numbers, a round one the mean and the standard deviation.
-# - A density is stretched and squeezed: divide by the size of the slope. Where the curve folds, add up *all* $z$ that
-#   lead to $x$, or the area is less than 1.
-# - An energy says at once which of two pictures is likelier. How likely one is takes a sum over all pictures.
-# - The steps of a chain are not independent draws. Before you trust a chain that says how few steps a draw costs, start another
-#   one far away.
+# - Maximum likelihood finds the best numbers within a family. For a round hill they are the mean and the standard
+#   deviation, for a pointed one the median and the mean distance from it.
+# - When numbers are bent, divide the density by the size of the slope. Where the curve folds, add up *all* $z$ that
+#   lead to $x$; otherwise the area is less than 1.
+# - An energy tells you at once which of two pictures is likelier. To know how likely it is, you have to add up all
+#   pictures.
+# - The steps of a chain are not independent draws. When a chain tells you that its draws are cheap, start another one
+#   far away before you believe it.
