@@ -11,13 +11,13 @@ os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.envir
 
 import jupytext
 import nbformat
+from cells import read_cells
 from nbconvert.preprocessors import ClearMetadataPreprocessor
 from nbgrader.api import Gradebook
 from nbgrader.converters import Autograde, GenerateAssignment, GenerateFeedback
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import CheckCellMetadata, LimitOutput, SaveAutoGrades
 from running import Run
-from submissions import read_cells
 from traitlets.config import Config
 
 

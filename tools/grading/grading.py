@@ -20,8 +20,9 @@ import warnings
 from pathlib import Path
 
 import nbformat
+from cells import NotGradable, mend
+from collect import find
 from course import Course, release, replace
-from submissions import NotGradable, find, mend
 
 ROOT = Path(__file__).resolve().parents[2]
 COURSE = ROOT / "_build" / "coursework"
@@ -80,7 +81,7 @@ def points_of(course, name, student):
 
 def grade(course, folder, released, force):
     """Grade a folder of submissions, one after the other; returns how many could not be graded."""
-    submissions = find(folder, released)
+    submissions = find(folder, released, course.root / "unpacked")
     if not submissions:
         raise SystemExit(f"{folder} holds no submissions: expected student/{next(iter(released))}.ipynb, or the like")
     in_class = {s.assignment for s in submissions} - {None}
