@@ -30,6 +30,7 @@ RESULTS = (ROOT / "benchmarks" / "results").glob("*.json")
 OTHERS = {
     "painters",
     "memory_of_sound",
+    "movers",
     "decoders",
     "games",
     "gan_pictures",
