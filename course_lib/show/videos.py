@@ -35,7 +35,7 @@ def show_film(films: dict, *, given: int = 0, wrong: dict | None = None, first: 
     return shown_once(figure)
 
 
-def show_moment(films: dict, frame: int, *, given: int = 0, columns: int = 5, size: float = 1.25) -> Figure:
+def show_moment(films: dict, frame: int, *, given: int = 0, columns: int = 5) -> Figure:
     """One frame of each of the films {title: (T, H, W) or (T, 1, H, W)} beside each other, as `show_film` colours them.
 
     Raises ValueError as it does, and for a frame that they do not have.
@@ -44,15 +44,30 @@ def show_moment(films: dict, frame: int, *, given: int = 0, columns: int = 5, si
     expect_count("frame", frame, 0)
     if frame >= (least := min(map(len, films.values()))):
         raise ValueError(f"frame: expected a number below {least}, the frames of the films, got {frame}")
-    columns = min(columns, len(films))
-    rows = -(-len(films) // columns)
-    sizes = {"figsize": (columns * size, rows * (size + 0.25)), "layout": "constrained"}
+    stills = {title: film[frame] for title, film in films.items()}
+    return show_stills(stills, given=films if frame < given else (), columns=columns)
+
+
+def show_stills(frames: dict, *, given=(), framed: dict | None = None, columns: int = 3, size: float = 1.25) -> Figure:
+    """Frames {title: (H, W)}, ink from 0 to 1: those of the titles `given` are grey, the others blue.
+
+    `framed` {title: (row, column)} puts a red frame around a pixel. Raises ValueError for other shapes and other ink.
+    """
+    films = _inked({title: as_array(f"frames[{title!r}]", frame)[None] for title, frame in frames.items()})
+    frames = {title: film[0] for title, film in films.items()}
+    columns = min(columns, len(frames))
+    rows, lines = -(-len(frames) // columns), max(title.count("\n") + 1 for title in frames)
+    sizes = {"figsize": (columns * size, rows * (size + 0.06 + 0.17 * lines)), "layout": "constrained"}
     figure, axes = plt.subplots(rows, columns, squeeze=False, **sizes)
-    for ax in axes.flat[len(films) :]:
+    for ax in axes.flat[len(frames) :]:
         ax.axis("off")
-    for ax, (title, film) in zip(axes.flat, films.items(), strict=False):
-        _show_frame(ax, film[frame], given=frame < given)
+    for ax, (title, frame) in zip(axes.flat, frames.items(), strict=False):
+        _show_frame(ax, frame, given=title in given)
         ax.set_title(title, fontsize=9)
+        if framed and title in framed:
+            row, column = framed[title]
+            pixel = plt.Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=ACCENT, lw=2, clip_on=False)
+            ax.add_patch(pixel)
     return shown_once(figure)
 
 
@@ -74,7 +89,8 @@ def show_past(fields: dict, *, at: tuple, size: float = 1.2) -> Figure:
     sizes = {"figsize": (T * size + 0.9, len(fields) * (size + 0.05) + 1.05), "layout": "constrained"}
     figure, axes = plt.subplots(len(fields), T, squeeze=False, **sizes)
     for row, (title, field) in zip(axes, fields.items(), strict=True):
-        shade = strengths.to_rgba(np.maximum(field / max(field.max(), 1e-300), 1e-4))[..., :3]
+        share = np.maximum(field / max(field.max(), 1e-300), 1e-4)
+        shade = strengths.to_rgba(share.reshape(T * H, W))[..., :3].reshape(T, H, W, 3)  # of 3D it makes no colours
         colours = np.where(before[..., None], shade, to_rgb(LEAK))
         colours = np.where((field > 0)[..., None], colours, np.where(before[..., None], to_rgb(BLIND), 1.0))
         row[0].text(-0.1, 0.5, title, transform=row[0].transAxes, ha="right", va="center", fontsize=9)
