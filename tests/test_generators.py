@@ -18,6 +18,7 @@ from course_lib.models.gaussian_mixture import GaussianMixture, GaussianMixtureC
 from course_lib.models.pixel.convolutional import PixelCNN
 from course_lib.models.pixel.model import PixelConfig
 from course_lib.models.vae import LIKELIHOODS, VAE, VAEConfig, rsample
+from course_lib.models.video_pixel_network import VideoPixelNetwork, VPNConfig
 from course_lib.models.wavenet import WaveNet, WaveNetConfig
 from course_lib.train import Session, fit, fit_gan, search_code
 from course_lib.train.reinforce import Reinforce
@@ -56,6 +57,7 @@ INK = torch.zeros(3, 4, dtype=torch.long)
 LETTERS = CharRNN(CharRNNConfig(levels=3, features=4))
 PAINTER = PixelCNN(PixelConfig(2, 1, 2, 2, features=2, depth=1))
 PLAYERS = {"generator": Generator(GANConfig(features=4)), "discriminator": Discriminator(GANConfig(features=4))}
+FILM = VideoPixelNetwork(VPNConfig(height=2, width=2, features=2, decoder=0))
 SOUND = WaveNet(WaveNetConfig(levels=4, layers=2, stacks=1, features=4, skip_features=4))
 
 
@@ -71,6 +73,7 @@ def nothing(model, x):
 
 RUN = {"steps": 1, "lr": 1e-3, "progress": False}
 CALLS = {
+    "data.bouncing_digits.load_bouncing_digits": lambda g: data.load_bouncing_digits(1, frames=2, generator=g),
     "data.plane.Plane.sample": lambda g: data.load_plane("moons").sample(2, generator=g),
     "data.poems.PoemGrammar.sample": lambda g: data.PoemGrammar().sample(2, generator=g),
     "data.sprites.load_sprites": lambda g: data.load_sprites(2, generator=g),
@@ -98,6 +101,7 @@ CALLS = {
     "models.vae.VAE.elbo": lambda g: BERNOULLI.elbo(INK, generator=g),
     "models.vae.VAE.log_prob_bound": lambda g: BERNOULLI.log_prob_bound(INK, samples=2, generator=g),
     "models.vae.VAE.sample": lambda g: BERNOULLI.sample(2, generator=g),
+    "models.video_pixel_network.model.VideoModel.sample": lambda g: FILM.sample(1, frames=2, generator=g),
     "models.wavenet.WaveNet.sample": lambda g: SOUND.sample(1, length=3, generator=g),
     "train.fit.fit": lambda g: fit(BERNOULLI, INK, loss=lambda m, x: m(x).sum(1), batch_size=2, generator=g, **RUN),
     "train.game.fit_gan": lambda g: fit_gan(PLAYERS, torch.zeros(4, 2), batch_size=2, generator=g, **RUN),

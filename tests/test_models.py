@@ -20,6 +20,7 @@ from course_lib.models.pixel.convolutional import GatedPixelCNN, PixelCNN
 from course_lib.models.pixel.model import PixelConfig
 from course_lib.models.pixel.recurrent import DiagonalBiLSTM, GridLSTM, RasterLSTM, RowLSTM
 from course_lib.models.vae import VAE, VAEConfig
+from course_lib.models.video_pixel_network import IndependentPixels, VideoPixelNetwork, VPNConfig
 from course_lib.models.wavenet import WaveNet, WaveNetConfig
 from course_lib.prob import categorical_log_prob, gaussian_kl
 from course_lib.train import fit
@@ -30,6 +31,10 @@ def images(config, n, generator):
         config.shape if isinstance(config, VAEConfig | GANConfig) else (config.channels, config.height, config.width)
     )
     return torch.randint(config.levels, (n, *shape), generator=generator)
+
+
+def videos(config, n, generator):
+    return torch.randint(config.levels, (n, 3, config.channels, config.height, config.width), generator=generator)
 
 
 def sentences(config, n, generator):
@@ -107,6 +112,8 @@ class ToldWaveNet(WaveNet):
 PAINTED = PixelConfig(levels=3, height=4, width=4, features=8)
 PAINTED_IN_COLOUR = PixelConfig(levels=4, channels=3, height=3, width=5, features=6, depth=1)
 HEARD = WaveNetConfig(levels=5, layers=4, stacks=2, features=6, skip_features=8)
+FILMED = VPNConfig(levels=3, height=3, width=4, features=6)
+FILMED_IN_COLOUR = VPNConfig(levels=2, channels=3, height=2, width=3, features=6, encoder=(1,), decoder=1)
 WRITES = {"log_prob", "sample", "begin", "step"}  # component by component, by `decode.write`
 BOUNDS = {"elbo", "log_prob_bound", "sample"}
 INKED = GANConfig((1, 8, 8), levels=17, latent=6, features=4, depth=2, convolutional=True)
@@ -137,6 +144,11 @@ MODELS = {
     "pixel-cnn-colour": (PixelCNN, PAINTED_IN_COLOUR, images, nll, WRITES),
     "gated-pixel-cnn": (GatedPixelCNN, PAINTED, images, nll, WRITES),
     "gated-pixel-cnn-colour": (GatedPixelCNN, PAINTED_IN_COLOUR, images, nll, WRITES),
+    "video": (VideoPixelNetwork, FILMED, videos, nll, WRITES),
+    "video-colour": (VideoPixelNetwork, FILMED_IN_COLOUR, videos, nll, WRITES),
+    "video-plain": (VideoPixelNetwork, replace(FILMED, multiplicative=False), videos, nll, WRITES),
+    "video-independent": (IndependentPixels, FILMED, videos, nll, WRITES),
+    "video-independent-colour": (IndependentPixels, FILMED_IN_COLOUR, videos, nll, WRITES),
     "wavenet": (WaveNet, HEARD, sentences, nll, WRITES),
     "wavenet-told": (
         ToldWaveNet,
@@ -173,10 +185,10 @@ MODELS = {
         set(),
     ),
 }
-IMAGES = [name for name, (_, _, kind, _, _) in MODELS.items() if kind is images]
+IMAGES = [name for name, (_, _, kind, _, _) in MODELS.items() if kind in (images, videos)]
 NETWORKS = [name for name, (_, _, kind, _, _) in MODELS.items() if kind is not points]
 LEVELS = [name for name in NETWORKS if not isinstance(MODELS[name][1], GANConfig)]
-SHOWN_LEVELS = [name for name in NETWORKS if MODELS[name][2] in (images, sentences)]
+SHOWN_LEVELS = [name for name in NETWORKS if MODELS[name][2] in (images, sentences, videos)]
 each_network = pytest.mark.parametrize("case", NETWORKS, indirect=True)
 WRITTEN = [name for name, (*_, methods) in MODELS.items() if methods == WRITES]
 TAXONOMY = {"log_prob", "elbo", "log_prob_bound", "sample", "begin", "step"}
@@ -276,13 +288,20 @@ each_written = pytest.mark.parametrize("case", WRITTEN, indirect=True)
 
 
 def in_order(x):
-    """Sentences (B, T, …) as they are; images (B, C, H, W, …) as they are painted, (B, H·W·C, …): colours fastest."""
-    return x if x.ndim < 4 else x.movedim(1, 3).flatten(1, 3)
+    """Sentences (B, T) as they are; images (B, C, H, W) as they are painted, (B, H·W·C): colours fastest.
+
+    Videos (B, T, C, H, W) are painted frame by frame: (B, T·H·W·C). Logits have one axis more, which stays the last.
+    """
+    axes = x.ndim - x.is_floating_point()
+    return x if axes < 4 else x.movedim(axes - 3, axes - 1).flatten(1, axes - 1)
 
 
 def out_of_order(x, like):
     """The inverse of `in_order`: x (B, T) in the form of `like`."""
-    return x if like.ndim < 4 else x.unflatten(1, (*like.shape[2:], like.shape[1])).movedim(3, 1)
+    if like.ndim < 4:
+        return x
+    *frames, C, H, W = like.shape[1:]
+    return x.unflatten(1, (*frames, H, W, C)).movedim(-1, -3)
 
 
 def stepped(model, x, state, previous=None):
@@ -333,6 +352,8 @@ def test_samples_are_written_by_the_one_loop(case):
     model = model.double().eval()
     if x.ndim == 2:
         known, parts = torch.arange(6) < 2, {"given": x[:, :2], "length": 6}
+    elif x.ndim == 5:
+        known, parts = torch.arange(x[0].numel()) < x[0, 0].numel(), {"given": x[:, :1], "frames": 3}
     else:
         known = torch.rand(x.shape[1:], generator=make_generator(3)) < 0.4
         parts = {"given": x, "known": known}
@@ -383,7 +404,9 @@ def test_what_is_no_level_is_refused_with_expected_and_given(case, change, error
 
 
 @pytest.mark.parametrize("case", IMAGES, indirect=True)
-@pytest.mark.parametrize("change", [lambda x: x[..., :-1], lambda x: torch.cat([x, x], 1)], ids=["narrower", "colours"])
+@pytest.mark.parametrize(
+    "change", [lambda x: x[..., :-1], lambda x: torch.cat([x, x], -3)], ids=["narrower", "colours"]
+)
 def test_images_of_another_size_are_refused(case, change):
     model, x, *_ = case
     with pytest.raises(ValueError, match="expected shape"):

@@ -3,6 +3,7 @@
 `store` finds, downloads and verifies what is fetched.
 """
 
+from .bouncing_digits import BouncingDigits, load_bouncing_digits
 from .clips import Clips
 from .digits import load_digits
 from .mnist import load_binarised_mnist, load_mnist
@@ -14,11 +15,13 @@ from .text import Corpus, Vocabulary, load_names, load_shakespeare, load_tang, w
 from .voices import load_notes, load_vowels, load_words, speak
 
 __all__ = [
+    "BouncingDigits",
     "Clips",
     "Corpus",
     "PoemGrammar",
     "Vocabulary",
     "load_binarised_mnist",
+    "load_bouncing_digits",
     "load_digits",
     "load_mnist",
     "load_names",

@@ -52,8 +52,9 @@ def load_bouncing_digits(
     downloaded), their ink rounded to `levels`. The generator must be one on the CPU. Raises TypeError and ValueError
     for what cannot be, a frame in which a digit cannot turn around among it.
     """
-    for name, count in {"n": n, "frames": frames, "size": size, "digits": digits, "speed": speed}.items():
+    for name, count in {"n": n, "size": size, "digits": digits, "speed": speed}.items():
         expect_count(name, count)
+    expect_count("frames", frames, 2)
     expect_count("levels", levels, 2)
     expect_generator(generator, on_cpu=True)
     expect_one_of("walls", walls, WALLS)
@@ -72,6 +73,8 @@ def _shapes(source, split, levels, size, speed):
     """Digits cut to their ink: images (N, h, w), ink in the upper left corner, labels (N,), and ink sizes (N, 2)."""
     reader = SOURCES[source]
     x, labels = (reader.load_digits if source == "digits" else reader.load_mnist)(split)
+    if levels > reader.LEVELS:
+        raise ValueError(f"levels: expected at most {reader.LEVELS}, as many as the images have, got {levels}")
     x = x[:, 0] * levels // reader.LEVELS  # equal steps of ink
     inked = []
     for axis in (2, 1):  # rows that have ink, then columns

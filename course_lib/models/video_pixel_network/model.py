@@ -240,4 +240,4 @@ class IndependentPixels(VideoModel):
     def decode_at(self, i, j, k, told, canvas, logits):
         if i == j == k == 0:
             logits.copy_(self.decode(told, None))
-        return logits[:, k, i, j]
+        return logits[:, k, i, j].clone()  # the next frame is written into the same memory
