@@ -6,7 +6,7 @@ import pytest
 import torch
 from test_binarised_mnist import put_mnist
 
-from course_lib.data.moving_mnist import load_moving_mnist
+from course_lib.data import load_moving_mnist
 from course_lib.device import make_generator
 
 
@@ -97,7 +97,7 @@ def test_another_store_is_another_mnist(squares, tmp_path, monkeypatch):
         ({"digits": 1.5}, TypeError, "digits: expected a whole number ≥ 1, got float 1.5"),
         ({"size": 2}, ValueError, "size: expected a whole number ≥ 3, got 2"),
         ({"split": "all"}, ValueError, "split: expected one of 'train', 'valid', 'test', got 'all'"),
-        ({"generator": None}, TypeError, "generator: expected"),
+        ({"generator": None}, TypeError, "expected a torch.Generator, got NoneType"),
     ],
 )
 def test_what_cannot_be_is_refused(more, error, message):
