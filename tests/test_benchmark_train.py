@@ -31,6 +31,7 @@ OTHERS = {
     "painters",
     "memory_of_sound",
     "movers",
+    "moving_mnist_vpn_32",
     "decoders",
     "games",
     "gan_pictures",
