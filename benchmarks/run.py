@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from recipes.search import WAYS, Counting
 from sklearn import mixture
 
-from course_lib.data import PoemGrammar, Vocabulary, load_digits, load_mnist
+from course_lib.data import PoemGrammar, Vocabulary, load_bouncing_digits, load_digits, load_mnist
 from course_lib.data.shipped import shipped
 from course_lib.decode import draw, invert_cdf, write
 from course_lib.device import make_generator, pick_device
@@ -32,6 +32,7 @@ from course_lib.models.gaussian_mixture import GaussianMixture, GaussianMixtureC
 from course_lib.models.pixel.convolutional import GatedPixelCNN, PixelCNN
 from course_lib.models.pixel.model import PixelConfig
 from course_lib.models.pixel.recurrent import DiagonalLayer, GridLSTM
+from course_lib.models.video_pixel_network import IndependentPixels, VideoPixelNetwork, VPNConfig
 from course_lib.models.wavenet import WaveNet, WaveNetConfig
 from course_lib.prob import categorical_log_prob
 from course_lib.train import fit
@@ -225,6 +226,37 @@ def _plainly(model, n, pixels=28):
     return (time.perf_counter() - start) * c.height * c.width / pixels
 
 
+@torch.no_grad()
+def videos():
+    """Chapter 6: frames drawn by `sample`, which keeps what does not change, and by re-running all for every pixel.
+
+    The draws are equal, since both have the same generator, and the logits differ by rounding alone.
+    """
+    given = load_bouncing_digits(16, generator=make_generator(0), frames=9).x
+    for kind in (VideoPixelNetwork, IndependentPixels):
+        model = kind(VPNConfig(), generator=make_generator(0)).eval()
+        kept = []
+        for _ in range(4):
+            start = time.perf_counter()
+            x = model.sample(16, frames=12, given=given, generator=make_generator(1), progress=False)
+            kept.append(time.perf_counter() - start)
+        start = time.perf_counter()
+        same = _frames_plainly(model, given, 12, make_generator(1))
+        again = time.perf_counter() - start
+        name = f"{kind.__name__}, 12×12, batch 16"
+        row(f"{name}: a frame", 1e3 * statistics.median(kept[1:]) / 3, None, "ms")
+        row(f"{name}: over re-running all", again / statistics.median(kept[1:]), 10, "×", "≥")
+        row(f"{name}: share of equal videos", (same == x).flatten(1).all(1).double().mean().item(), 1, "", "≥")
+
+
+def _frames_plainly(model, given, frames, generator):
+    """Frames 12 × 12 that follow `given`, with all that is there read again for every pixel."""
+    x = F.pad(given, (0, 0, 0, 0, 0, 0, 0, frames - given.shape[1]))
+    for t, i, j in product(range(given.shape[1], frames), range(12), range(12)):
+        x[:, t, 0, i, j] = draw(model(x[:, : t + 1])[:, t, 0, i, j], generator=generator)
+    return x
+
+
 def sounds():
     """WaveNet of 20 layers, 32 features and 64 skip features: `sample`, the same loop in PyTorch, and the naive way.
 
@@ -391,5 +423,5 @@ if __name__ == "__main__":
     sys.stdout.reconfigure(errors="replace")  # a terminal that has no × gets a ?, and all its rows
     device = pick_device()
     print(f"{os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}, {device}")
-    for measure in (importing, training, sentences, searching, images, sounds, mixtures, chapters, book, gpu):
+    for measure in (importing, training, sentences, searching, images, videos, sounds, mixtures, chapters, book, gpu):
         measure()

@@ -30,6 +30,8 @@ RESULTS = (ROOT / "benchmarks" / "results").glob("*.json")
 OTHERS = {
     "painters",
     "memory_of_sound",
+    "movers",
+    "moving_mnist_vpn_32",
     "decoders",
     "games",
     "gan_pictures",

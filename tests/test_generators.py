@@ -45,6 +45,7 @@ def found():
 
 ELSEWHERE = {
     "expect.expect_generator": "it is what refuses",
+    "data.moving_mnist.load_moving_mnist": "it needs MNIST: test_moving_mnist.py has one, and asks",
     "layers.initialised_by": "None leaves torch's source in place: whoever loads weights cares for no first ones",
     "fast.em.seeds": "GaussianMixture.fit asks",
     "train.batches.draw_from": "Session asks",

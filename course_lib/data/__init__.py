@@ -7,6 +7,7 @@ from .bouncing_digits import BouncingDigits, load_bouncing_digits
 from .clips import Clips
 from .digits import load_digits
 from .mnist import load_binarised_mnist, load_mnist
+from .moving_mnist import load_moving_mnist
 from .plane import load_plane
 from .poems import PoemGrammar
 from .spoken_digits import load_spoken_digits
@@ -24,6 +25,7 @@ __all__ = [
     "load_bouncing_digits",
     "load_digits",
     "load_mnist",
+    "load_moving_mnist",
     "load_names",
     "load_notes",
     "load_plane",

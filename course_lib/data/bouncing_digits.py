@@ -65,7 +65,7 @@ def load_bouncing_digits(
     corner, floor = _paths(room, frames, speed, walls, generator)
     x = torch.zeros(n, frames, size, size, dtype=torch.long)
     for k in range(digits):
-        x = torch.maximum(x, _drawn(images[which[:, k]], corner[:, k], size))
+        x = torch.maximum(x, placed(images[which[:, k]], corner[:, k], size))
     return BouncingDigits(x[:, :, None], floor, corner, labels[which])
 
 
@@ -129,11 +129,11 @@ def _mirrored(at, going, steps, room):
     return (turned[..., 0] + 1) + (turned[..., 1] + 1) // 2  # its number in DIRECTIONS
 
 
-def _drawn(images, corner, size):
-    """Each image (n, h, w) with its upper left corner at `corner` (n, T, 2) -> frames (n, T, size, size)."""
+def placed(images, corner, size):
+    """Images (n, h, w), each with its upper left corner at `corner` (n, T, 2) -> frames (n, T, size, size)."""
     n, h, w = images.shape
     T = corner.shape[1]
-    pixels = torch.arange(size)
+    pixels = torch.arange(size, device=images.device)
     i = pixels - corner[:, :, :1]  # (n, T, size): which row of the digit is there
     j = pixels - corner[:, :, 1:]
     inside = ((i >= 0) & (i < h))[..., :, None] & ((j >= 0) & (j < w))[..., None, :]

@@ -13,6 +13,9 @@ from ...prob import categorical_log_prob
 from .blocks import Block, ConvLSTM, backward, spread
 
 MARGIN = 2  # blank pixels around a canvas, as far as the decoder's first layer looks
+# The past begins as loud as a frame's own pixels. Where it is quieter, a network trained at a high rate may learn to do
+# without it, and stay there.
+LOUD = 8
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,8 @@ class VideoModel(nn.Module):
             self.encoder = nn.Sequential(*(self.block(spread(dilation)) for dilation in c.encoder))
             self.lstm = ConvLSTM(c.features)
             self.tell = nn.Conv2d(c.features, c.features, 1)
+            with torch.no_grad():
+                self.tell.weight.mul_(LOUD)
             self.build(c.channels * c.levels)
 
     def block(self, look):

@@ -1,0 +1,547 @@
+# %% [markdown]
+# # 6 · Video Pixel Network: and when it moves?
+#
+# **You will build a network that draws a video pixel by pixel, and put it where the future can go two ways. It takes
+# one of them. Another network, which sees the same past, draws a ghost.**
+#
+# *Laptop: under 75 seconds. You need: the masked convolutions of [chapter 4](04_pixelrnn_images.ipynb), and its LSTM.*
+
+# %% tags=["setup"]
+from importlib.util import find_spec
+
+if find_spec("course_lib") is None:  # the library behind the chapters is not here
+    import re
+    import socket
+    import subprocess
+    import sys
+    from contextlib import suppress
+    from urllib.parse import unquote
+    from urllib.request import urlopen
+
+    session = ""
+    if "google.colab" in sys.modules:  # where a session knows its notebook's address
+        at = f"http://{socket.gethostname()}:9000/api/sessions"
+        with suppress(OSError), urlopen(at) as answer:
+            session = unquote(answer.read().decode())
+    at = re.search(r"(https://github\.com/[\w.-]+/[\w.-]+)/blob/([\w.-]+)", session)
+    if at is None:
+        raise ModuleNotFoundError(
+            "course_lib is not installed: run `pip install -e .` in the course's "
+            "folder, then choose that Python for this notebook"
+        )
+    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+    subprocess.run([*pip, f"git+{at[1]}@{at[2]}"], check=True)
+
+# %% [markdown]
+# ## What you will get
+
+# %% [markdown]
+# ## What you will get
+#
+# A digit flies through a small frame and bounces off the walls. A Video Pixel Network gets the first two frames, in
+# grey. It draws the other ten, in blue, one pixel after the other. Here it does so four times.
+
+# %% tags=["drawing"]
+import torch
+from course_lib.data.bouncing_digits import load_bouncing_digits
+from course_lib.data.shipped import shipped
+from course_lib.device import make_generator
+from course_lib.models.video_pixel_network import VideoPixelNetwork, VPNConfig
+from course_lib.show.videos import show_film
+
+painter = VideoPixelNetwork(VPNConfig(), generator=make_generator(0))
+weights = torch.load(shipped("samples/video_painter.pt"), weights_only=True)
+painter.load_state_dict(weights)
+came = load_bouncing_digits(1, generator=make_generator(0), frames=12, split="test").x
+same = {"given": came[:, :2].expand(4, -1, -1, -1, -1), "progress": False}
+drawn = painter.sample(4, frames=12, generator=make_generator(0), **same)
+films = {"what came": came[0]} | {f"drawn {k}": x for k, x in enumerate(drawn, 1)}
+show_film(films, given=2)
+
+# %% [markdown]
+# The four films begin alike. At a wall the digit may leave in more than one direction, and from there on they go
+# different ways. In each of them it stays one digit. (The network has never seen this digit. It has trained for
+# @@PAINTER@@ minutes; nothing here was selected.) Move the slider to watch all five:
+
+# %% tags=["drawing"]
+from functools import partial
+
+from course_lib.show.explore import explore
+from course_lib.show.videos import show_moment
+
+alt = "five films of one digit at the same moment"
+watch = partial(show_moment, films, given=2)
+explore(watch, frame=range(12), start={"frame": 0}, alt=alt)
+
+# %% [markdown]
+# ## Setup
+
+# %%
+import torch.nn.functional as F
+from course_lib.device import pick_device
+from course_lib.models.video_pixel_network.blocks import PlainUnit
+from torch import nn
+
+seed = 0
+device = pick_device()
+generator = make_generator(seed, device)
+
+# %% [markdown]
+# ## The data
+#
+# **Bouncing digits** are the handwritten digits of chapter 2 in black and white, cut to their ink. One of them flies
+# through a frame of 12×12 pixels. It moves one pixel up or down and one to the left or right, so there are four
+# directions. While its direction keeps it inside, it goes on. Where the next step would leave the frame, a new
+# direction is *drawn*: each one that stays inside is as likely as the others.
+
+# %%
+videos = partial(load_bouncing_digits, generator=make_generator(seed))
+x_train = videos(8000, frames=4).x  # (N, T, C, H, W), 1 is ink
+test = videos(150, frames=12, split="test")  # digits that nobody trains on
+x_test = test.x
+_, T, C, H, W = x_test.shape
+x_train.shape, x_test.shape
+
+# %% tags=["drawing"]
+show_film({f"test video {k}": x_test[k] for k in range(3)}, given=T)
+
+# %% [markdown]
+# Training videos have four frames, test videos have twelve. We will see that four are enough to learn from.
+#
+# The program that makes the videos knows what each frame **costs**: $-\log$ of its probability, given the frames
+# before. As long as the digit flies on, the next frame is certain and costs nothing. At a wall two directions are left
+# (in a corner one), and either costs $\log 2 = 0.69$ nats. Nobody can do better on average, so this is the **floor**.
+# In frame 0 the digit is new, and in frame 1 the direction is. So we count from frame 2 on.
+
+# %%
+floor = test.floor[:, 2:]
+turn = floor > 0  # where there was more than one way to go on
+
+# %% tags=["checking"]
+from course_lib.measure.motion import futures
+
+moved, allowed = futures(x_test)  # the four next frames, and which are possible
+ways = allowed[:, 1:-1].sum(2)  # found from the frames alone
+assert torch.equal(ways.float().log(), floor) and ways.max() == 2
+print(f"{turn.float().mean():.0%} of the frames are at a turn of two ways")
+print(
+    f"floor {floor.mean():.2f} nats/frame (a coin for each pixel: {H * W * 0.693:.0f})"
+)
+
+# %% [markdown]
+# The library can also find the floor from the frames alone: `futures` moves each frame in all four directions, and says
+# which of the four the law allows next. We will use it as a judge that is never wrong.
+
+# %% [markdown]
+# ## The idea
+#
+# A video is a sequence of frames, and a frame is a sequence of pixels. So the probability of a video is once more a
+# product of small choices, and its logarithm a sum:
+#
+# $$ \log p(x) = \sum_{t} \sum_{i,j} \log p\bigl(x_{tij} \mid \text{all frames before } t,\ \text{and in frame } t
+# \text{ the pixels before it}\bigr) $$
+#
+# | symbol | in the code | shape |
+# |---|---|---|
+# | $x$ | `x` | (B, T, C, H, W), levels 0 … V−1; here C = 1, V = 2 |
+# | $x_{tij}$ | `x[:, t, :, i, j]` | (B, C) |
+# | $\log p(\cdot \mid \text{before})$, up to a constant | `logits[:, t, :, i, j]` | (B, C, V) |
+# | $\log p(x)$ | `log_prob(x)`, or by frame | (B,), or (B, T); nats |
+#
+# One could read a video as one long row of pixels, and let chapter 4's raster LSTM predict it. But then the same pixel
+# one frame ago is 144 steps away, and we know what such a distance costs. The **Video Pixel Network** ([Kalchbrenner et
+# al., 2016](references.md#kalchbrenner2016)) shares the work between two machines that we know. One goes from frame to
+# frame, looks at all pixels at once, and remembers. The other draws a frame pixel by pixel, like a PixelCNN, and is
+# *told* what the first has to say about it.
+#
+# ![Frames 0, 1 and 2 go through the encoder, one by one. What it finds goes into a ConvLSTM, which carries its state
+# from frame to frame. What it says after frame 1 goes to a decoder, together with the pixels of frame 2 that are
+# already drawn; the decoder gives the next pixel of frame 2.](images/06_two_machines.svg)
+
+# %% [markdown]
+# ## Build: a unit with gates
+#
+# The smallest part is a convolution with gates, the **multiplicative unit**. It is a step of an LSTM without time: `g2`
+# says how much of the old features stays, `g3` how much of the update comes in, and `g1` how much of the result is
+# shown.
+
+
+# %% tags=["twin:course_lib.models.video_pixel_network.blocks.MultiplicativeUnit"]
+class MultiplicativeUnit(nn.Module):
+    def __init__(self, conv):
+        super().__init__()
+        self.conv = conv  # F features -> 4F
+
+    def forward(self, h):
+        return self.gated(h, self.conv(h))
+
+    def gated(self, h, numbers):
+        g1, g2, g3, update = numbers.chunk(4, 1)
+        new = g2.sigmoid() * h + g3.sigmoid() * update.tanh()
+        return g1.sigmoid() * new.tanh()
+
+
+# %% [markdown]
+# A **block** narrows the features to half, sends them through two such units, and adds what they found to its input:
+
+
+# %% tags=["twin:course_lib.models.video_pixel_network.blocks.Block"]
+class Block(nn.Module):
+    def __init__(self, features, look, multiplicative=True):
+        super().__init__()
+        half = features // 2
+        unit, outputs = (
+            (MultiplicativeUnit, 4 * half) if multiplicative else (PlainUnit, half)
+        )
+        self.narrow = nn.Conv2d(features, half, 1)
+        self.units = nn.Sequential(unit(look(half, outputs)), unit(look(half, outputs)))
+        self.widen = nn.Conv2d(half, features, 1)
+
+    def forward(self, h):
+        return h + self.widen(self.units(self.narrow(h)))
+
+
+# %% [markdown]
+# `look` is the kind of convolution: one that looks to all sides, or one that is masked. (`PlainUnit`, a convolution and
+# a ReLU, is a rival. It gets its turn [below](#what-each-part-is-worth).) Why not the gates' simpler form from chapter
+# 4? The paper found these better for video, and we will check.
+
+# %% [markdown]
+# ## Build: the encoder
+#
+# The encoder looks at one whole frame, to all sides, and nothing is made smaller on the way. Every pixel of a frame
+# needs a prediction, so every pixel keeps its place. To see far, it uses chapter 5's **dilation**: in the second block,
+# the taps of the 3×3 convolutions are two pixels apart.
+
+# %%
+from course_lib.layers import FORGET_BIAS, initialised_by
+
+
+def spread(dilation):  # a convolution to all sides, which keeps the size
+    return partial(nn.Conv2d, kernel_size=3, padding=dilation, dilation=dilation)
+
+
+def encoder(*dilations, features=16):
+    blocks = [Block(features, spread(d)) for d in dilations]
+    return nn.Sequential(nn.Conv2d(2, features, 3, padding=1), *blocks)
+
+
+# %% tags=["checking"]
+def sees(network, size=31):  # the side of the square that moves the middle
+    x = torch.randn(1, 2, size, size, dtype=torch.double, requires_grad=True)
+    network.double()(x)[..., size // 2, size // 2].sum().backward()
+    return int((x.grad.abs().sum((0, 1, 2)) > 0).sum())
+
+
+with initialised_by(generator):
+    for dilations in (1, 1), (1, 2), (1, 2, 4):
+        print(dilations, f"{(n := sees(encoder(*dilations)))} × {n} pixels")
+        assert n == 3 + 4 * sum(dilations)
+
+# %% [markdown]
+# With dilations 1 and 2, a pixel sees a square of 15×15. That is all of its 12×12 frame, if it lies near the middle.
+
+# %% [markdown]
+# ## Build: an LSTM in every pixel
+#
+# The encoder knows one frame, and one frame does not show where the digit is *going*. So the next part remembers. The
+# **convolutional LSTM** ([Shi et al., 2015](references.md#shi2015)) has a small LSTM in every pixel. Its gates also see
+# the eight neighbours of that pixel, in what enters and in its own last state:
+
+
+# %% tags=["twin:course_lib.models.video_pixel_network.blocks.ConvLSTM"]
+class ConvLSTM(nn.Module):
+    def __init__(self, features):
+        super().__init__()
+        self.enter = nn.Conv2d(features, 4 * features, 3, padding=1)
+        self.stay = nn.Conv2d(features, 4 * features, 3, padding=1, bias=False)
+
+    def forward(self, x, hidden, cell):
+        forget, input, output, candidate = (self.enter(x) + self.stay(hidden)).chunk(
+            4, 1
+        )
+        cell = (
+            forget + FORGET_BIAS
+        ).sigmoid() * cell + input.sigmoid() * candidate.tanh()
+        return output.sigmoid() * cell.tanh(), cell
+
+
+# %% [markdown]
+# (`FORGET_BIAS` is 1, as in chapter 4: at the start it forgets little.) In one step, news travels one pixel through
+# these 3×3 kernels. A digit here moves one pixel a frame.
+#
+# ## Build: what the decoder is told
+#
+# Now the two go over the video. After each frame, a linear map makes of the LSTM's state what the next frame's decoder
+# is **told**. About the first frame there is nothing to tell. `place` holds a vector for each pixel, so that everybody
+# knows where the walls are.
+
+
+# %%
+def told(model, words):  # (B, T, V, H, W) -> (B, T, F, H, W)
+    nothing = torch.zeros_like(model.place).expand(len(words), -1, -1, -1)
+    hidden, cell, states = nothing, nothing, [nothing]
+    for frame in words[:, :-1].unbind(1):  # the last one has nobody to tell
+        seen = model.encoder(model.first(frame) + model.place)
+        hidden, cell = model.lstm(seen, hidden, cell)
+        states.append(hidden)
+    return torch.stack([model.tell(h) + model.place for h in states], 1)
+
+
+# %% [markdown]
+# `words` are the pixels as vectors with a single 1. One trick is in `model.tell`: its weights start **eight times as
+# large** as usual. An LSTM's state is small at first, and what is told would be drowned out by what the decoder sees
+# for itself. @@LOUD@@
+#
+# ## Build: two decoders
+#
+# The decoder is chapter 4's PixelCNN. A filter of 5×5 with mask A looks at the pixels of its own frame that are already
+# drawn, and what is told is added. Blocks with mask B and a head follow:
+
+
+# %%
+def painted(model, words):  # logits (B, T, C, H, W, V)
+    hears = told(model, words).flatten(0, 1)  # all frames at once: teacher forcing
+    own = model.look(words.flatten(0, 1))
+    h = F.relu(model.decoder(hears + own))
+    return model.head(h, None).unflatten(0, words.shape[:2])
+
+
+# %% [markdown]
+# The **baseline** is the same network, without the frame that is being drawn. With no pixels to hide, it needs no mask:
+
+
+# %%
+def independent(model, words):  # logits (B, T, C, H, W, V)
+    hears = told(model, words).flatten(0, 1)
+    logits = model.head(F.relu(model.decoder(hears)))  # (B · T, V, H, W)
+    return logits[:, None].movedim(2, -1).unflatten(0, words.shape[:2])
+
+
+# %% [markdown]
+# So the baseline sees the same past, through an encoder, a memory and a decoder of the same size. But given that past,
+# its pixels are **independent** of each other: it has said everything about the frame before the first pixel is drawn.
+
+# %% tags=["checking"]
+from course_lib.check import assert_close
+from course_lib.models.video_pixel_network import IndependentPixels
+
+few = x_train[:2].to(device)
+built = {VideoPixelNetwork: painted, IndependentPixels: independent}
+for kind, logits in built.items():
+    model = kind(VPNConfig(), generator=generator).to(device)
+    assert_close(logits(model, model.words(few)), model(few), tolerance=1e-5)
+    print(kind.__name__, f"{sum(p.numel() for p in model.parameters()):,} weights")
+
+# %% [markdown]
+# What we built gives the library's logits. What can one pixel see? As in chapter 4 we ask the gradient: how strongly
+# does the log-probability of pixel $(t, i, j)$ depend on each pixel of each frame?
+
+
+# %%
+def looks(model, x, t, i, j):  # (T, H, W)
+    words = model.words(x).requires_grad_()
+    log_p = model.logits(words).log_softmax(-1)[:, t, 0, i, j]  # (B, V)
+    said = log_p.gather(-1, x[:, t, 0, i, j, None]).sum()
+    (gradient,) = torch.autograd.grad(said, words)
+    return gradient.norm(dim=2).mean(0).cpu()
+
+
+# %% tags=["drawing"]
+from course_lib.show.videos import show_past
+
+at = (3, 6, 6)
+fresh = {"VPN": VideoPixelNetwork, "baseline": IndependentPixels}
+fresh = {name: kind(VPNConfig(), generator=generator) for name, kind in fresh.items()}
+fields = {name: looks(model, x_train[:20], *at) for name, model in fresh.items()}
+show_past(fields, at=at)
+
+# %% tags=["checking"]
+order = torch.arange(4 * H * W).view(4, H, W)
+own = order[3] < order[at]
+assert not fields["VPN"][order >= order[at]].any(), "nothing that is not drawn yet"
+assert not fields["baseline"][3].any(), "nothing of its own frame"
+assert all((field[:2] > 0).all() for field in fields.values())
+hidden = own & (fields["VPN"][3] == 0)
+
+# %% [markdown]
+# Before any training, the pixel at the cross can see all of frames 0 and 1. It sees most of frame 2, and the VPN also
+# sees what is already drawn of its own frame, but for a few orange pixels. You know those: they are the blind spot of
+# chapter 4's PixelCNN, and rows that are too far up. The baseline's own frame is all orange.
+
+# %% [markdown]
+# ## Knobs
+
+# %%
+steps = 700  # under half a minute for each model
+batch_size = 8
+lr = 1e-2  # large, since the cosine schedule takes it down to 0
+config = VPNConfig(
+    levels=2,
+    features=16,  # numbers a pixel
+    encoder=(1, 2),  # a block for each dilation
+    decoder=2,  # masked blocks
+)
+
+# %% [markdown]
+# ## Train
+#
+# The loss is what a video's frames cost, in nats, without frame 0, which nobody can foresee.
+
+# %%
+from course_lib.train import fit
+
+
+def nll(model, x):  # (B,) nats
+    return -model.log_prob(x, by_frame=True)[:, 1:].sum(1)
+
+
+def train(kind, steps=steps):
+    model = kind(config, generator=generator).to(device)
+    how = {"batch_size": batch_size, "schedule": "cosine", "generator": generator}
+    history = fit(model, x_train.to(device), loss=nll, steps=steps, lr=lr, **how)
+    return model, history
+
+
+vpn, vpn_history = train(VideoPixelNetwork)
+baseline, baseline_history = train(IndependentPixels)
+
+# %% tags=["drawing"]
+from course_lib.show.plots import show_curves
+
+
+def smooth(history):  # means of 20 steps, nats a frame
+    loss = torch.tensor(history.loss) / (x_train.shape[1] - 1)
+    return range(10, steps, 20), loss.view(-1, 20).mean(1)
+
+
+curves = {"VPN": smooth(vpn_history), "baseline": smooth(baseline_history)}
+show_curves(curves, xlabel="steps", ylabel="loss, nats a frame", ylim=(0, 45))
+
+# %% [markdown]
+# And on test videos, whose digits nobody has trained on?
+
+
+# %%
+@torch.no_grad()
+def above(model):  # (n, T − 2): nats a frame above the floor
+    parts = x_test.to(device).split(25)
+    nats = torch.cat([-model.log_prob(x, by_frame=True) for x in parts])
+    return nats.cpu()[:, 2:] - floor
+
+
+# %% tags=["checking"]
+from course_lib.show.typeset import show_table
+
+costs = {"VPN": above(vpn), "baseline": above(baseline)}
+
+
+def row(name, cost):
+    parts = cost, cost[~turn], cost[turn]
+    return [name, *(f"{part.mean():.1f}" for part in parts)]
+
+
+headers_of = ["all", "straight on", "at a turn"]
+of_vpn, of_baseline = (cost.mean() for cost in costs.values())
+assert of_vpn < of_baseline / 3
+show_table(
+    ["nats a frame above the floor", *headers_of], [row(*c) for c in costs.items()]
+)
+
+# %% [markdown]
+# The VPN comes within @@VPN@@ nats of the floor (five seeds), the baseline within @@BASE@@. And it is dearest where the
+# future is uncertain. Why?
+
+# %% [markdown]
+# ## The ghost
+#
+# Take the first turn of test video 2, the last one above. Two futures are possible, A and B. What do the networks
+# expect?
+
+# %%
+n = 2
+t = turn[n].nonzero()[0].item() + 1  # the last frame before it
+past = x_test[n, : t + 1]
+A, B = moved[n, t][allowed[n, t]]
+
+
+@torch.no_grad()
+def expects(model, frame):  # (H, W): probability of ink, each given what it may see
+    x = torch.cat([past, frame[None]])[None].to(device)
+    return model(x)[0, -1, 0].softmax(-1)[..., 1].cpu()
+
+
+# %% tags=["drawing"]
+from course_lib.show.videos import show_stills
+
+differs = (A != B).flatten().nonzero()[0].item()
+real = {"the last frame": past[-1, 0], "future A": A[0], "future B": B[0]}
+hopes = {"the baseline\nexpects": expects(baseline, A)}
+hopes |= {"the VPN, if so far\nA was drawn": expects(vpn, A)}
+hopes |= {"the VPN, if so far\nB was drawn": expects(vpn, B)}
+framed = dict.fromkeys(hopes, divmod(differs, W))
+show_stills(real | hopes, given=real, framed=framed)
+
+# %% [markdown]
+# The baseline paints both futures on top of each other, each half as dark. This is a **ghost**. And it is *right*:
+# each of these pixels really is inked in one future of two, and before the first pixel is drawn nobody can say more.
+# Its mistake comes afterwards: it draws each pixel by itself, as if the other half did not matter. The VPN's first such
+# pixel, in the blue frame, is as uncertain as the baseline's. But once that pixel is drawn, the VPN sees it. If it is
+# A's, all that follows is A, and if it is B's, B.
+#
+# Is it always so? Take all turns of all test videos, and all pixels that only one of the two futures inks. How likely
+# did each network hold what came, at the first of these pixels, and at the later ones?
+
+# %%
+possible = allowed[..., None, None, None]  # (n, T, 4, 1, 1, 1)
+mixed = (moved * possible).sum(2) / possible.sum(2)  # both futures, half each
+mixed = mixed[:, 1:-1]  # (n, T − 2, C, H, W): what may come in frames 2, 3, …
+split = (mixed == 0.5).flatten(2)
+first = split & (split.cumsum(2) == 1)
+later = split & ~first
+
+
+@torch.no_grad()
+def believed(model):  # (n, T − 2, pixels): probability of what came
+    p = torch.cat([model(x).softmax(-1) for x in x_test.to(device).split(25)])
+    return p.cpu().gather(-1, x_test[..., None])[:, 2:].flatten(2)
+
+
+# %% tags=["checking"]
+rows, seen = [], {}
+for name, model in {"VPN": vpn, "baseline": baseline}.items():
+    p = believed(model)
+    seen[name] = [p[first], p[later]]
+    sure = (p[later] > 0.9).float().mean()
+    rows.append(
+        [name, f"{p[first].mean():.2f}", f"{p[later].mean():.2f}", f"{sure:.0%}"]
+    )
+headers = ["probability of what came", "first", "later", "later, above 0.9"]
+show_table(headers, rows)
+
+# %% [markdown]
+# @@GHOSTPIXELS@@
+
+# %% [markdown]
+# ## The price of a ghost
+#
+# So part of what the baseline pays is the ghost, and part may be bad copying. Which is which? We know the law, so we can
+# tell. The best that *any* model with independent pixels can do is to say the truth about each pixel: `mixed`, the mean
+# of the futures that are possible. What does that cost?
+
+# %%
+p = mixed.where(x_test[:, 2:] == 1, 1 - mixed)
+ghost = -p.log().flatten(2).sum(2) - floor  # nats a frame above the floor
+
+# %% tags=["checking"]
+from course_lib.measure.motion import independent_nats
+
+assert_close(ghost, independent_nats(x_test)[:, 2:] - floor, name="the library's")
+costs["best with independent pixels"] = ghost
+assert ghost[~turn].abs().max() == 0 and 15 < ghost[turn].mean() < 20
+show_table(
+    ["nats a frame above the floor", *headers_of], [row(*c) for c in costs.items()]
+)
+
+# %% [markdown]
+# @@PRICE@@
