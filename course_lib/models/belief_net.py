@@ -51,7 +51,8 @@ class BeliefNet(nn.Module):
     """x (B, D) long -> logits (B, D, V), where those at position i see x[:, :i] only: log p(x) is exact.
 
     All D answers come out of one pass: a hidden unit that sees the components up to d is left to answer for those after
-    d alone, and the masks keep it so. Sources: Frey (1998), chapter 3; Germain et al. (2015), section 3.
+    d alone, and the masks keep it so. Sources: Frey (1998); Germain, Gregor, Murray and Larochelle
+    (2015), section 3.
     """
 
     def __init__(self, config: BeliefNetConfig, *, generator: torch.Generator | None = None):
