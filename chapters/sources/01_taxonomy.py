@@ -1,0 +1,436 @@
+# %% [markdown]
+# # 1 · The tree of generators: what can each one compute?
+#
+# **You will fit a density to a cloud of points, draw the tree on which every generator of this course has its place, and
+# bend a line until it folds.**
+#
+# *Laptop: under 45 seconds. You need: a little Python, derivatives, and that probabilities sum to one.*
+
+# %% tags=["setup"]
+from importlib.util import find_spec
+
+if find_spec("course_lib") is None:  # the library behind the chapters is not here
+    import re
+    import socket
+    import subprocess
+    import sys
+    from contextlib import suppress
+    from urllib.parse import unquote
+    from urllib.request import urlopen
+
+    session = ""
+    if "google.colab" in sys.modules:  # where a session knows its notebook's address
+        at = f"http://{socket.gethostname()}:9000/api/sessions"
+        with suppress(OSError), urlopen(at) as answer:
+            session = unquote(answer.read().decode())
+    at = re.search(r"(https://github\.com/[\w.-]+/[\w.-]+)/blob/([\w.-]+)", session)
+    if at is None:
+        raise ModuleNotFoundError(
+            "course_lib is not installed: run `pip install -e .` in the course's "
+            "folder, then choose that Python for this notebook"
+        )
+    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+    subprocess.run([*pip, f"git+{at[1]}@{at[2]}"], check=True)
+
+# %% [markdown]
+# ## What you will get
+#
+# Four things that nobody wrote, painted, spoke or penned. Each was made by a program that you will build in this course,
+# out of nothing but random numbers.
+
+# %% tags=["drawing"]
+import numpy as np
+import torch
+from course_lib.data import PoemGrammar, Vocabulary, load_digits
+from course_lib.data.shipped import shipped
+from course_lib.data.sprites import to_rgb
+from course_lib.data.waveforms import read_wav
+from course_lib.device import make_generator
+from course_lib.models.char_rnn import CharRNN, CharRNNConfig
+from course_lib.models.vae import VAE, VAEConfig
+from course_lib.show.gallery import pixels, show_gallery
+from course_lib.show.sounds import sound
+from course_lib.show.typeset import show_poems
+from course_lib.train import fit
+from PIL import Image
+
+dice, language = make_generator(0), PoemGrammar()
+words = Vocabulary(language.characters)
+writer = CharRNN(CharRNNConfig(levels=words.levels, features=128), generator=dice)
+writer.load_state_dict(torch.load(shipped("samples/poem_writer.pt"), weights_only=True))
+written = writer.sample(1, length=20, generator=dice, progress=False)
+poem = show_poems(words.decode(written), language.lexicon, gloss=True)
+strip = np.array(Image.open(shipped("samples/painted_creatures.png"))).reshape(16, 12, 16)
+painted = to_rgb(torch.from_numpy(strip).long().transpose(0, 1)[:8, None])
+spoken = sound(read_wav(shipped("samples/spoken_digits.wav"))[:8000])
+x = load_digits("train")[0]
+pen = VAE(VAEConfig(depth=1), generator=dice)
+knobs = {"steps": 300, "batch_size": 100, "lr": 3e-3, "generator": dice}
+fit(pen, x, loss=lambda model, x: -model.elbo(x, generator=dice), **knobs)
+drawn = pen.sample(8, generator=dice, mean=True)
+
+# %% tags=["drawing"]
+things = {
+    "A poem": poem,
+    "Creatures": pixels(painted, alt="eight small creatures", zoom=3),
+    "A word": spoken,
+    "Digits": pixels(drawn, alt="eight digits, as if by hand", zoom=6),
+}
+pages = "03_pixelrnn_sentences", "04_pixelrnn_images", "05_wavenet", "07_vae"
+links = {title: f"{page}.html" for title, page in zip(things, pages, strict=True)}
+show_gallery(things, links=links)
+
+# %% [markdown]
+# The poem was written one character after another, the creatures were painted one pixel after another, and the word was
+# spoken one sample after another, 8,000 of them in a second. The digits were made in one go. (The poem and the digits
+# are first draws, with the likeliest ink for each pixel of a digit. The creatures are the first eight of twelve that
+# were kept. The word is *zero*, the first of ten draws that a recogniser of words accepted.)
+
+# %% [markdown]
+# ## What is a generator?
+#
+# A **generator** is a program that is given random numbers and returns an **object**: a sentence, a picture, a sound. It
+# learns from **data**, which are objects of this kind. It is good if its objects come *from the same distribution* as
+# the data.
+#
+# What does that mean? Not that its objects are in the data: then it would be a copying machine. And not only that each of
+# them would pass for a real one: then one good picture, made again and again, would do. It means that every kind of
+# object comes as often as it does in the world that the data came from. To make this exact we need one idea, density,
+# and to see it we need objects that are smaller than a poem. Here an object is a point of the plane: two numbers.
+#
+# ## Setup
+#
+# Everything random from here on comes from one seed. Change it and run again: every number moves a little, and every
+# claim must survive.
+
+# %%
+import math
+
+import torch
+import torch.nn.functional as F
+from course_lib.device import make_generator
+from course_lib.layers import MLP, initialised_by
+from torch import nn
+from torch.distributions import Normal
+
+seed = 0
+dice = make_generator(seed)
+
+# %% [markdown]
+# ## The data: two moons
+
+# %%
+from course_lib.data import load_plane
+
+moons = load_plane("moons")
+points = moons.sample(500, generator=dice, dtype=torch.float64)  # (500, 2)
+
+# %% tags=["drawing"]
+from course_lib.show.planes import show_crowds, show_density
+
+show_crowds({"the data: 500 points": points})
+
+# %% [markdown]
+# The points came from a distribution that we know, and that the generators below do not know. It has a **density**: a
+# function $p(x)$ that is high where points are likely. Multiply it by the area of a small square around $x$, and you have
+# the probability that a point falls into that square. So a density is never negative, and over the whole plane it adds
+# up to 1.
+#
+# ## Four numbers
+#
+# The simplest model of the plane is a hill: a Gaussian along each axis. It has four numbers, a centre and a width for
+# each axis, written $\mu_1, \mu_2, \sigma_1, \sigma_2$, and here is its density:
+#
+# $$ q(x) = \mathcal N(x_1;\, \mu_1, \sigma_1)\; \mathcal N(x_2;\, \mu_2, \sigma_2) $$
+#
+# Which four numbers are best? Look at the density that the model gives to the points we have. A model that calls them all
+# unlikely must be wrong. So choose the numbers that make the data as likely as possible, which is called **maximum
+# likelihood**. The probability of 500 points is a product of 500 factors; its logarithm is a sum, and we take the average:
+# the **log-likelihood** of a point. With the natural logarithm its unit is the **nat**. One nat more for each point means
+# that each point has become $e \approx 2.7$ times as likely.
+
+
+# %%
+def hill(x, centre, width):  # log-density (…, 2) -> (…,) nats
+    return Normal(centre, width).log_prob(x).sum(-1)
+
+
+centre = points.mean(0)  # the best centre is the mean,
+width = points.std(0, correction=0)  # the best width the standard deviation
+best = hill(points, centre, width).mean()
+
+# %% tags=["drawing"]
+from course_lib.show.explore import explore
+
+
+def show_hill(width_1, width_2):
+    """A hill of density over the two moons, and the log-likelihood of the points"""
+    width = torch.tensor([width_1, width_2]).double()
+    nats = hill(points, centre, width).mean()
+    at = {"points": points[:250], "title": f"{nats:.2f} nats a point".replace("-", "−")}
+    return show_density(lambda x: hill(x, centre, width), **at)
+
+
+widths = [0.6, 0.9, 1.2, 1.5, 1.9, 2.5, 3.2]
+words = {"width_1": "width σ₁", "width_2": "width σ₂"}
+explore(show_hill, width_1=widths, width_2=widths, labels=words, start={"width_1": 0.6})
+
+# %% [markdown]
+# Find the two widths that give the highest number, then read on. A narrow hill wastes nothing on empty places but calls
+# the outer points almost impossible. A wide one spreads its probability so thin that there is little left for any point.
+#
+# The best numbers can be calculated. The slope of the log-likelihood is zero where the centre is the mean of the points
+# and the width is their standard deviation.
+
+# %% tags=["checking"]
+from itertools import product
+
+tried = [hill(points, centre, torch.tensor(at).double()).mean() for at in product(widths, widths)]
+numbers = torch.cat([centre, width]).requires_grad_()
+(slope,) = torch.autograd.grad(hill(points, numbers[:2], numbers[2:]).mean(), numbers)
+print(f"centre ({centre[0]:.2f}, {centre[1]:.2f}), widths {width[0]:.2f} and {width[1]:.2f}")
+print(f"log-likelihood {best:.3f} nats a point; best position of the sliders {max(tried):.3f}")
+assert slope.abs().max() < 1e-9 and best >= max(tried)
+
+# %% [markdown]
+# ## From the same distribution?
+#
+# The model can now generate: draw $x_1$ and $x_2$ from its two Gaussians.
+
+# %% tags=["drawing"]
+made = centre + width * torch.randn(500, 2, generator=dice, dtype=torch.float64)
+show_crowds({"the data": points, "draws of the model": made})
+
+# %% [markdown]
+# They have the right centre and the right widths, and nobody would call them moons. How wrong are they? Ask, at points
+# from the truth, how many nats the model loses to the true density, and take the average:
+#
+# $$ \mathrm{KL}(p \,\Vert\, q) = \int p(x)\, \bigl[\log p(x) - \log q(x)\bigr]\, dx $$
+#
+# It is called the **Kullback–Leibler divergence**. It is 0 if the two distributions are the same, and more than 0 if they
+# are not. Usually nobody can compute it, since nobody knows $p$. On the plane we know $p$, so we can add it up over a
+# fine grid. Beside the hill we set a baseline that knows nothing, the same density everywhere on the square that our
+# pictures show, and a richer model: $K$ small hills of any shape, each with a weight, fitted by maximum likelihood, too.
+# (It is the Gaussian mixture of [chapter 7](07_gmm.ipynb).)
+
+# %%
+from course_lib.models.gaussian_mixture import GaussianMixture, GaussianMixtureConfig
+
+axis = torch.linspace(-6, 6, 401).double()
+grid = torch.cartesian_prod(axis, axis)  # (160,801, 2)
+log_p = moons.log_prob(grid)
+p_cell = log_p.exp() * (axis[1] - axis[0]) ** 2  # probability of each small square
+
+
+def kl(log_q):  # nats a point, exactly but for the size of the squares
+    return (p_cell * (log_p - log_q)).sum().item()
+
+
+hills = {K: GaussianMixture(GaussianMixtureConfig(K)) for K in (1, 2, 4, 8, 16, 32, 64)}
+for model in hills.values():
+    model.fit(points, generator=dice)
+told = {K: model.log_prob(points).mean().item() for K, model in hills.items()}
+lost = {K: kl(model.log_prob(grid)) for K, model in hills.items()}
+
+# %% tags=["drawing"]
+
+
+def show_hills(K):
+    """The density of K hills that were fitted to the points"""
+    title = f"data {told[K]:.2f} nats, KL {lost[K]:.2f} nats".replace("-", "−")
+    return show_density(hills[K].log_prob, points=points[:250], title=title)
+
+
+explore(show_hills, K=list(hills), labels={"K": "hills K"}, start={"K": 8})
+
+# %% tags=["checking"]
+from course_lib.show.typeset import show_table
+
+entropy = -(p_cell * log_p).sum().item()
+flat = torch.full_like(log_p, -2 * math.log(8.6))
+losses = {"the truth": kl(log_p), "one density everywhere": kl(flat)}
+losses |= {"four numbers": kl(hill(grid, centre, width))}
+losses |= {f"{K} hills": lost[K] for K in (2, 8, 64)}
+fresh = moons.sample(20_000, generator=dice, dtype=torch.float64)
+gap = moons.log_prob(fresh) - hill(fresh, centre, width)
+assert abs(p_cell.sum() - 1) < 1e-3, "the true density adds up to 1"
+assert abs(gap.mean() - losses["four numbers"]) < 4 * gap.std() / len(gap) ** 0.5
+assert 0.9 < losses["four numbers"] < 1.2 and lost[8] < 0.2 < lost[64]
+assert told[64] > -entropy > told[4] and lost[64] > 3 * lost[8]
+show_table(["model", "KL, nats a point"], [[n, f"{v:.2f}"] for n, v in losses.items()])
+
+# %% [markdown]
+# The four numbers lose about a nat: at a typical point the truth is almost three times as high. Eight hills lose a tenth
+# of that.
+#
+# Now go on to 64 hills, and look at both numbers over the picture. The data become more and more likely, and the KL grows
+# again. The reason is in the picture: small hills stand on single points. The model no longer describes where the points
+# came from. It remembers them. There is a limit that gives it away. On average no density can give points of the truth
+# more than the truth itself does, −2.51 nats, and 64 hills give our 500 points more than that. So *from the same
+# distribution* never means the data themselves. It means where they came from, and only new data can tell.
+
+# %% [markdown]
+# ## The tree
+#
+# A hill is easy: we wrote down its density, and could compute it at any point. For pictures of 64 pixels or 64,000 this
+# becomes hard, and each family of generators gives up something else. [Goodfellow (2016)](references.md#goodfellow2016)
+# drew the families as a tree, and the lecture that this course follows begins with it. Every branch is a question that you
+# can put to a model. **Click a leaf** to get to the page on which you build it.
+
+# %% tags=["drawing"]
+from course_lib.show.questions import Leaf, Question, leaves_of, show_questions
+
+words = "chapters 3, 4 and 5", "further down", "chapter 7", "page 2", "page 2", "chapter 8"
+net = Leaf("Fully visible belief net", words[0], "03_pixelrnn_sentences.ipynb", 0)
+flow = Leaf("Change of variables", words[1], "01_taxonomy.ipynb#change-of-variables", 0)
+vae = Leaf("Variational", words[2], "07_vae.ipynb", 1)
+boltzmann = Leaf("Boltzmann machine", words[3], "01_leaves.ipynb", 1)
+gsn = Leaf("Generative stochastic network", words[4], "01_leaves.ipynb", 2)
+gan = Leaf("GAN", words[5], "08_gan.ipynb", 2)
+chain = "Does it take a Markov chain to draw?"
+made = Question("How is x made?", {"piece by piece": net, "all at once": flow})
+bounded = Question(chain, {"no": vae, "yes": boltzmann})
+explicit = Question("Exactly?", {"yes: tractable": made, "no: approximate": bounded})
+implicit = Question(chain, {"yes": gsn, "no": gan})
+first = "Can it say log p(x)?"
+tree = Question(first, {"yes: explicit": explicit, "no: implicit": implicit})
+show_questions(tree)
+
+# %% [markdown]
+# Read it from the top.
+#
+# - **Can it say $\log p(x)$?** An **explicit** model writes down a density for every $x$. An **implicit** one only
+#   draws: you can get as many objects as you like, and no number for any of them.
+# - **Exactly?** A **tractable** density can be computed. An **approximate** one contains a sum or an integral over so
+#   many terms that nobody can add them up: one gets a bound, or an estimate, or the density but for a constant factor.
+# - **How is $x$ made?** In a **fully visible belief net** piece by piece: each piece has a distribution, given those
+#   before it, and the density is their product. The name is older than the networks that made it famous
+#   ([Frey, 1998](references.md#frey1998)); chapters 3, 4 and 5 build such nets for sentences, pictures and sound.
+# - **Does it take a Markov chain to draw?** A **Markov chain** starts anywhere and changes its object a little in each
+#   step. After many steps the object is a draw. How many are many, page 2 measures.
+#
+# Most models use numbers that nobody sees, from which they make the object. They are called **latent**, and we write them
+# $z$: for the digits above, 16 random numbers for each digit.
+
+# %% [markdown]
+# ## The interface is the taxonomy
+#
+# In this course a model has a method only where mathematics gives it one. So we need not look up on which leaf a model
+# sits. We can ask its class.
+
+# %%
+from inspect import signature
+
+from course_lib.models.belief_net import BeliefNet
+from course_lib.models.boltzmann import RestrictedBoltzmannMachine
+from course_lib.models.flow import Flow
+from course_lib.models.gan import Generator
+from course_lib.models.generative_stochastic_network import GenerativeStochasticNetwork
+from course_lib.models.wavenet import WaveNet
+
+networks = [BeliefNet, CharRNN, WaveNet, Flow, VAE]
+networks += [RestrictedBoltzmannMachine, GenerativeStochasticNetwork, Generator]
+
+
+def leaf_of(network):
+    chain = "steps" in signature(network.sample).parameters
+    if hasattr(network, "log_prob"):
+        return net if hasattr(network, "step") else flow
+    if hasattr(network, "elbo") or hasattr(network, "free_energy"):
+        return boltzmann if chain else vae
+    return gsn if chain else gan
+
+
+# %% tags=["checking"]
+asked = ["log_prob", "step", "inverse", "elbo", "free_energy", "sample"]
+rows = []
+for network in networks:
+    has = ["✓" if hasattr(network, name) else "" for name in asked]
+    steps = "✓" if "steps" in signature(network.sample).parameters else ""
+    rows.append([network.__name__, *has, steps, leaf_of(network).name])
+assert {leaf_of(network) for network in networks} == set(leaves_of(tree))
+assert not hasattr(Autoencoder, "sample") and not hasattr(Generator, "log_prob")
+show_table(["class", *asked, "steps=", "its leaf"], rows)
+
+# %% [markdown]
+# TODO
+
+# %% [markdown]
+# ## Change of variables
+#
+# One leaf has no chapter of its own, so here it is. Take random numbers $z$ whose density you know, and send each
+# through a function $x = f(z)$. What is the density of $x$? Begin on a line, with $f(z) = z + a \tanh z$.
+#
+# Where $f$ is steep, neighbours are pulled apart, and the density falls. Where it is flat they are pushed together,
+# and the density rises. Probability does not get lost: what lies between two values of $z$ lies afterwards between
+# their two values of $x$. A piece of width $dz$ becomes one of width $|f'(z)|\,dz$, with the same probability in it, so
+#
+# $$ p_x(x) = \frac{p_z(z)}{|f'(z)|} \qquad \text{where } f(z) = x $$
+#
+# | symbol | in the code | shape |
+# |---|---|---|
+# | $z$, $p_z(z)$ | `z`, `normal.log_prob(z).exp()` | (N,) |
+# | $f(z)$, $f'(z)$ | `bend(z, a)`, `slope(z, a)` | (N,) |
+# | $x$, $p_x(x)$ | `line`, `share.sum(1)` | (X,) |
+
+# %%
+normal = Normal(torch.tensor(0.0).double(), 1.0)
+z = torch.linspace(-5, 5, 2000).double()
+line = torch.linspace(-6, 6, 2401).double()  # the places x at which we want the density
+
+
+def bend(z, a):
+    return z + a * torch.tanh(z)
+
+
+def slope(z, a):
+    return 1 + a * (1 - torch.tanh(z) ** 2)
+
+
+def shares(a):  # (X, N − 1): what each piece between two z adds to the density at each x
+    above = bend(z, a) > line[:, None]
+    hits = above[:, 1:] != above[:, :-1]  # here f(z) passes x
+    middle = (z[1:] + z[:-1]) / 2
+    return hits * (normal.log_prob(middle).exp() / slope(middle, a).abs())
+
+
+# %% tags=["drawing"]
+from course_lib.show.stretched import show_stretched
+
+tenth = (10 * normal.cdf(z)).long().clamp(max=9)  # ten bands of equal probability
+
+
+def first_only(share):  # of several z that lead to one x, the first
+    return share * (share.cumsum(1) == share)
+
+
+def show_bend(a):
+    """A bell of random numbers, a curve that bends them, and the density that they have then"""
+    share = shares(a)
+    parts = torch.stack([share[:, tenth[1:] == k].sum(1) for k in range(10)])
+    only = first_only(share).sum(1) if a < -1 else None
+    at = {"line": only, "limits": (-5, 5), "highest": 0.8, "title": f"a = {a}"}
+    density = normal.log_prob(z).exp()
+    return show_stretched(z, density, bend(z, a), tenth, line, parts, **at)
+
+
+explore(show_bend, a=[-2.2, -1.6, -0.8, -0.5, 0, 1, 2, 3], start={"a": 2})
+
+# %% [markdown]
+# Below is the bell of $z$, in ten bands of equal probability. The curve sends them to the left, where the same ten bands
+# make up the density of $x$: however wide or narrow they become, each keeps its tenth. Move $a$ down. At 0 nothing
+# happens. Between 0 and −1 the middle is squeezed into a spike.
+#
+# Below −1 the curve folds. Now three values of $z$ lead to the same $x$, and to get the density one must find all three
+# and add up what they bring. In the red line only one of them counts, as in the formula.
+
+# %% tags=["checking"]
+rows, whole, one = [], {}, {}
+for a in (2, 0, -0.8, -1.6, -2.2):
+    share = shares(a)
+    whole[a] = torch.trapezoid(share.sum(1), line).item()
+    one[a] = torch.trapezoid(first_only(share).sum(1), line).item()
+    rows.append([f"{a}".replace("-", "−"), f"{whole[a]:.2f}", f"{one[a]:.2f}"])
+assert all(abs(total - 1) < 0.03 for total in whole.values())
+assert all(abs(one[a] - 1) < 0.01 for a in (2, 0, -0.8)) and max(one[-1.6], one[-2.2]) < 0.4
+show_table(["a", "all z that lead to x", "one of them"], rows)
