@@ -65,7 +65,7 @@ painted = to_rgb(torch.from_numpy(strip).long().transpose(0, 1)[:8, None])
 spoken = sound(read_wav(shipped("samples/spoken_digits.wav"))[:8000])
 x = load_digits("train")[0]
 pen = VAE(VAEConfig(depth=1), generator=dice)
-knobs = {"steps": 300, "batch_size": 100, "lr": 3e-3, "generator": dice}
+knobs = {"steps": 500, "batch_size": 100, "lr": 3e-3, "generator": dice}
 fit(pen, x, loss=lambda model, x: -model.elbo(x, generator=dice), **knobs)
 drawn = pen.sample(8, generator=dice, mean=True)
 
@@ -321,6 +321,7 @@ show_questions(tree)
 # %%
 from inspect import signature
 
+from course_lib.models.autoencoder import Autoencoder
 from course_lib.models.belief_net import BeliefNet
 from course_lib.models.boltzmann import RestrictedBoltzmannMachine
 from course_lib.models.flow import Flow
@@ -342,18 +343,27 @@ def leaf_of(network):
 
 
 # %% tags=["checking"]
-asked = ["log_prob", "step", "inverse", "elbo", "free_energy", "sample"]
+asked = ["log_prob", "step", "inverse", "elbo", "free_energy"]
 rows = []
 for network in networks:
-    has = ["✓" if hasattr(network, name) else "" for name in asked]
-    steps = "✓" if "steps" in signature(network.sample).parameters else ""
-    rows.append([network.__name__, *has, steps, leaf_of(network).name])
+    has = [name for name in asked if hasattr(network, name)]
+    draws = "steps" in signature(network.sample).parameters
+    has.append("sample(steps=…)" if draws else "sample")
+    rows.append([network.__name__, ", ".join(has), leaf_of(network).name])
 assert {leaf_of(network) for network in networks} == set(leaves_of(tree))
-assert not hasattr(Autoencoder, "sample") and not hasattr(Generator, "log_prob")
-show_table(["class", *asked, "steps=", "its leaf"], rows)
+assert not hasattr(Autoencoder, "sample")
+show_table(["class", "has", "so it is on the leaf"], rows)
 
 # %% [markdown]
-# TODO
+# Every leaf has its model, and no model had to be told where it belongs. `log_prob` is an exact $\log p(x)$, `elbo` a
+# bound on it, `free_energy` the logarithm but for a constant that nobody knows. Whoever's `sample` wants to know how many
+# `steps` to take draws by a Markov chain.
+#
+# Two things do not fit. Chapter 2's autoencoder has no `sample` at all, and is no generator. And the mixture of hills
+# above has an exact `log_prob`, but is made neither piece by piece nor by a change of variables: it has a latent, the
+# number of the hill, that takes so few values that the sum over them can be written out. A tree is a map, and leaves
+# things out. The lecture names four families that it will build: the decoder of an autoencoder, PixelRNN (a fully
+# visible belief net), the VAE and the GAN. They are chapters 2, 3 to 6, 7 and 8 of this course.
 
 # %% [markdown]
 # ## Change of variables
@@ -434,3 +444,367 @@ for a in (2, 0, -0.8, -1.6, -2.2):
 assert all(abs(total - 1) < 0.03 for total in whole.values())
 assert all(abs(one[a] - 1) < 0.01 for a in (2, 0, -0.8)) and max(one[-1.6], one[-2.2]) < 0.4
 show_table(["a", "all z that lead to x", "one of them"], rows)
+
+# %% [markdown]
+# In more than one dimension the width $dz$ becomes a small volume, and the slope becomes the matrix of all slopes, the
+# **Jacobian** $J = \partial f / \partial z$. A map stretches volumes by the factor $|\det J|$, so
+#
+# $$ \log p_x(x) = \log p_z(z) - \log \left|\det J(z)\right| $$
+#
+# A model that is built so is called a **normalising flow**, or a flow for short. In the lecture the leaf also bears the
+# name *nonlinear ICA*, for *independent component analysis*: it takes data apart into numbers that are independent of
+# each other.
+#
+# ## Break it: a flow that folds
+#
+# A flow learns by maximum likelihood. It takes each data point back to its $z = g(x)$, by the function $g = f^{-1}$ itself
+# or a network in its place, and raises $\log p_z(g(x)) + \log |g'(x)|$. What if that network need not be invertible? Take
+# points on a line in two crowds, around −1.5 and 1.5, and two networks of 16 hidden units. They differ in one thing: in
+# the first, all slopes are powers of $e$, so they are positive and the curve can only rise.
+
+# %%
+crowds = Normal(torch.tensor([-1.5, 1.5]).double(), 0.5)
+
+
+def true_log_prob(x):
+    return crowds.log_prob(x[:, None]).logsumexp(1) - math.log(2)
+
+
+def draw_crowds(n):
+    side = torch.randint(2, (n,), generator=dice)
+    noise = torch.randn(n, generator=dice, dtype=torch.float64)
+    return crowds.mean[side] + 0.5 * noise
+
+
+class Curve(nn.Module):
+    def __init__(self, rising):
+        super().__init__()
+        start = torch.randn(3, 16, generator=dice, dtype=torch.float64)
+        self.units = nn.Parameter(start * torch.tensor([[0.5], [1.0], [1.0]]))
+        self.straight = nn.Parameter(torch.zeros(2, dtype=torch.float64))
+        self.rising = rising
+
+    def log_prob(self, x):  # log p_z(g(x)) + log |g'(x)|
+        (out, into, shift), (tilt, height) = self.units, self.straight
+        if self.rising:
+            out, into, tilt = (out - 1).exp(), (into - 1).exp(), tilt.exp()
+        h = torch.tanh(x[:, None] * into + shift)
+        g, slope = h @ out + tilt * x + height, (1 - h**2) @ (out * into) + tilt
+        return normal.log_prob(g) + slope.abs().log()
+
+
+# %% [markdown]
+# Train both on the same 500 points, and ask 20,000 new points.
+
+# %%
+points_on_line, new_points = draw_crowds(500), draw_crowds(20_000)
+curves = {"it can only rise": Curve(True), "it may fold": Curve(False)}
+for curve in curves.values():
+    optimiser = torch.optim.Adam(curve.parameters(), lr=0.03)
+    for _ in range(500):
+        optimiser.zero_grad()
+        (-curve.log_prob(points_on_line).mean()).backward()
+        optimiser.step()
+
+# %% tags=["checking"]
+wide = torch.linspace(-10, 10, 4001).double()
+with torch.no_grad():
+    claims = {"the truth": true_log_prob} | {n: c.log_prob for n, c in curves.items()}
+    nats = {name: log_prob(new_points).mean() for name, log_prob in claims.items()}
+    mass = {n: torch.trapezoid(f(wide).exp(), wide) for n, f in claims.items()}
+    shown = {n: (wide, f(wide).exp()) for n, f in claims.items()}
+rising, folding = curves
+assert nats[rising] < nats["the truth"] < nats[folding] - 0.4
+assert abs(mass[rising] - 1) < 0.01 and mass[folding] > 1.9
+rows = [[n, f"{v:.2f}".replace("-", "−"), f"{mass[n]:.2f}"] for n, v in nats.items()]
+show_table(["density", "new points, nats each", "adds up to"], rows)
+
+# %% tags=["drawing"]
+from course_lib.show.plots import show_curves
+
+show_curves(shown, xlabel="x", ylabel="density", xlim=(-6, 6))
+
+# %% [markdown]
+# The second network claims more for new points than the truth does, and we know that this is impossible. It has laid one
+# crowd upon the other, like a folded sheet of paper: both points at −1.5 and at 1.5 go to the middle of the bell, and each
+# is given the whole of it. So its "density" adds up to 2 or more instead of 1, and it is none. Nothing in the loss
+# complained. A flow is not a network with a good formula. It is a network that is *built* so that the formula is true.
+#
+# ## A latent as wide as the data
+#
+# For the determinant, $J$ must be square: $z$ has as many numbers as $x$, for a picture of 64 pixels 64. What if $z$ is
+# narrower? Take two networks with random weights that make points of the plane, one from one random number, one from two.
+
+# %%
+with initialised_by(dice):
+    makers = {Z: MLP([Z, 32, 32, 2], bend=nn.Tanh) for Z in (1, 2)}
+for maker in makers.values():
+    for layer in list(maker)[::2]:  # larger weights than usual: a curve that bends
+        nn.init.normal_(layer.weight, std=2 / layer.in_features**0.5, generator=dice)
+
+
+@torch.no_grad()
+def area(maker, cell, n=200_000):  # of all square cells that n draws fall into
+    x = maker(torch.randn(n, maker[0].in_features, generator=dice))
+    return len((x / cell).floor().unique(dim=0)) * cell**2
+
+
+# %% tags=["drawing"]
+with torch.no_grad():
+    made = {Z: m(torch.randn(4000, Z, generator=dice)) for Z, m in makers.items()}
+show_crowds({f"from {n}": made[Z] for Z, n in ((1, "one number"), (2, "two numbers"))})
+
+# %% tags=["checking"]
+from torch.func import jacrev, vmap
+
+cells = [0.4, 0.2, 0.1, 0.05, 0.025]
+covered = {Z: [area(maker, cell) for cell in cells] for Z, maker in makers.items()}
+rows = [[f"{Z}", *(f"{a:.2f}" for a in covered[Z])] for Z in makers]
+for Z, maker in makers.items():
+    J = vmap(jacrev(maker))(torch.randn(1000, Z, generator=dice))  # (1000, 2, Z)
+    spread = torch.linalg.svdvals(J @ J.mT).sqrt()  # the two lengths that a small circle gets
+    rows[Z - 1].append(f"{spread[:, 0].median():.2f} and {spread[:, 1].median():.2f}")
+    assert (spread[:, 1].median() > 0.1) == (Z == 2)
+assert covered[1][-1] < 0.2 * covered[1][0] and covered[2][-1] > 0.5 * covered[2][0]
+show_table(["Z", *(f"cells of {c}" for c in cells), "stretched by"], rows)
+
+# %% [markdown]
+# A curve has no area. Cut the plane into cells and add up those that hold a draw: the smaller the cells, the less is
+# covered, in half and half again. All probability sits on something infinitely thin, the density there is infinite and
+# everywhere else 0, and a data point that is not exactly on the curve gets $\log 0$. The Jacobian says it, too: it
+# stretches in one direction and in the other by nothing, so there is no determinant to divide by. With two numbers the
+# draws fill the plane.
+#
+# The other families pay for their freedom elsewhere. A VAE may have a narrow $z$, since it adds noise to what it makes,
+# and so fills the space; but then no one can compute its density exactly. A GAN may have one, too, and has no density at
+# all.
+
+# %% [markdown]
+# ## Also generation: an answer to a line
+#
+# A generator may be asked for something. In a Chinese **couplet** the second line answers the first: it keeps its shape
+# and its theme, and its second character must have the opposite tone. We have a grammar that says whether a couplet is
+# right. A model that reads one sequence and writes another is called **sequence to sequence**
+# ([Sutskever et al., 2014](references.md#sutskever2014)). One recurrent network reads, and the state that it ends in is
+# where the other begins.
+
+# %%
+couplets = PoemGrammar(lines=2)
+words = Vocabulary(couplets.characters)
+pairs = words.encode_all(couplets.sample(6000, generator=dice)).view(6000, 2, 5)
+first, second = pairs[:5000].unbind(1)  # to train; 1,000 are held out
+asked, answer = pairs[5000:].unbind(1)
+
+
+class Answerer(nn.Module):
+    def __init__(self, levels, features=96):
+        super().__init__()
+        self.embed = nn.Embedding(levels + 1, features)  # the last row says: begin
+        self.reader = nn.LSTM(features, features, batch_first=True)
+        self.writer = nn.LSTM(features, features, batch_first=True)
+        self.head = nn.Linear(features, levels)
+
+    def forward(self, first, second):  # (B, 5), (B, 5) -> logits (B, 5, V)
+        _, state = self.reader(self.embed(first))
+        begin = torch.full_like(second[:, :1], self.head.out_features)
+        before = torch.cat([begin, second[:, :-1]], 1)  # each sees those before it
+        return self.head(self.writer(self.embed(before), state)[0])
+
+
+# %% [markdown]
+# To train it, make the true second line likely, given the first. To draw, write a character, feed it back, and write the
+# next. Two rivals show whether it listens. One was trained without seeing the first line, which was blank. The other is
+# the same network, but it answers somebody else's line.
+
+# %%
+from course_lib.decode import draw
+from course_lib.prob import categorical_log_prob
+
+
+def train_answerer(see):
+    with initialised_by(dice):
+        model = Answerer(words.levels)
+    knobs = {"steps": 300, "batch_size": 64, "lr": 6e-3, "schedule": "cosine"}
+
+    def loss(model, first, second):
+        return -categorical_log_prob(model(first * see, second), second)
+
+    fit(model, (first, second), loss=loss, generator=dice, **knobs)
+    return model
+
+
+@torch.no_grad()
+def reply(model, first):
+    written = torch.zeros_like(first)
+    for t in range(5):
+        written[:, t] = draw(model(first, written)[:, t], generator=dice)
+    return written
+
+
+listens, deaf = train_answerer(see=1), train_answerer(see=0)
+replies = reply(listens, asked)
+
+# %% tags=["drawing"]
+show_poems(words.decode(torch.cat([asked, replies], 1)[:4]), couplets.lexicon, gloss=True)
+
+# %% tags=["checking"]
+
+
+def valid(first, second):  # share of couplets that keep every rule
+    both = words.decode(torch.cat([first, second], 1))
+    return sum(bool(couplets.is_valid(text)) for text in both) / len(both)
+
+
+right = {
+    "true answers": valid(asked, answer),
+    "the network": valid(asked, replies),
+    "one that does not see the line": valid(asked, reply(deaf, asked * 0)),
+    "the network's answers to other lines": valid(asked, replies.roll(1, 0)),
+    "true answers to other lines": valid(asked, answer.roll(1, 0)),
+}
+known = set(words.decode(pairs[:5000].flatten(1)))
+new = [text not in known for text in words.decode(torch.cat([asked, replies], 1))]
+print(f"{sum(new) / len(new):.0%} of the network's couplets are not in the training data")
+true, heard, *others = right.values()
+assert true == 1 and heard > 0.85 and max(others) < 0.15
+show_table(["second lines", "valid couplets"], [[n, f"{v:.0%}"] for n, v in right.items()])
+
+# %% [markdown]
+# TODO numbers
+#
+# ## Also generation: a picture in another's style
+#
+# Not every generator is trained to generate. **Style transfer** ([Gatys et al., 2016](references.md#gatys2016)) takes
+# two pictures, and changes the pixels of the first, step by step, until a network sees in it the *things* of the first
+# and the *style* of the second.
+#
+# First, a network that has looked at many creatures. Half of the pixels are hidden, and it learns to fill them in.
+# A picture goes in as 16 shares for each pixel, one a colour; what its layers make of it are its **features**.
+
+# %%
+from course_lib.data import load_sprites
+
+creatures = load_sprites(3000, generator=dice)[:, 0]  # (3000, 16, 16) long
+
+
+def one_hot(x):  # (B, 16, 16) -> (B, 16, 16, 16), a channel a colour
+    return F.one_hot(x, 16).movedim(-1, 1).float()
+
+
+class Eye(nn.Module):
+    def __init__(self, width=24):
+        super().__init__()
+        self.fine = nn.Conv2d(16, width, 3, padding=1)
+        self.middle = nn.Conv2d(width, width, 3, padding=1)
+        self.coarse = nn.Conv2d(width, 2 * width, 3, padding=1)  # at half the size
+        self.head = nn.Conv2d(2 * width, 4 * 16, 3, padding=1)
+
+    def features(self, shares):
+        fine = self.fine(shares).relu()
+        middle = self.middle(fine).relu()
+        coarse = self.coarse(F.avg_pool2d(middle, 2)).relu()
+        return shares, fine, middle, coarse
+
+    def forward(self, shares):
+        return F.pixel_shuffle(self.head(self.features(shares)[-1]), 2)
+
+
+def guess_hidden(model, x):
+    hidden = torch.rand(len(x), 1, 16, 16, generator=dice) < 0.5
+    logits = model(one_hot(x).masked_fill(hidden, 0))
+    return F.cross_entropy(logits, x, reduction="none").sum((1, 2))
+
+
+with initialised_by(dice):
+    eye, untrained = Eye(), Eye()
+knobs = {"steps": 200, "batch_size": 32, "lr": 3e-3, "generator": dice}
+_ = fit(eye, creatures, loss=guess_hidden, **knobs)
+
+# %% [markdown]
+# What is style? Not *where* something is, but *what goes with what*: this outline beside that colour. So take the
+# features of a layer, multiply each with each, and average over all places. The places are gone, and a table of $C \times
+# C$ numbers is left, the **Gram matrix**. Content is the opposite, the coarse features where they are.
+
+# %%
+def gram(h):  # (B, C, H, W) -> (B, C, C)
+    return torch.einsum("bchw,bdhw->bcd", h, h) / (h.shape[2] * h.shape[3])
+
+
+def apart(a, b):  # squared difference as a share of b's square
+    return ((a - b).square().flatten(1).sum(1) / b.square().flatten(1).sum(1)).sum()
+
+
+def transfer(eye, content, style, weight, start):
+    with torch.no_grad():
+        things = eye.features(one_hot(content))[-1]
+        styles = [gram(h) for h in eye.features(one_hot(style))]
+    pixels = start.clone().requires_grad_()
+    optimiser = torch.optim.Adam([pixels], lr=0.25)
+    for _ in range(120):
+        seen = eye.features(pixels.softmax(1))
+        as_style = sum(apart(gram(h), s) for h, s in zip(seen, styles, strict=True)) / 4
+        loss = (1 - weight) * apart(seen[-1], things) + weight * as_style
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return pixels.detach().argmax(1)  # (B, 16, 16)
+
+
+# %% [markdown]
+# The gradient goes to the pixels, not to the network. It begins at the first picture. For comparison we let a network with
+# random weights look, and begin at noise instead of a picture. And there is a rival without any network: **recolour** the
+# first creature, its most frequent colour becoming the most frequent one of the second, and so on.
+
+# %%
+content, style = load_sprites(40, generator=dice)[:, 0].split(20)
+
+
+def recolour(content, style):  # two creatures (16, 16); 0 is background, 1 outline
+    table = torch.arange(16)
+    ranks = [torch.bincount(x.flatten(), minlength=16)[2:] for x in (content, style)]
+    old, new = (2 + rank.argsort(descending=True)[: (rank > 0).sum()] for rank in ranks)
+    table[old] = new[torch.arange(len(old)).clamp(max=len(new) - 1)]
+    return table[content]
+
+
+begin = 3 * one_hot(content)
+static = torch.randn(begin.shape, generator=dice)
+results = {
+    "transferred": transfer(eye, content, style, 0.9, begin),
+    "untrained network": transfer(untrained, content, style, 0.9, begin),
+    "from noise, style alone": transfer(eye, content, style, 1, static),
+    "recoloured": torch.stack([recolour(*both) for both in zip(content, style)]),
+}
+
+# %% tags=["drawing"]
+from course_lib.show.plots import show_images
+
+shown = {"content": content, "style": style} | results
+images = torch.cat([x[:8] for x in shown.values()])
+show_images(to_rgb(images[:, None]), columns=8, rows=list(shown), size=0.7)
+
+# %% tags=["checking"]
+
+
+def colours(x):  # shares of the colours among the pixels of a creature, (B, 15)
+    counts = one_hot(x)[:, 1:].sum((2, 3))
+    return counts / counts.sum(1, keepdim=True)
+
+
+def measure(x):  # shape kept; colours taken over; edge pixels that are outline
+    both, either = (x > 0) & (content > 0), (x > 0) | (content > 0)
+    shape = both.sum((1, 2)) / either.sum((1, 2))
+    colour = torch.minimum(colours(x), colours(style)).sum(1)
+    empty = F.pad((x == 0).float(), (1, 1, 1, 1), value=1)
+    beside = F.max_pool2d(empty, (1, 3), 1)[:, 1:-1] + F.max_pool2d(empty, (3, 1), 1)[..., 1:-1]
+    edge = (x > 0) & (beside > 0)
+    line = (edge & (x == 1)).sum() / edge.sum()
+    return [shape.mean().item(), colour.mean().item(), line.item()]
+
+
+got = {name: measure(x) for name, x in shown.items() if name != "style"}
+rows = [[name, *(f"{share:.0%}" for share in v)] for name, v in got.items()]
+show_table(["", "shape kept", "colours of the style", "closed outline"], rows)
+
+# %% [markdown]
+# TODO numbers

@@ -12,7 +12,7 @@ from ..expect import expect_count, expect_titled
 from .frames import data_uri
 from .plots import as_array
 
-CARD = "flex: 1 1 13rem; min-width: 0; border: 1px solid #8899aa; border-radius: 0.5rem; padding: 0.6rem 0.8rem;"
+CARD = "flex: 1 1 17rem; min-width: 0; border: 1px solid #8899aa; border-radius: 0.5rem; padding: 0.6rem 0.8rem;"
 
 
 def show_gallery(cards: Mapping[str, object], *, links: Mapping[str, str] | None = None) -> HTML:
