@@ -35,8 +35,8 @@ if find_spec("course_lib") is None:  # the library behind the chapters is not he
 # %% [markdown]
 # ## What you will get
 #
-# Four things that nobody wrote, painted, spoke or penned. Each was made by a program that you will build in this course,
-# out of nothing but random numbers.
+# A poem that nobody wrote, creatures that nobody painted, a word that nobody said. Each was made by a program of a kind
+# that you will build in this course, from nothing but random numbers. Click a title to see how.
 
 # %% tags=["drawing"]
 import numpy as np
@@ -60,7 +60,9 @@ writer = CharRNN(CharRNNConfig(levels=words.levels, features=128), generator=dic
 writer.load_state_dict(torch.load(shipped("samples/poem_writer.pt"), weights_only=True))
 written = writer.sample(1, length=20, generator=dice, progress=False)
 poem = show_poems(words.decode(written), language.lexicon, gloss=True)
-strip = np.array(Image.open(shipped("samples/painted_creatures.png"))).reshape(16, 12, 16)
+strip = np.array(Image.open(shipped("samples/painted_creatures.png"))).reshape(
+    16, 12, 16
+)
 painted = to_rgb(torch.from_numpy(strip).long().transpose(0, 1)[:8, None])
 spoken = sound(read_wav(shipped("samples/spoken_digits.wav"))[:8000])
 x = load_digits("train")[0]
@@ -185,11 +187,18 @@ explore(show_hill, width_1=widths, width_2=widths, labels=words, start={"width_1
 # %% tags=["checking"]
 from itertools import product
 
-tried = [hill(points, centre, torch.tensor(at).double()).mean() for at in product(widths, widths)]
+tried = [
+    hill(points, centre, torch.tensor(at).double()).mean()
+    for at in product(widths, widths)
+]
 numbers = torch.cat([centre, width]).requires_grad_()
 (slope,) = torch.autograd.grad(hill(points, numbers[:2], numbers[2:]).mean(), numbers)
-print(f"centre ({centre[0]:.2f}, {centre[1]:.2f}), widths {width[0]:.2f} and {width[1]:.2f}")
-print(f"log-likelihood {best:.3f} nats a point; best position of the sliders {max(tried):.3f}")
+print(
+    f"centre ({centre[0]:.2f}, {centre[1]:.2f}), widths {width[0]:.2f} and {width[1]:.2f}"
+)
+print(
+    f"log-likelihood {best:.3f} nats a point; best position of the sliders {max(tried):.3f}"
+)
 assert slope.abs().max() < 1e-9 and best >= max(tried)
 
 # %% [markdown]
@@ -280,12 +289,19 @@ show_table(["model", "KL, nats a point"], [[n, f"{v:.2f}"] for n, v in losses.it
 # %% tags=["drawing"]
 from course_lib.show.questions import Leaf, Question, leaves_of, show_questions
 
-words = "chapters 3, 4 and 5", "further down", "chapter 7", "page 2", "page 2", "chapter 8"
+words = (
+    "chapters 3, 4 and 5",
+    "further down",
+    "chapter 7",
+    "page 2",
+    "page 2",
+    "chapter 8",
+)
 net = Leaf("Fully visible belief net", words[0], "03_pixelrnn_sentences.ipynb", 0)
 flow = Leaf("Change of variables", words[1], "01_taxonomy.ipynb#change-of-variables", 0)
 vae = Leaf("Variational", words[2], "07_vae.ipynb", 1)
-boltzmann = Leaf("Boltzmann machine", words[3], "01_leaves.ipynb", 1)
-gsn = Leaf("Generative stochastic network", words[4], "01_leaves.ipynb", 2)
+boltzmann = Leaf("Boltzmann machine", words[3], "01_taxonomy_leaves.ipynb", 1)
+gsn = Leaf("Generative stochastic network", words[4], "01_taxonomy_leaves.ipynb", 2)
 gan = Leaf("GAN", words[5], "08_gan.ipynb", 2)
 chain = "Does it take a Markov chain to draw?"
 made = Question("How is x made?", {"piece by piece": net, "all at once": flow})
@@ -356,8 +372,8 @@ show_table(["class", "has", "so it is on the leaf"], rows)
 
 # %% [markdown]
 # Every leaf has its model, and no model had to be told where it belongs. `log_prob` is an exact $\log p(x)$, `elbo` a
-# bound on it, `free_energy` the logarithm but for a constant that nobody knows. Whoever's `sample` wants to know how many
-# `steps` to take draws by a Markov chain.
+# bound on it, and `free_energy` the logarithm (with its sign changed) but for a constant that is hard to compute. A model
+# whose `sample` asks how many `steps` to take draws by a Markov chain.
 #
 # Two things do not fit. Chapter 2's autoencoder has no `sample` at all, and is no generator. And the mixture of hills
 # above has an exact `log_prob`, but is made neither piece by piece nor by a change of variables: it has a latent, the
@@ -397,7 +413,9 @@ def slope(z, a):
     return 1 + a * (1 - torch.tanh(z) ** 2)
 
 
-def shares(a):  # (X, N − 1): what each piece between two z adds to the density at each x
+def shares(
+    a,
+):  # (X, N − 1): what each piece between two z adds to the density at each x
     above = bend(z, a) > line[:, None]
     hits = above[:, 1:] != above[:, :-1]  # here f(z) passes x
     middle = (z[1:] + z[:-1]) / 2
@@ -432,7 +450,7 @@ explore(show_bend, a=[-2.2, -1.6, -0.8, -0.5, 0, 1, 2, 3], start={"a": 2})
 # happens. Between 0 and −1 the middle is squeezed into a spike.
 #
 # Below −1 the curve folds. Now three values of $z$ lead to the same $x$, and to get the density one must find all three
-# and add up what they bring. In the red line only one of them counts, as in the formula.
+# and add up what they bring. For the red line only the first of them counts, as if the formula still held.
 
 # %% tags=["checking"]
 rows, whole, one = [], {}, {}
@@ -442,10 +460,18 @@ for a in (2, 0, -0.8, -1.6, -2.2):
     one[a] = torch.trapezoid(first_only(share).sum(1), line).item()
     rows.append([f"{a}".replace("-", "−"), f"{whole[a]:.2f}", f"{one[a]:.2f}"])
 assert all(abs(total - 1) < 0.03 for total in whole.values())
-assert all(abs(one[a] - 1) < 0.01 for a in (2, 0, -0.8)) and max(one[-1.6], one[-2.2]) < 0.4
-show_table(["a", "all z that lead to x", "one of them"], rows)
+assert (
+    all(abs(one[a] - 1) < 0.01 for a in (2, 0, -0.8))
+    and max(one[-1.6], one[-2.2]) < 0.4
+)
+show_table(["a", "all z that lead to x", "the first z alone"], rows)
 
 # %% [markdown]
+# The table says what the densities add up to. As long as the curve can be inverted, it is 1. Once it folds, the formula
+# with one $z$ loses three quarters of the probability or more, and the sum over all $z$ keeps it (but for 2 or 3 %, because
+# the spikes at the edges are too thin for our grid). On a line one can find all $z$. In the space of pictures nobody can.
+# So the function of this leaf must be **invertible**: never two $z$ to one $x$.
+#
 # In more than one dimension the width $dz$ becomes a small volume, and the slope becomes the matrix of all slopes, the
 # **Jacobian** $J = \partial f / \partial z$. A map stretches volumes by the factor $|\det J|$, so
 #
@@ -525,10 +551,12 @@ from course_lib.show.plots import show_curves
 show_curves(shown, xlabel="x", ylabel="density", xlim=(-6, 6))
 
 # %% [markdown]
-# The second network claims more for new points than the truth does, and we know that this is impossible. It has laid one
-# crowd upon the other, like a folded sheet of paper: both points at −1.5 and at 1.5 go to the middle of the bell, and each
-# is given the whole of it. So its "density" adds up to 2 or more instead of 1, and it is none. Nothing in the loss
-# complained. A flow is not a network with a good formula. It is a network that is *built* so that the formula is true.
+# The second network claims 0.7 nats more for a new point than the truth does, and we know that this is impossible. It has
+# laid one crowd upon the other, like a folded sheet of paper. A point at −1.5 and one at 1.5 both go to the middle of the
+# bell, and both are given all of it: twice the true density. Where the paper is folded twice, it even runs through the
+# bell a third time, in the empty place between the crowds, where no data point objects. So its "density" adds up to 2, or
+# to almost 3, and is none. Nothing in the loss complained. A flow is not a network with a good formula. It is a network
+# that is *built* so that the formula is true.
 #
 # ## A latent as wide as the data
 #
@@ -557,20 +585,22 @@ show_crowds({f"from {n}": made[Z] for Z, n in ((1, "one number"), (2, "two numbe
 # %% tags=["checking"]
 from torch.func import jacrev, vmap
 
-cells = [0.4, 0.2, 0.1, 0.05, 0.025]
+cells = [0.4, 0.1, 0.025]
 covered = {Z: [area(maker, cell) for cell in cells] for Z, maker in makers.items()}
 rows = [[f"{Z}", *(f"{a:.2f}" for a in covered[Z])] for Z in makers]
 for Z, maker in makers.items():
     J = vmap(jacrev(maker))(torch.randn(1000, Z, generator=dice))  # (1000, 2, Z)
-    spread = torch.linalg.svdvals(J @ J.mT).sqrt()  # the two lengths that a small circle gets
+    spread = torch.linalg.svdvals(
+        J @ J.mT
+    ).sqrt()  # the two lengths that a small circle gets
     rows[Z - 1].append(f"{spread[:, 0].median():.2f} and {spread[:, 1].median():.2f}")
     assert (spread[:, 1].median() > 0.1) == (Z == 2)
 assert covered[1][-1] < 0.2 * covered[1][0] and covered[2][-1] > 0.5 * covered[2][0]
-show_table(["Z", *(f"cells of {c}" for c in cells), "stretched by"], rows)
+show_table(["Z", *(f"cells {c} wide" for c in cells), "stretched by"], rows)
 
 # %% [markdown]
-# A curve has no area. Cut the plane into cells and add up those that hold a draw: the smaller the cells, the less is
-# covered, in half and half again. All probability sits on something infinitely thin, the density there is infinite and
+# A curve has no area. Cut the plane into cells and add up those that hold a draw: with cells a quarter
+# as wide, a quarter of the area is left. All probability sits on something infinitely thin, the density there is infinite and
 # everywhere else 0, and a data point that is not exactly on the curve gets $\log 0$. The Jacobian says it, too: it
 # stretches in one direction and in the other by nothing, so there is no determinant to divide by. With two numbers the
 # draws fill the plane.
@@ -645,7 +675,9 @@ listens, deaf = train_answerer(see=1), train_answerer(see=0)
 replies = reply(listens, asked)
 
 # %% tags=["drawing"]
-show_poems(words.decode(torch.cat([asked, replies], 1)[:4]), couplets.lexicon, gloss=True)
+show_poems(
+    words.decode(torch.cat([asked, replies], 1)[:4]), couplets.lexicon, gloss=True
+)
 
 # %% tags=["checking"]
 
@@ -663,14 +695,20 @@ right = {
     "true answers to other lines": valid(asked, answer.roll(1, 0)),
 }
 known = set(words.decode(pairs[:5000].flatten(1)))
-new = [text not in known for text in words.decode(torch.cat([asked, replies], 1))]
-print(f"{sum(new) / len(new):.0%} of the network's couplets are not in the training data")
+for name, second_lines in {"true": answer, "the network's": replies}.items():
+    texts = words.decode(torch.cat([asked, second_lines], 1))
+    new = sum(text not in known for text in texts) / len(texts)
+    print(f"{new:.0%} of {name} couplets are not in the training data")
 true, heard, *others = right.values()
-assert true == 1 and heard > 0.85 and max(others) < 0.15
-show_table(["second lines", "valid couplets"], [[n, f"{v:.0%}"] for n, v in right.items()])
+assert heard > 0.88 and max(others) < 0.15 and 0.6 < new < 0.9
+show_table(
+    ["second lines", "valid couplets"], [[n, f"{v:.0%}"] for n, v in right.items()]
+)
 
 # %% [markdown]
-# TODO numbers
+# Nine answers in ten are right (91 to 93 %; here and below, ranges go over five seeds). The same answers under other
+# lines are right in 7 to 10 % of the cases, which is chance: it happens to true second lines just as often. So the network
+# has read the line, and most of the couplets are new.
 #
 # ## Also generation: a picture in another's style
 #
@@ -725,6 +763,7 @@ _ = fit(eye, creatures, loss=guess_hidden, **knobs)
 # features of a layer, multiply each with each, and average over all places. The places are gone, and a table of $C \times
 # C$ numbers is left, the **Gram matrix**. Content is the opposite, the coarse features where they are.
 
+
 # %%
 def gram(h):  # (B, C, H, W) -> (B, C, C)
     return torch.einsum("bchw,bdhw->bcd", h, h) / (h.shape[2] * h.shape[3])
@@ -756,7 +795,7 @@ def transfer(eye, content, style, weight, start):
 # first creature, its most frequent colour becoming the most frequent one of the second, and so on.
 
 # %%
-content, style = load_sprites(40, generator=dice)[:, 0].split(20)
+content, style = load_sprites(32, generator=dice)[:, 0].split(16)
 
 
 def recolour(content, style):  # two creatures (16, 16); 0 is background, 1 outline
@@ -780,8 +819,8 @@ results = {
 from course_lib.show.plots import show_images
 
 shown = {"content": content, "style": style} | results
-images = torch.cat([x[:8] for x in shown.values()])
-show_images(to_rgb(images[:, None]), columns=8, rows=list(shown), size=0.7)
+images = torch.cat([x[:6] for x in shown.values()])
+show_images(to_rgb(images[:, None]), columns=6, rows=list(shown), size=0.7)
 
 # %% tags=["checking"]
 
@@ -796,15 +835,64 @@ def measure(x):  # shape kept; colours taken over; edge pixels that are outline
     shape = both.sum((1, 2)) / either.sum((1, 2))
     colour = torch.minimum(colours(x), colours(style)).sum(1)
     empty = F.pad((x == 0).float(), (1, 1, 1, 1), value=1)
-    beside = F.max_pool2d(empty, (1, 3), 1)[:, 1:-1] + F.max_pool2d(empty, (3, 1), 1)[..., 1:-1]
+    beside = (
+        F.max_pool2d(empty, (1, 3), 1)[:, 1:-1]
+        + F.max_pool2d(empty, (3, 1), 1)[..., 1:-1]
+    )
     edge = (x > 0) & (beside > 0)
     line = (edge & (x == 1)).sum() / edge.sum()
     return [shape.mean().item(), colour.mean().item(), line.item()]
 
 
 got = {name: measure(x) for name, x in shown.items() if name != "style"}
+moved, random, noise, table = list(got.values())[1:]
+assert moved[1] > got["content"][1] + 0.2 and abs(moved[1] - table[1]) < 0.06
+assert 0.75 < moved[0] < 0.95 and noise[0] < 0.4, "the shape comes from the start"
+assert random[2] < moved[2] < 0.9 and random[1] > 0.8
 rows = [[name, *(f"{share:.0%}" for share in v)] for name, v in got.items()]
 show_table(["", "shape kept", "colours of the style", "closed outline"], rows)
 
 # %% [markdown]
-# TODO numbers
+# It works: the creatures take over 86 to 88 % of the other's colours (before, chance gave them 45 to 57 %), and keep 80 to
+# 88 % of their shape. From noise, with style alone, no creature comes out at all.
+#
+# Then look at the controls. Features with **random weights** take over the colours just as well. Training brings
+# something else: the network knows that a creature has a dark outline, and more of the outline stays closed. And the **table of colours** without any
+# network is as good in colour, and leaves shape and outlines whole. On these creatures, style is little more than a
+# palette. Features pay where style is texture, as in the paintings for which the method became known. Always try the
+# simple rival.
+#
+# ## What we saw
+#
+# - A generator turns random numbers into objects. It should draw from the distribution that the data came from, which is
+#   not the same as drawing the data.
+# - Maximum likelihood chooses the numbers that make the data likely. Four numbers lost 1.1 nats a point, eight hills 0.1
+#   to 0.2, and 64 hills remembered the points, gave them more than the truth does, and lost 0.9 nats or more.
+# - The tree asks four questions: can it say $\log p(x)$, exactly, how is $x$ made, does it take a chain to draw? The
+#   methods of a class answer them.
+# - Change of variables divides by how much space is stretched. It needs a function that can be inverted, and as many
+#   latent numbers as the data have. Without that the same formula adds up to 2 and beats the truth.
+# - Reading a line and answering it, or changing pixels until a network is content, is generation, too.
+#
+# **Terms fixed here** ([glossary](glossary.md)): generator, density, log-likelihood, maximum likelihood, nat,
+# Kullback–Leibler divergence, explicit and implicit, tractable, latent, Markov chain, change of variables, flow,
+# Jacobian, sequence to sequence, style transfer, Gram matrix.
+#
+# [Page 2](01_taxonomy_leaves.ipynb) puts a working model on every leaf, trains all six on the same data, and asks what each can
+# compute, how well it draws, and how long one draw takes.
+#
+# ## Your turn
+#
+# 1. Find the best two widths with the sliders, without looking at the result. How far off is the log-likelihood when one
+#    width is wrong by half?
+# 2. Replace `"moons"` by `"ring"`, `"spiral"` or `"checkerboard"`. How many hills does each want? Which of them has a
+#    limit that no number of hills would reach?
+# 3. At $a = -1$ the curve has one flat spot. What happens to the density there, and does it still add up to 1?
+# 4. Give the folding curve data from *one* crowd. Does it still claim more than the truth?
+# 5. Change the weight of the style from 0.9 to 0.5, and to 1. Which column of the table moves first?
+#
+# Then do the graded assignment, `coursework/01_taxonomy`.
+#
+# Further reading: [Goodfellow (2016)](references.md#goodfellow2016), section 2, is where the tree comes from;
+# [Dinh et al. (2017)](references.md#dinh2017) made flows of pictures;
+# [Hyvärinen and Pajunen (1999)](references.md#hyvarinen1999) show why nonlinear ICA has more than one answer.

@@ -33,7 +33,9 @@ def show_gallery(cards: Mapping[str, object], *, links: Mapping[str, str] | None
         name = html.escape(title)
         if title in links:
             name = f'<a href="{html.escape(links[title], quote=True)}">{name}</a>'
-        boxes += f'<div style="{CARD}"><div style="margin-bottom: 0.4rem"><b>{name}</b></div>{thing._repr_html_()}</div>'
+        boxes += (
+            f'<div style="{CARD}"><div style="margin-bottom: 0.4rem"><b>{name}</b></div>{thing._repr_html_()}</div>'
+        )
     return HTML(f'<div style="display: flex; flex-wrap: wrap; gap: 0.8rem; max-width: 46rem">{boxes}</div>')
 
 
