@@ -13,6 +13,8 @@ from ..prob import gaussian_log_prob, log_mean_exp
 
 LEAST = 1e-3  # of a bin's width and height, as shares of all, and of a knot's slope: so that no bin can vanish
 STEEPEST = 2.0  # of an affine layer: it stretches by e² = 7.4 at most, and shrinks as much
+GENTLE = 0.1  # of the usual first weights of each network's last layer: a flow begins as next to no change
+AT_ONCE = 4000  # points in one pass, however many samples a bound asks for
 MARGIN = 0.05  # of [0, 1] that is left free at both ends, before a logit makes the line of it
 
 
@@ -33,10 +35,8 @@ class FlowConfig:
     bound: float = 5.0
 
     def __post_init__(self):
-        expect_count("dimensions", self.dimensions, 2)
-        for name in ("layers", "features", "depth"):
-            expect_count(name, getattr(self, name))
-        expect_count("bins", self.bins, 2)
+        for name, least in {"dimensions": 2, "layers": 1, "features": 1, "depth": 1, "bins": 2}.items():
+            expect_count(name, getattr(self, name), least)
         expect_one_of("kind", self.kind, KINDS)
         if not 0 < self.bound < math.inf or self.bins * LEAST >= 1:
             raise ValueError(f"expected 0 < bound < inf and bins < {1 / LEAST:.0f}, got {self.bound} and {self.bins}")
@@ -77,31 +77,29 @@ class Spline:
 
     def towards_z(self, x, parameters):
         """x (B, d), parameters (B, d, outputs) -> z, log |dz/dx| (B, d) each."""
-        knots = self._knots(parameters)
-        inside, x_in, (x0, width, z0, height, d0, d1) = self._bin_of(x, knots, by=0)
+        inside, x_in, (x0, width, z0, height, d0, d1) = self._bin_of(x, parameters, by=0)
         share, slope = (x_in - x0) / width, height / width
-        rest = slope + (d0 + d1 - 2 * slope) * share * (1 - share)
+        rest, log_slope = self._log_slope(share, slope, d0, d1)
         z = z0 + height * (slope * share.square() + d0 * share * (1 - share)) / rest
-        return torch.where(inside, z, x), torch.where(inside, self._log_slope(share, slope, d0, d1), 0)
+        return torch.where(inside, z, x), torch.where(inside, log_slope, 0)
 
     def towards_x(self, z, parameters):
         """The inverse, the root of a parabola: z (B, d) -> x, log |dx/dz|."""
-        knots = self._knots(parameters)
-        inside, z_in, (x0, width, z0, height, d0, d1) = self._bin_of(z, knots, by=1)
+        inside, z_in, (x0, width, z0, height, d0, d1) = self._bin_of(z, parameters, by=1)
         slope, above = height / width, z_in - z0
         bend = above * (d0 + d1 - 2 * slope)
         a, b, c = height * (slope - d0) + bend, height * d0 - bend, -slope * above
         root = (b.square() - 4 * a * c).clamp(min=0).sqrt()
         share = 2 * c / (-b - root)  # and not (root − b) / 2a, which loses its digits where a is nearly 0
-        x = x0 + share * width
-        return torch.where(inside, x, z), torch.where(inside, -self._log_slope(share, slope, d0, d1), 0)
+        _, log_slope = self._log_slope(share, slope, d0, d1)
+        return torch.where(inside, x0 + share * width, z), torch.where(inside, -log_slope, 0)
 
     @staticmethod
     def _log_slope(share, slope, d0, d1):
-        """log |dz/dx| at a `share` of a bin's width."""
+        """The quotient's denominator and log |dz/dx|, at a `share` of a bin's width."""
         rest = slope + (d0 + d1 - 2 * slope) * share * (1 - share)
         rise = d1 * share.square() + 2 * slope * share * (1 - share) + d0 * (1 - share).square()
-        return 2 * slope.log() + rise.log() - 2 * rest.log()
+        return rest, 2 * slope.log() + rise.log() - 2 * rest.log()
 
     def _knots(self, parameters):
         """Where the bins begin and end along x and along z, and the slopes there: (B, d, bins + 1) each."""
@@ -115,9 +113,9 @@ class Spline:
         slopes = F.pad(LEAST + F.softplus(slopes + one), (1, 1), value=1.0)
         return *edges, slopes
 
-    def _bin_of(self, at, knots, by):
+    def _bin_of(self, at, parameters, by):
         """Which lie inside; all, drawn inside; and of each one's bin along x (`by` 0) or z (1): x0, width, z0, …"""
-        xs, zs, slopes = knots
+        knots = xs, zs, slopes = self._knots(parameters)
         inside = at.abs() < self.bound
         at = torch.where(inside, at, 0)
         k = (knots[by][..., 1:-1] <= at[..., None]).sum(-1, keepdim=True)  # (B, d, 1)
@@ -144,6 +142,8 @@ class Coupling(nn.Module):
         outputs = self.move.outputs
         self.alone = nn.Parameter(torch.zeros(len(first), outputs))
         self.net = MLP([len(first), *[config.features] * config.depth, len(second) * outputs])
+        with torch.no_grad():
+            self.net[-1].weight.mul_(GENTLE)
 
     def towards_z(self, x):
         """x (B, D) -> z (B, D), log |det dz/dx| (B,)."""
@@ -214,7 +214,7 @@ class DequantisedFlow(nn.Module):
     """A flow over levels: x plus uniform noise fills the gaps between them, and a logit unrolls [0, 1] to the line.
 
     p(x) is then the flow's mass in the cell of x, an integral without closed form: there is no `log_prob`, but bounds.
-    Source: Theis, van den Oord and Bethge (2016), section 3.1; the logit, Dinh et al. (2017), section 4.1.
+    Source: Theis, van den Oord and Bethge (2016), section 3.1; Dinh et al. (2017), section 4.1.
     """
 
     def __init__(self, config: FlowConfig, *, levels: int = 2, generator: torch.Generator | None = None):
@@ -236,13 +236,13 @@ class DequantisedFlow(nn.Module):
         expect_levels("x", x, ("B", self.config.dimensions), self.levels)
         expect_count("samples", samples)
         expect_generator(generator)
-        log_p = []
-        for _ in range(samples):
-            u = torch.empty_like(x, dtype=self.flow.layers[0].alone.dtype).uniform_(generator=generator)
-            share = MARGIN + (1 - 2 * MARGIN) * (x + u) / self.levels
+        at_once, log_p = max(1, AT_ONCE // max(1, len(x))), []
+        for n in [min(at_once, samples - done) for done in range(0, samples, at_once)]:
+            u = self.flow.layers[0].alone.new_empty(n, *x.shape).uniform_(generator=generator)
+            share = (MARGIN + (1 - 2 * MARGIN) * (x + u) / self.levels).flatten(0, 1)
             stretch = math.log((1 - 2 * MARGIN) / self.levels) - share.log() - (1 - share).log()
-            log_p.append(self.flow.log_prob(share.logit()) + stretch.sum(1))
-        return log_mean_exp(torch.stack(log_p))
+            log_p.append((self.flow.log_prob(share.logit()) + stretch.sum(1)).view(n, len(x)))
+        return log_mean_exp(torch.cat(log_p))
 
     def sample(self, n: int, *, generator: torch.Generator) -> torch.Tensor:
         """n draws (n, D) long: of the flow's, rounded down to the level below. Raises as `Flow.sample` does."""
