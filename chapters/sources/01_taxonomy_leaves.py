@@ -1,0 +1,493 @@
+# %% [markdown]
+# # 1 · Six families on the same data: what does each give up?
+#
+# **You will put a working model on every leaf of the tree, train all six on the same points and the same digits, and
+# find out what each can say, how well it draws, and what a draw costs.**
+#
+# *Laptop: under 45 seconds. You need: [page 1](01_taxonomy.ipynb).*
+
+# %% tags=["setup"]
+from importlib.util import find_spec
+
+if find_spec("course_lib") is None:  # the library behind the chapters is not here
+    import re
+    import socket
+    import subprocess
+    import sys
+    from contextlib import suppress
+    from urllib.parse import unquote
+    from urllib.request import urlopen
+
+    session = ""
+    if "google.colab" in sys.modules:  # where a session knows its notebook's address
+        at = f"http://{socket.gethostname()}:9000/api/sessions"
+        with suppress(OSError), urlopen(at) as answer:
+            session = unquote(answer.read().decode())
+    at = re.search(r"(https://github\.com/[\w.-]+/[\w.-]+)/blob/([\w.-]+)", session)
+    if at is None:
+        raise ModuleNotFoundError(
+            "course_lib is not installed: run `pip install -e .` in the course's "
+            "folder, then choose that Python for this notebook"
+        )
+    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+    subprocess.run([*pip, f"git+{at[1]}@{at[2]}"], check=True)
+
+# %% [markdown]
+# ## What you will get
+#
+# One of the six, a flow, at work. On the left is plain noise. Each layer moves every point a little, and at the end of the
+# slider the noise has become two moons. Colours say where a point came from.
+
+# %% tags=["drawing"]
+import torch
+from course_lib.data import load_plane
+from course_lib.device import make_generator
+from course_lib.models.flow import Flow, FlowConfig
+from course_lib.show.explore import explore
+from course_lib.show.planes import show_points
+from course_lib.train import fit
+
+dice, moons = make_generator(0), load_plane("moons")
+teaser = Flow(FlowConfig(layers=4, features=32, bins=12), generator=dice)
+knobs = {"steps": 250, "batch_size": 200, "lr": 8e-3, "schedule": "cosine"}
+x = moons.sample(5000, generator=dice)
+fit(teaser, x, loss=lambda m, x: -m.log_prob(x), generator=dice, **knobs)
+with torch.no_grad():
+    at = [torch.randn(1500, 2, generator=dice)]
+    for layer in reversed(teaser.layers):
+        at.append(layer.towards_x(at[-1])[0])
+angle = torch.atan2(at[0][:, 1], at[0][:, 0]) / (2 * torch.pi) % 1
+sector = torch.nn.functional.one_hot((8 * angle).long().clamp(max=7), 8).float()
+
+
+def show_layer(layers):
+    """Points that a flow moves from a round cloud to two moons"""
+    return show_points(at[layers], shares=sector, title=f"after {layers} of 4 layers")
+
+
+explore(show_layer, layers=range(5), start={"layers": 4})
+
+# %% [markdown]
+# ## Setup
+
+# %%
+import math
+import time
+
+import torch
+from course_lib.device import make_generator
+from course_lib.train import fit
+
+seed = 0
+dice = make_generator(seed)
+
+# %% [markdown]
+# ## The data, twice
+#
+# First the two moons of page 1, whose true density we know. Then chapter 2's digits, 8 × 8 pixels, in black and white: a
+# pixel is 1 if it has half of the ink or more (8 of 16 levels). 1,000 digits are for training and 447 are held out.
+
+# %%
+from course_lib.data import load_digits, load_plane
+
+moons = load_plane("moons")
+points = moons.sample(5000, generator=dice)  # (5000, 2)
+digits = {part: load_digits(part) for part in ("train", "valid", "test")}
+ink = {part: (x.flatten(1) >= 8).long() for part, (x, _) in digits.items()}  # (N, 64)
+
+# %% [markdown]
+# Some models want numbers, others want levels. For those we cut the plane, from −4.5 to 4.5 each way, into square cells, and
+# number rows and columns. A draw is then a cell, and we put the point anywhere in it. The density of the model is the
+# probability of the cell divided by its area.
+
+# %%
+EDGE = 4.5
+
+
+def cell_of(x, n):  # points (B, 2) -> row and column of n × n cells, (B, 2) long
+    return ((x.clamp(-EDGE, EDGE - 1e-4) + EDGE) / (2 * EDGE) * n).long()
+
+
+def point_in(cell, n):  # and back, to a random place in the cell
+    return (cell + torch.rand(cell.shape, generator=dice)) * 2 * EDGE / n - EDGE
+
+
+def log_area(n):
+    return 2 * math.log(2 * EDGE / n)
+
+
+# %% [markdown]
+# ## Leaf 1: fully visible belief net
+#
+# Piece by piece. On the plane there are two pieces, column and row: $p(x) = p(x_1)\, p(x_2 \mid x_1)$. A digit has 64,
+# one a pixel. The network answers for all pieces at once, and **masks** in its layers see to it that each answer depends on
+# earlier pieces only ([Germain et al., 2015](references.md#germain2015)). The loss is $-\log p(x)$ itself.
+
+# %%
+from course_lib.models.belief_net import BeliefNet, BeliefNetConfig
+
+seconds = {}
+
+
+def train(name, model, x, loss, **knobs):
+    start = time.process_time()
+    fit(model, x, loss=loss, batch_size=100, generator=dice, schedule="cosine", **knobs)
+    seconds[name] = time.process_time() - start
+    return model.eval()
+
+
+def exact(model, x):
+    return -model.log_prob(x)
+
+
+net = BeliefNet(BeliefNetConfig(64, 2, features=128), generator=dice)
+train("net", net, cell_of(points, 64), exact, steps=500, lr=5e-3)
+digit_net = BeliefNet(BeliefNetConfig(2, 64, features=512), generator=dice)
+_ = train("digit net", digit_net, ink["train"], exact, steps=250, lr=3e-3)
+
+# %% [markdown]
+# It gives up speed. A digit takes 64 passes of the network, one after another. And someone has to choose an order.
+#
+# ## Leaf 2: change of variables
+#
+# All at once, by a function that can be inverted, and whose Jacobian is cheap. Each layer leaves one half of the numbers as
+# they are, and lets them decide along which rising curve the other half is moved ([Dinh et al.,
+# 2017](references.md#dinh2017); the curves are splines, [Durkan et al., 2019](references.md#durkan2019)). So a layer is
+# easy to undo, and its determinant is a product of slopes.
+
+# %%
+from course_lib.models.flow import DequantisedFlow, Flow, FlowConfig
+
+
+def bounded(model, x):
+    return -model.elbo(x, generator=dice)
+
+
+flow = Flow(FlowConfig(layers=2, bins=12), generator=dice)
+train("flow", flow, points, exact, steps=400, lr=5e-3)
+sizes = FlowConfig(64, layers=4, features=96, depth=1, bins=6, bound=4.0)
+digit_flow = DequantisedFlow(sizes, generator=dice)
+_ = train("digit flow", digit_flow, ink["train"], bounded, steps=120, lr=4e-3)
+
+# %% [markdown]
+# A flow moves numbers on a line, and black and white are not such numbers. So every pixel first gets a random number
+# added, and is divided by two: a white pixel lies anywhere between 0 and ½, a black one between ½ and 1. Now the flow has a
+# density, but the probability of the *digit* is an integral of it over a cube with 64 edges. What the flow can say of a
+# digit is a bound, `elbo`. On these data it has moved to another leaf.
+#
+# ## Leaf 3: variational
+#
+# All at once, from a latent $z$ of any size, with noise added at the end. No inverse is needed, but $\log p(x)$ would be an
+# integral over all $z$. Chapter 7 bounds it from below and trains with the bound.
+
+# %%
+from course_lib.models.vae import VAE, VAEConfig
+
+sizes = VAEConfig((2,), "gaussian", latent=2, features=64, depth=2)
+vae = VAE(sizes, generator=dice)
+torch.nn.init.constant_(vae.likelihood.log_var, -1)  # noise of 0.6 to begin with
+train("vae", vae, points, bounded, steps=1500, lr=5e-3)
+sizes = VAEConfig((64,), "bernoulli", latent=16, features=128, depth=1, dropout=0.1)
+digit_vae = VAE(sizes, generator=dice)
+_ = train("digit vae", digit_vae, ink["train"], bounded, steps=400, lr=3e-3)
+
+# %% [markdown]
+# ## Leaf 4: Boltzmann machine
+#
+# Write down only which $x$ go well together. The **restricted Boltzmann machine** has one hidden unit $h_j$, 0 or 1, for
+# each pattern that it knows, and an **energy** that is low where pixels and patterns agree:
+#
+# $$ E(x, h) = -b \cdot x - c \cdot h - h \cdot W x, \qquad p(x, h) = \frac{e^{-E(x, h)}}{Z} $$
+#
+# To make this a probability one must divide by $Z$, the **partition function**: the sum of $e^{-E}$ over all $x$ and
+# all $h$. For 64 pixels and 16 hidden units there are $2^{80}$ of them. A gradient of $\log Z$ is an average over draws of
+# the model, so training keeps a hundred Markov chains running, and moves them on by one step for each update
+# ([Tieleman, 2008](references.md#tieleman2008)).
+#
+# It knows 0 and 1 only. So on the plane we number 32 × 32 cells in binary: ten bits, in an order in which neighbouring
+# numbers differ in one bit (the *Gray code*).
+
+# %%
+from course_lib.models.boltzmann import BoltzmannConfig, RestrictedBoltzmannMachine
+from course_lib.train.persistent import PersistentChains
+
+PLACES = torch.arange(5)
+
+
+def bits_of(cell):  # (B, 2) -> (B, 10)
+    gray = cell ^ (cell >> 1)
+    return (gray[..., None] >> PLACES & 1).flatten(1)
+
+
+def cell_from(bits):  # and back
+    cell = (bits.view(-1, 2, 5) << PLACES).sum(2)
+    for shift in (1, 2, 4):
+        cell = cell ^ (cell >> shift)
+    return cell
+
+
+machine = RestrictedBoltzmannMachine(BoltzmannConfig(10, 16), generator=dice)
+chains = PersistentChains(chains=200, generator=dice)
+train("rbm", machine, bits_of(cell_of(points, 32)), chains, steps=2500, lr=1e-2)
+digit_machine = RestrictedBoltzmannMachine(BoltzmannConfig(64, 16), generator=dice)
+chains = PersistentChains(generator=dice)
+_ = train("digit rbm", digit_machine, ink["train"], chains, steps=1500, lr=1e-2)
+
+# %% [markdown]
+# ## Leaf 5: generative stochastic network
+#
+# Learn the steps of a Markov chain and nothing else. Damage a data point a little, and train a network to say what it
+# may have been before. Then damage and repair again and again ([Bengio et al., 2014](references.md#bengio2014)). What the
+# chain settles at is the model's distribution, and nobody can write it down.
+
+# %%
+from course_lib.models.generative_stochastic_network import (
+    GenerativeStochasticNetwork,
+    GSNConfig,
+)
+
+
+def repair(model, x):
+    return model.loss(x, generator=dice)
+
+
+def new_gsn(*shape, **sizes):
+    return GenerativeStochasticNetwork(GSNConfig(shape, **sizes), generator=dice)
+
+
+gsn = new_gsn(2, likelihood="gaussian", noise=0.3, features=64)
+torch.nn.init.constant_(gsn.log_var, -4)  # repairs are sharp to begin with
+train("gsn", gsn, points, repair, steps=1000, lr=5e-3)
+digit_gsn = new_gsn(64, noise=0.3, features=128)
+_ = train("digit gsn", digit_gsn, ink["train"], repair, steps=500, lr=3e-3)
+
+# %% [markdown]
+# ## Leaf 6: GAN
+#
+# All at once, from a latent of any size, without noise at the end and without any density. Another network, the
+# discriminator, is the loss. Chapter 8 is about it.
+
+# %%
+from course_lib.models.gan import Discriminator, GANConfig, Generator
+from course_lib.train import fit_gan
+
+
+def train_gan(name, x, config, **knobs):
+    start, pair = time.process_time(), {"generator": Generator(config, generator=dice)}
+    pair["discriminator"] = Discriminator(config, generator=dice)
+    fit_gan(pair, x, generator=dice, **knobs)
+    seconds[name] = time.process_time() - start
+    return pair["generator"]
+
+
+gan = train_gan("gan", points, GANConfig(), steps=600)
+sizes = GANConfig((64,), levels=2, latent=16, features=128, depth=2)
+digit_gan = train_gan("digit gan", ink["train"], sizes, steps=500, lr=3e-3)
+
+# %% [markdown]
+# ## Play: one slider, six leaves
+#
+# 2,000 draws of each on the plane, and twenty digits. The two chains have run for 1,000 and 200 steps.
+
+# %%
+chance = {"generator": dice}
+drawn = {
+    "belief net": point_in(net.sample(2000, progress=False, **chance), 64),
+    "flow": flow.sample(2000, **chance),
+    "VAE": vae.sample(2000, **chance),
+    "Boltzmann": point_in(cell_from(machine.sample(2000, steps=1000, **chance)), 32),
+    "GSN": gsn.sample(2000, steps=200, **chance),
+    "GAN": gan.sample(2000, **chance),
+}
+painted = {
+    "belief net": digit_net.sample(1000, progress=False, **chance),
+    "flow": digit_flow.sample(1000, **chance),
+    "VAE": digit_vae.sample(1000, **chance),
+    "Boltzmann": digit_machine.sample(1000, steps=1000, **chance),
+    "GSN": digit_gsn.sample(1000, steps=200, **chance),
+    "GAN": digit_gan.sample(1000, **chance),
+}
+drawn = {"the data": moons.sample(2000, **chance)} | drawn
+painted = {"the data": ink["test"]} | painted
+
+# %% tags=["drawing"]
+from course_lib.show.leaves import show_leaf
+
+
+def show_draws(leaf):
+    """Draws of one family: points of the plane, and digits"""
+    return show_leaf(drawn[leaf], painted[leaf][:20].view(-1, 8, 8), title=leaf)
+
+
+explore(show_draws, leaf=list(drawn), start={"leaf": "flow"})
+
+# %% [markdown]
+# TODO what one sees
+#
+# ## What each can say: the plane
+#
+# Now numbers. Two questions need a density: what is the **KL** to the truth, over a grid, and does the density add up to
+# 1? The VAE has only a bound on its density. With one $z$ a point it is the bound that trained it; with 1,000 it comes
+# closer to the density, so the KL that it gives is too high by less. A last question can be put to all six. Cut the plane
+# into 30 × 30 cells, and compare how many draws fall into each with how many should: half of the sum of all differences is
+# the **share of draws in the wrong place** (0 to 100 %). Even true draws do not get 0 %, because 2,000 of them are few for
+# 900 cells. They are the floor.
+
+# %%
+axis = torch.linspace(-EDGE, EDGE, 361).double()[1:] - EDGE / 360  # middles of cells
+grid = torch.cartesian_prod(axis, axis)
+weight = moons.log_prob(grid).exp() * (2 * EDGE / 360) ** 2  # the truth's probabilities
+
+
+def kl(log_q):  # nats a point
+    return (weight * (moons.log_prob(grid) - log_q)).sum().item()
+
+
+def shares(x, weights):  # in the 900 cells
+    row, column = cell_of(x, 30).unbind(1)
+    shares = torch.zeros(900, dtype=weights.dtype)
+    return shares.index_add(0, 30 * row + column, weights)
+
+
+expected = shares(grid.float(), weight)
+
+
+def misplaced(x):
+    found = shares(x, torch.full((len(x),), 1 / len(x)).double())
+    return (found - expected).abs().sum().item() / 2
+
+
+# %%
+near, fresh = grid.float(), moons.sample(2000, generator=dice)
+with torch.no_grad():
+    bits = bits_of(cell_of(near, 32))
+    log_q = {
+        "belief net": net.log_prob(cell_of(near, 64)) - log_area(64),
+        "flow": flow.log_prob(near),
+        "Boltzmann": -machine.free_energy(bits)
+        - machine.log_partition()
+        - log_area(32),
+    }
+    bounds = {
+        n: vae.log_prob_bound(fresh, samples=n, generator=dice) for n in (1, 1000)
+    }
+lost = {name: kl(log_density.double()) for name, log_density in log_q.items()}
+truth = moons.log_prob(fresh)
+at_most = {n: (truth - bound).mean().item() for n, bound in bounds.items()}
+wrong = {name: misplaced(x) for name, x in drawn.items()}
+
+# %% tags=["checking"]
+from course_lib.show.typeset import show_table
+
+says = {"belief net": "exact", "flow": "exact", "VAE": "a bound"}
+says |= {"Boltzmann": "exact, as Z can be counted", "GSN": "nothing", "GAN": "nothing"}
+size = (2 * EDGE / 360) ** 2
+mass = {name: (p.double().exp().sum() * size).item() for name, p in log_q.items()}
+cost = {
+    name: seconds[key]
+    for name, key in zip(says, ("net", "flow", "vae", "rbm", "gsn", "gan"))
+}
+text = {name: f"{nats:.2f}" for name, nats in lost.items()}
+text["VAE"] = f"at most {at_most[1000]:.2f} ({at_most[1]:.2f} with one z)"
+rows = [["true draws", "exact", "0", f"{wrong['the data']:.0%}"]]
+rows += [[n, s, text.get(n, "–"), f"{wrong[n]:.0%}"] for n, s in says.items()]
+assert all(abs(total - 1) < 0.02 for total in mass.values()), mass
+assert lost["flow"] < 0.1 and at_most[1000] < at_most[1]
+assert wrong["the data"] < min(wrong[name] for name in says)
+print("add up to", {n: f"{v:.3f}" for n, v in mass.items()}, cost)
+show_table(["", "says of log p(x)", "KL, nats", "draws misplaced"], rows)
+
+# %% [markdown]
+# TODO
+#
+# ## What a sum over all states costs
+#
+# The machine's $Z$ for the digits has $2^{80}$ terms, and can be computed all the same. Given the 16 hidden units, the
+# pixels are independent, so the sum over all images is a product of 64 small sums. There remain $2^{16} = 65{,}536$ states of
+# the hidden units. Each further unit doubles that: at 20 it takes a second, at 64 longer than the world has existed.
+#
+# Then one estimates. **Annealed importance sampling** ([Neal, 2001](references.md#neal2001); [Salakhutdinov and Murray,
+# 2008](references.md#salakhutdinov2008)) starts from a machine whose $Z$ is known, one without weights, and lets the weights
+# grow to their full size in many small steps, while a hundred chains follow. Their average gives $Z$, and their spread an
+# error. Here we know what should come out.
+
+# %%
+with torch.no_grad():
+    log_z = digit_machine.log_partition().item()
+tries = {}
+for temperatures in (1, 10, 100, 1000):
+    how = {"generator": dice, "chains": 100, "temperatures": temperatures}
+    tries[temperatures] = [
+        digit_machine.estimate_log_partition(**how) for _ in range(5)
+    ]
+
+# %% tags=["checking"]
+rows = []
+for temperatures, found in tries.items():
+    value, error = torch.tensor(found, dtype=torch.float64).T
+    off = value - log_z
+    inside = (off.abs() < 3 * error).sum().item()
+    cells = [
+        f"{off.mean():+.2f}".replace("-", "−"),
+        f"{error.mean():.2f}",
+        f"{inside} of 5",
+    ]
+    rows.append([f"{temperatures}", *cells])
+assert off.abs().max() < 0.5 and inside >= 4, "a thousand steps are enough"
+print(f"log Z = {log_z:.2f} nats")
+show_table(
+    ["steps", "too high by, nats", "its error says", "within three errors"], rows
+)
+
+# %% [markdown]
+# TODO
+#
+# ## Break it: a chain that is stopped too early
+#
+# Two leaves draw by a Markov chain. How long must it run? The moons are easy, since a chain can walk from everywhere to
+# everywhere. The ring of eight crowds is not: between two crowds there is nothing. Train a stochastic network on it, and
+# start 500 chains in one crowd.
+
+# %%
+ring = load_plane("ring")
+walker = new_gsn(2, likelihood="gaussian", noise=0.3, features=64)
+torch.nn.init.constant_(walker.log_var, -4)
+at_ring = ring.sample(5000, generator=dice)
+train("walker", walker, at_ring, repair, steps=1000, lr=5e-3)
+x, path = ring.modes[:1].repeat(500, 1), []
+for _ in range(2000):
+    x = walker.sample(500, steps=1, generator=dice, start=x)
+    path.append(x)
+path = torch.stack(path)  # (2000, 500, 2)
+
+# %% tags=["drawing"]
+
+
+def show_walk(steps):
+    """500 chains that began in one of eight crowds"""
+    return show_points(path[steps - 1], title=f"after {steps} steps")
+
+
+explore(show_walk, steps=[1, 3, 10, 30, 100, 300, 1000, 2000], start={"steps": 10})
+
+# %%
+from course_lib.measure.chains import autocorrelation_time, scale_reduction
+
+home = torch.cdist(path[::10].flatten(0, 1), ring.modes).argmin(1).view(200, 500) == 0
+still = {
+    steps: home[steps // 10 - 1].float().mean().item() for steps in (10, 100, 1000)
+}
+alone = [autocorrelation_time(path[:100, n : n + 1, 0]) for n in range(100)]
+alone = torch.tensor(alone).median().item()
+together = autocorrelation_time(path[:, :, 0])
+
+# %% tags=["checking"]
+print("still at home:", {steps: f"{share:.0%}" for steps, share in still.items()})
+print(f"steps for an independent draw: {alone:.0f}, says one chain of 100 steps;")
+print(f"{together:.0f}, say 500 chains of 2,000 steps")
+print(f"R of the first 100 steps {scale_reduction(path[:100, :, 0]):.2f}, ", end="")
+print(f"of the last 1,000 {scale_reduction(path[1000:, :, 0]):.2f}")
+assert still[10] > 0.5 and still[100] > 1.5 / 8 and together > 4 * alone
+
+# %% [markdown]
+# TODO
