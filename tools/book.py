@@ -2,7 +2,8 @@
 
 Run as a program it calls Jupyter Book and says where the book is. Loaded as a Sphinx extension (`_config.yml` names
 it) it gives the pages their mathematics from the book's own folder, leads links in outputs to pages, and, when the
-repository has a public address, adds the buttons that open a chapter on Colab or Binder. Neither executes a chapter, needs torch or fetches anything.
+repository has a public address, adds the buttons that open a chapter on Colab or Binder. Neither executes a chapter,
+needs torch or fetches anything.
 """
 
 import argparse

@@ -812,7 +812,9 @@ results = {
     "transferred": transfer(eye, content, style, 0.9, begin),
     "untrained network": transfer(untrained, content, style, 0.9, begin),
     "from noise, style alone": transfer(eye, content, style, 1, static),
-    "recoloured": torch.stack([recolour(*both) for both in zip(content, style)]),
+    "recoloured": torch.stack(
+        [recolour(*both) for both in zip(content, style, strict=True)]
+    ),
 }
 
 # %% tags=["drawing"]

@@ -1,4 +1,4 @@
-"""Cards beside each other, each with something that was made: a text, a sound, pictures of few pixels, a film of them."""
+"""Cards beside each other, each with something that was made: a text, a sound, pictures of few pixels, a film."""
 
 import html
 import io

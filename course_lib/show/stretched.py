@@ -11,8 +11,8 @@ def show_stretched(z, p_z, x, bands, xs, parts, *, line=None, limits=(-4, 4), hi
     """A function z (N,) -> x (N,) as a curve; below it the density p_z (N,), beside it what the density of x is.
 
     `bands` (N,) long, 0 … K − 1 and ascending, is the band of colour to which a z belongs. `parts` (K, X) is what each
-    band contributes to the density at `xs` (X,): they are stacked. `line` (X,) is drawn over them. `limits` are those of
-    z and of x; what is above `highest` is cut off. Raises ValueError for other shapes.
+    band contributes to the density at `xs` (X,): they are stacked. `line` (X,) is drawn over them. `limits` are those
+    of z and of x; what is above `highest` is cut off. Raises ValueError for other shapes.
     """
     z, p_z, x, bands = (as_array(n, v) for n, v in (("z", z), ("p_z", p_z), ("x", x), ("bands", bands)))
     xs, parts = as_array("xs", xs), as_array("parts", parts)
