@@ -91,6 +91,15 @@ def test_it_learns_what_pixels_alone_cannot_know():
     assert -straight.log_prob(x).mean().item() > 2.9 * math.log(2), "a straight line cannot see parity"
 
 
+def test_dropout_is_for_training_alone():
+    model = BeliefNet(BeliefNetConfig(length=5, dropout=0.5), generator=make_generator(0))
+    x = everything(model.config)
+    torch.manual_seed(0)
+    assert not torch.equal(model(x), model(x))
+    model.eval()
+    assert torch.equal(model(x), model(x))
+
+
 def test_it_writes_no_further_than_its_length():
     model = net(CONFIGS["pairs"])
     with pytest.raises(ValueError, match="step: expected at most 2 components, length=, got 2 and one more"):
@@ -104,6 +113,8 @@ def test_it_writes_no_further_than_its_length():
         ({"length": 0}, ValueError, "length: expected a whole number ≥ 1, got 0"),
         ({"features": 0}, ValueError, "features: expected a whole number ≥ 1, got 0"),
         ({"depth": -1}, ValueError, "depth: expected a whole number ≥ 0, got -1"),
+        ({"dropout": 1.0}, ValueError, "dropout: expected a share from 0 to below 1, got 1.0"),
+        ({"dropout": -0.1}, ValueError, "dropout: expected a share from 0 to below 1, got -0.1"),
         ({"levels": 2.0}, TypeError, "levels: expected a whole number ≥ 2, got float 2.0"),
     ],
 )

@@ -34,7 +34,7 @@ def scale_reduction(x: torch.Tensor) -> float:
     """How much wider all chains together are than one alone: x (T, C), C ≥ 2 -> R̂, 1 where each has been everywhere.
 
     Start them far apart: chains that have all been drawn to the same place agree, and know nothing of other places.
-    Above 1.1 they have not met. Source: Gelman and Rubin (1992), section 2.2. Raises ValueError as
+    Above 1.1 they have not met. Source: Gelman and Rubin (1992). Raises ValueError as
     `autocorrelation_time` does, and for a single chain.
     """
     x = _expect_chains(x)

@@ -17,19 +17,23 @@ class BeliefNetConfig:
     """`length` is D, the components of an observation, and `levels` is V, what each of them can be.
 
     `features` and `depth` are those of the hidden layers. With depth 0 there is none: each component is a logistic
-    regression on those before it, as in Frey's nets (1998).
+    regression on those before it, as in Frey's nets (1998). In training, `dropout` is the share of the inputs and of
+    the hidden features that is left out.
     """
 
     levels: int = 2
     length: int = 64
     features: int = 256
     depth: int = 1
+    dropout: float = 0.0
 
     def __post_init__(self):
         expect_count("levels", self.levels, 2)
         expect_count("length", self.length)
         expect_count("features", self.features)
         expect_count("depth", self.depth, 0)
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout: expected a share from 0 to below 1, got {self.dropout}")
 
 
 class MaskedLinear(nn.Linear):
@@ -47,7 +51,8 @@ class BeliefNet(nn.Module):
     """x (B, D) long -> logits (B, D, V), where those at position i see x[:, :i] only: log p(x) is exact.
 
     All D answers come out of one pass: a hidden unit that sees the components up to d is left to answer for those after
-    d alone, and the masks keep it so. Sources: Frey (1998), chapter 3; Germain et al. (2015), section 3.
+    d alone, and the masks keep it so. Sources: Frey (1998); Germain, Gregor, Murray and Larochelle
+    (2015), section 3.
     """
 
     def __init__(self, config: BeliefNetConfig, *, generator: torch.Generator | None = None):
@@ -55,11 +60,11 @@ class BeliefNet(nn.Module):
         self.config = c = config
         components = torch.arange(c.length)
         seen = components.repeat_interleave(c.levels)  # of each input: the component that it is a level of
-        layers = []
+        layers = [nn.Dropout(c.dropout)]
         with initialised_by(generator):
             for _ in range(c.depth):
                 sees = torch.arange(c.features) * max(1, c.length - 1) // c.features  # evenly 0 … D − 2
-                layers += [MaskedLinear(sees[:, None] >= seen), nn.SiLU()]
+                layers += [MaskedLinear(sees[:, None] >= seen), nn.SiLU(), nn.Dropout(c.dropout)]
                 seen = sees
             answers = components.repeat_interleave(c.levels)
             self.hidden = nn.Sequential(*layers)

@@ -68,7 +68,7 @@ class Affine:
 class Spline:
     """x ↔ z along a rising curve: in each bin a quotient of two parabolas; at both ends it goes on with slope 1.
 
-    Source: Durkan, Bekasov, Murray and Papamakarios (2019), section 3.1, equations 4 to 8.
+    Source: Durkan, Bekasov, Murray and Papamakarios (2019), section 3.1.
     """
 
     def __init__(self, config: FlowConfig):

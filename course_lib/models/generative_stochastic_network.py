@@ -90,9 +90,9 @@ class GenerativeStochasticNetwork(nn.Module):
     def loss(self, x: torch.Tensor, *, generator: torch.Generator, walkback: int = 0) -> torch.Tensor:
         """−log p(x | x̃), (B,) nats, for x̃ ~ C(x̃ | x): what training makes small. x (B, …).
 
-        With `walkback` k, the mean over k + 1 damages: the chain walks on from x, and from everywhere the way back to
-        x is learnt. So what the chain would stray to by itself is what it learns to return from. Raises ValueError for
-        k < 0. Source: Bengio, Yao, Alain and Vincent (2013), algorithm 1.
+        With `walkback` k, the mean over k + 1 damages: the chain walks on from x, and from each place the way back to x
+        is learnt, so that it can return from where it strays to by itself. Raises ValueError for k < 0. Source: Bengio,
+        Yao, Alain and Vincent (2013), algorithm 1, where chance says how far each walk goes.
         """
         expect_count("walkback", walkback, 0)
         damaged = [self.damage(x, generator=generator)]

@@ -11,7 +11,7 @@ class PersistentChains:
 
     Its gradient estimates that of −log p(x): log Z's is what the machine's own draws say, and these are the `chains`
     that it keeps and moves on by `steps` before every update. The loss itself says nothing: both its parts move
-    together. Source: Tieleman (2008), section 2.
+    together. Source: Tieleman (2008).
     """
 
     def __init__(self, *, chains: int = 100, steps: int = 1, generator: torch.Generator):
