@@ -413,9 +413,8 @@ def slope(z, a):
     return 1 + a * (1 - torch.tanh(z) ** 2)
 
 
-def shares(
-    a,
-):  # (X, N − 1): what each piece between two z adds to the density at each x
+# (X, N − 1): what each piece between two z adds to the density at each x
+def shares(a):
     above = bend(z, a) > line[:, None]
     hits = above[:, 1:] != above[:, :-1]  # here f(z) passes x
     middle = (z[1:] + z[:-1]) / 2
@@ -706,7 +705,7 @@ show_table(
 )
 
 # %% [markdown]
-# Nine answers in ten are right (91 to 93 %; here and below, ranges go over five seeds). The same answers under other
+# Nine answers in ten are right (91 to 94 %; here and below, ranges go over five seeds). The same answers under other
 # lines are right in 7 to 10 % of the cases, which is chance: it happens to true second lines just as often. So the network
 # has read the line, and most of the couplets are new.
 #
