@@ -1,29 +1,30 @@
-"""A model of every family of chapter 1 on the same data: `python benchmarks/leaves.py`, 8 minutes a seed on one core.
+"""A model of every family of chapter 1 on the same data: `python benchmarks/leaves.py`, 6 minutes a seed on one core.
 
 A *job* is one training or a few, and gives several rows in `results/leaves.json`. They are written when it is done, and
 the same command continues with the jobs that are missing; `--fresh` starts anew, `--kinds` and `--seeds` choose. A seed
 is other first weights, another order of the data and other draws. `seconds` are those of the processor, on one thread,
-and depend on the machine; on another, `boltzmann` stops elsewhere, and all others come out the same.
+and depend on the machine; on another, scikit-learn stops elsewhere, and all others come out the same.
 
 plane: on each of the six densities, 20,000 points. `spline`, two layers; `affine`, ten couplings; `belief net`, which
 knows 64 levels of each coordinate, from −5 to 5; `Gaussian`, five numbers. `kl` is KL(truth ‖ model), a sum over a grid
 of 0.025, in nats: 0 is perfect. `mass` is what the model's density sums to there.
 
 boltzmann: restricted Boltzmann machines of 16 and of 64 hidden units, ours and scikit-learn's `BernoulliRBM`, both by
-persistent contrastive divergence, each at three rates, for the same seconds of the processor. Of each training, where
+persistent contrastive divergence, each at three rates. Ours begin with the pixels' frequencies, and their rate falls to
+0; theirs are as they come, trained for as many seconds of the processor as ours took at most. Of each training, where
 the pseudo-likelihood of the validation images is best. `pseudo`: Σ_i −log p(x_i | the other pixels), exact, nats an
 image; `test`: −log p(x), with `log_z` by summation (16) or by annealed importance sampling (64), `error` its standard
-error. Both machines are measured by the same code.
+error. Both are measured by the same code.
 
 digits: 8×8 digits, a pixel is 1 where it has half the ink or more; 1,000 train, 350 decide when to stop, 447 test.
-Nats an image. Each family has two budgets, `budget` 1 and 4, in steps that were chosen to take about 5 and 20 seconds;
-within it, the look at which the validation images cost least (`steps`, of as many as `of`). `test_is` says what `test`
-is: "exact"; "bound", at least the truth, with `samples` of them, and `test_one_sample` with one; "estimate", with its
-`error`; "none". `valid` is what decided: of a GSN the cost of its repairs, which no other family has; a GAN has none,
-and is taken at the end. `looks` of both Boltzmann machines: steps, nats and pseudo-likelihood of validation images. For
-the one with 16 hidden units `test_estimate` and `error` are what annealed importance sampling would have said, and
-`annealing` has for each number of temperatures, 100 chains, ten times: how far the mean estimate of log Z is off, the
-mean error, and the share within three errors.
+Nats an image. Each family has two budgets, `budget` 1 and 4, trainings of steps that were chosen to take about 3 and 12
+seconds, with a rate that falls to 0; of each, the look at which the validation images cost least (after `steps`, of
+`of`). `test_is` says what `test` is: "exact"; "bound", at least the truth, with `samples` of them, and
+`test_one_sample` with one; "estimate", with its `error`; "none". `valid` is what decided: of a GSN the cost of its
+repairs, which no other family has; a GAN has none, and is taken at the end. `looks` of both Boltzmann machines: steps,
+nats and pseudo-likelihood of validation images. For the one with 16 hidden units `test_estimate` and `error` are what
+annealed importance sampling would have said, and `annealing` has for each number of temperatures, 100 chains, ten
+times: how far the mean estimate of log Z is off, the mean error, and the share within three errors.
 
 Of every family 1,000 draws (`worth`): `refused`, the share that a judge of binary digits refuses; `evenness`, KL of the
 digits that it sees to all ten alike; `copies`, the share that are training images; `near`, the pixels in which a draw
@@ -33,7 +34,7 @@ nets. What these judge: see kind `judged`.
 
 `passes` make a draw, by passes of a network, or, of a chain that has settled, by its autocorrelation time: it is the
 most of ten numbers read off it, along the training images' principal components, and `r_hat` the most of their scale
-reductions (64 chains, 2,000 steps, second half). `pass_seconds_a_million`: a pass for 1,000 draws at once, times 1,000.
+reductions (64 chains, 1,000 steps, second half). `pass_seconds_a_million`: a pass for 1,000 draws at once, times 1,000.
 `settled`: {steps: share refused} of chains that begin with coins; `zeros`: {steps: share seen as 0} of chains that
 begin as training images of a 0, where a chain that has forgotten them shows as many as its draws, `zeros_settled`.
 
@@ -60,10 +61,9 @@ from course_lib.device import make_generator
 from course_lib.measure.chains import autocorrelation_time, scale_reduction
 from course_lib.measure.coverage import mode_kl, nearest
 from course_lib.models.belief_net import BeliefNet, BeliefNetConfig
-from course_lib.models.boltzmann import BoltzmannConfig, RestrictedBoltzmannMachine
+from course_lib.models.boltzmann import COUNTED, BoltzmannConfig, RestrictedBoltzmannMachine
 from course_lib.models.flow import Flow, FlowConfig
 from course_lib.train import fit, fit_gan
-from course_lib.train.persistent import PersistentChains
 
 RESULTS = Path(__file__).parent / "results" / "leaves.json"
 DENSITIES = ("ring", "grid", "moons", "spiral", "pinwheel", "checkerboard")
@@ -71,29 +71,30 @@ SETTINGS = {
     "points": 20_000,
     "spline_steps": 1200,
     "affine_steps": 800,
-    "machine_seconds": 5,
-    "machine_looks": 10,
-    "our_rates": [0.001, 0.003, 0.01],
+    "machine_steps": 4000,
+    "our_rates": [0.1, 0.3, 1.0],
     "their_rates": [0.01, 0.03, 0.1],
-    "looks": 16,
+    "looks": 12,
     "steps": {
-        "belief net": 4000,
-        "belief net, logistic": 4800,
-        "flow": 480,
-        "VAE": 3600,
-        "RBM, 16 hidden": 16000,
-        "RBM, 64 hidden": 14400,
-        "GSN": 8000,
-        "GSN, walkback": 2000,
-        "GAN": 5600,
+        "belief net": 2400,
+        "belief net, logistic": 2400,
+        "flow": 360,
+        "VAE": 2000,
+        "RBM, 16 hidden": 12000,
+        "RBM, 64 hidden": 10000,
+        "GSN": 5600,
+        "GSN, walkback": 1400,
+        "GAN": 3600,
     },
     "longer": 3,
     "annealing": [3, 10, 30, 100, 300, 1000, 3000],
     "net_steps": 1200,
     "draws": 1000,
     "chains": 64,
-    "chain_steps": 2000,
+    "chain_steps": 1000,
+    "draw_steps": 500,
 }
+PSEUDO = {"test": "", "valid": "_valid"}
 LEVELS, EDGE = 64, 5.0  # of the belief net on the plane
 
 
@@ -101,7 +102,7 @@ def jobs():
     return {
         "judged": [()],
         "digits": [(name,) for name in SETTINGS["steps"]],
-        "boltzmann": [(hidden, whose) for hidden in (16, 64) for whose in ("ours", "scikit-learn")],
+        "boltzmann": [(16,), (64,)],
         "plane": [(name,) for name in DENSITIES],
         "long": [("flow",), ("VAE",)],
     }
@@ -221,111 +222,97 @@ def plane(trial, name):
 # --- Boltzmann machines -------------------------------------------------------------------------------------------
 
 
-def boltzmann(trial, hidden, whose):
-    rates = SETTINGS["our_rates" if whose == "ours" else "their_rates"]
-    for rate in rates:
-        train = ours if whose == "ours" else theirs
-        best, seconds = train(trial, hidden, rate)
-        with torch.no_grad():
-            found = {
-                "pseudo": -best.pseudo_log_prob(trial.x["test"]).mean().item(),
-                "pseudo_valid": -best.pseudo_log_prob(trial.x["valid"]).mean().item(),
-            }
-            how = {name: of.MANY[name] for name in ("chains", "temperatures")}
-            log_z, error = best.estimate_log_partition(generator=trial.chance, **how)
-            if hidden <= 20:
-                found["log_z_estimate"], log_z = log_z, best.log_partition().item()
-            found |= {"log_z": log_z, "error": error, "test": best.free_energy(trial.x["test"]).mean().item() + log_z}
-        yield {"name": f"{whose}, {hidden} hidden, rate {rate:g}", "rate": rate, "seconds": seconds} | found
+def boltzmann(trial, hidden):
+    longest = 0.0
+    for rate in SETTINGS["our_rates"]:
+        machine, seconds = ours(trial, hidden, rate)
+        longest = max(longest, seconds)
+        yield {"name": f"ours, {hidden} hidden, rate {rate:g}", "rate": rate, "seconds": seconds} | says(trial, machine)
+    for rate in SETTINGS["their_rates"]:
+        machine, seconds = theirs(trial, hidden, rate, longest)
+        name = f"scikit-learn, {hidden} hidden, rate {rate:g}"
+        yield {"name": name, "rate": rate, "seconds": seconds} | says(trial, machine)
 
 
-def best_of(trial, machines):
-    """Of what `machines` yields, (machine, seconds so far), until time is up: the best on the validation images."""
-    best, due = (math.inf, None), SETTINGS["machine_seconds"] / SETTINGS["machine_looks"]
-    looks = 0
-    for machine, seconds in machines:
-        if seconds >= due * (looks + 1):
-            looks += 1
-            with torch.no_grad():
-                cost = -machine.pseudo_log_prob(trial.x["valid"]).mean().item()
-            if cost < best[0]:
-                best = cost, {name: w.detach().clone() for name, w in machine.state_dict().items()}
-        if seconds >= SETTINGS["machine_seconds"]:
-            break
-    final = RestrictedBoltzmannMachine(machine.config)
-    final.load_state_dict(best[1])
-    return final, seconds
+@torch.no_grad()
+def says(trial, machine):
+    """What a machine says of held-out images, whoever trained it."""
+    how = {name: of.MANY[name] for name in ("chains", "temperatures")}
+    log_z, error = machine.estimate_log_partition(generator=trial.chance, **how)
+    found = {f"pseudo{end}": -machine.pseudo_log_prob(trial.x[split]).mean().item() for split, end in PSEUDO.items()}
+    if machine.config.hidden <= COUNTED:
+        found["log_z_estimate"], log_z = log_z, machine.log_partition().item()
+    return found | {"log_z": log_z, "error": error, "test": machine.free_energy(trial.x["test"]).mean().item() + log_z}
 
 
 def ours(trial, hidden, rate):
-    dice = make_generator(40_000 + trial.seed)
-    machine = RestrictedBoltzmannMachine(BoltzmannConfig(64, hidden), generator=dice)
-    loss = PersistentChains(generator=dice)
-    knobs = {"loss": loss, "batch_size": 100, "lr": rate, "generator": dice, "progress": False}
-
-    def grown():
-        history, seconds, steps = None, 0.0, 0
-        while True:
-            began, steps = time.process_time(), steps + 100
-            history = fit(machine, trial.x["train"], steps=steps, history=history, **knobs)
-            seconds += time.process_time() - began
-            yield machine, seconds
-
-    return best_of(trial, grown())
+    """As in kind `digits`, at this rate."""
+    family = of.families(trial.seed, 1)[f"RBM, {hidden} hidden"]()
+    family.lr, family.watched = rate, lambda machine, x: -machine.pseudo_log_prob(x)
+    looks = of.looks_at(family, trial.x, spread(SETTINGS["machine_steps"]), trial.seed)
+    family.model.load_state_dict(min(looks, key=lambda look: look.valid).state)
+    return family.model, looks[-1].seconds
 
 
-def theirs(trial, hidden, rate):
-    """scikit-learn's, epoch after epoch through all batches of 10, its own default; read into a machine of ours."""
+def theirs(trial, hidden, rate, until):
+    """scikit-learn's, epoch after epoch through all batches of 10, its default, read into a machine of ours."""
     from sklearn.neural_network import BernoulliRBM
 
-    rbm = BernoulliRBM(hidden, learning_rate=rate, batch_size=10, n_iter=1, random_state=trial.seed)
+    rbm = BernoulliRBM(hidden, learning_rate=rate, batch_size=10, random_state=trial.seed)
     x, dice = trial.x["train"].numpy().astype("float64"), make_generator(40_000 + trial.seed)
-    machine = RestrictedBoltzmannMachine(BoltzmannConfig(64, hidden))
-
-    def grown():
-        seconds = 0.0
-        while True:
-            began = time.process_time()
-            shuffled = x[torch.randperm(len(x), generator=dice).numpy()]
-            for batch in range(0, len(x), 10):
-                rbm.partial_fit(shuffled[batch : batch + 10])
-            seconds += time.process_time() - began
+    best, seconds, looks = (math.inf, None), 0.0, 0
+    while best[1] is None or seconds < until:
+        began = time.process_time()
+        shuffled = x[torch.randperm(len(x), generator=dice).numpy()]
+        for batch in range(0, len(x), 10):
+            rbm.partial_fit(shuffled[batch : batch + 10])
+        seconds += time.process_time() - began
+        if seconds * SETTINGS["looks"] >= until * (looks + 1):
+            looks, machine = looks + 1, read(rbm)
             with torch.no_grad():
-                machine.weight.copy_(torch.as_tensor(rbm.components_))
-                machine.hidden_bias.copy_(torch.as_tensor(rbm.intercept_hidden_))
-                machine.visible_bias.copy_(torch.as_tensor(rbm.intercept_visible_))
-            yield machine, seconds
+                best = min(
+                    best, (-machine.pseudo_log_prob(trial.x["valid"]).mean().item(), machine), key=lambda b: b[0]
+                )
+    return best[1], seconds
 
-    return best_of(trial, grown())
+
+@torch.no_grad()
+def read(rbm):
+    """scikit-learn's machine as one of ours."""
+    hidden, visible = rbm.components_.shape
+    machine = RestrictedBoltzmannMachine(BoltzmannConfig(visible, hidden))
+    machine.weight.copy_(torch.as_tensor(rbm.components_))
+    machine.hidden_bias.copy_(torch.as_tensor(rbm.intercept_hidden_))
+    machine.visible_bias.copy_(torch.as_tensor(rbm.intercept_visible_))
+    return machine
+
+
+def spread(steps):
+    """The steps of a training at which it is looked at."""
+    return sorted({max(1, steps * (k + 1) // SETTINGS["looks"]) for k in range(SETTINGS["looks"])})
 
 
 # --- binary digits ------------------------------------------------------------------------------------------------
 
 
-def digits(trial, name, longer=1):
+def digits(trial, name, budgets=(1, 4)):
     if name == "GAN":
         yield from gan(trial)
         return
-    family = of.families(trial.seed, SETTINGS["chain_steps"])[name]()
-    last = SETTINGS["steps"][name] * longer
-    steps = [last * (k + 1) // SETTINGS["looks"] for k in range(SETTINGS["looks"])]
-    looks = of.looks_at(family, trial.x, steps, trial.seed)
-    for budget in (1, 4) if longer == 1 else (4 * longer,):
-        within = looks[: len(looks) // 4] if budget == 1 else looks
-        best = min(within, key=lambda look: look.valid)
-        family.model.load_state_dict(best.state)
+    for budget in budgets:
+        family = of.families(trial.seed, SETTINGS["draw_steps"])[name]()
+        looks = of.looks_at(family, trial.x, spread(SETTINGS["steps"][name] * budget // 4), trial.seed)
+        best = min(looks, key=lambda look: look.valid)
         row = {"name": name, "budget": budget, "parameters": family.parameters, "test_is": family.kind}
-        row |= {"steps": best.steps, "of": within[-1].steps, "seconds": within[-1].seconds, "valid": best.valid}
+        row |= {"steps": best.steps, "of": looks[-1].steps, "seconds": looks[-1].seconds, "valid": best.valid}
+        if budget >= 4 and name.startswith("RBM"):
+            row["looks"] = [[look.steps, look.valid, pseudo(trial, family.model, look)] for look in looks]
+        family.model.load_state_dict(best.state)
         with torch.no_grad():
             row |= family.nats(family.model, trial.x["test"])
-        if budget >= 4:
-            if name.startswith("RBM"):
-                row["looks"] = [[look.steps, look.valid, pseudo(trial, family.model, look)] for look in looks]
-                family.model.load_state_dict(best.state)
-            if name == "RBM, 16 hidden":
-                row["annealing"] = annealing(trial, family.model)
-            row |= drawn(trial, family)
-        yield row
+        if budget >= 4 and name == "RBM, 16 hidden":
+            row["annealing"] = annealing(trial, family.model)
+        yield row | (drawn(trial, family) if budget >= 4 else {})
 
 
 @torch.no_grad()
@@ -375,7 +362,7 @@ def walked(trial, walk):
     starts = {"settled": None, "zeros": zeros.repeat(SETTINGS["draws"] // len(zeros) + 1, 1)[: SETTINGS["draws"]]}
     for what, x in starts.items():
         done = 0
-        for until in (1, 3, 10, 30, 100, 300, 1000):
+        for until in (1, 3, 10, 30, 100, 300):
             if until > steps:
                 break
             x = walk(x, SETTINGS["draws"], until - done)
@@ -403,7 +390,7 @@ def gan(trial):
 
 
 def long(trial, name):
-    yield from digits(trial, name, longer=SETTINGS["longer"])
+    yield from digits(trial, name, (4 * SETTINGS["longer"],))
 
 
 def judged(trial):

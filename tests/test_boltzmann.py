@@ -135,6 +135,19 @@ def test_a_chain_goes_on_from_its_start():
     assert torch.equal(by_hand, model.sample(64, steps=2, generator=make_generator(5), start=start))
 
 
+def test_a_machine_centred_on_data_says_what_single_components_do():
+    x = (torch.rand(400, 6, generator=make_generator(0)) < torch.linspace(0.1, 0.9, 6)).long()
+    model = RestrictedBoltzmannMachine(BoltzmannConfig(6, 4)).double()
+    with torch.no_grad():
+        model.weight.zero_()
+    model.centre_on(x)
+    share = (x.sum(0) + 0.5) / 401
+    alone = torch.distributions.Bernoulli(share.double()).log_prob(x.double()).sum(1)
+    torch.testing.assert_close(-model.free_energy(x) - model.log_partition(), alone, rtol=1e-5, atol=1e-5)
+    model.centre_on(torch.ones(3, 6, dtype=torch.long))
+    assert model.visible_bias.isfinite().all(), "what was always 1 may still be 0"
+
+
 # --- learning -----------------------------------------------------------------------------------------------------
 
 
@@ -189,6 +202,7 @@ def test_arguments_that_cannot_be_are_refused():
         (lambda: BoltzmannConfig(4, 0), "hidden: expected a whole number ≥ 1, got 0"),
         (lambda: model.free_energy(x[:, :5]), r"x: expected shape \(B, 6\), got \(64, 5\)"),
         (lambda: model.free_energy(x + 1), "x: expected levels 0 to 1, got 1 to 2"),
+        (lambda: model.centre_on(x[:, :5]), r"x: expected shape \(B, 6\), got \(64, 5\)"),
         (lambda: model.energy(x, x), r"h: expected shape \(64, 4\), got \(64, 6\)"),
         (lambda: model.energy(x, x[:3, :4]), r"h: expected shape \(64, 4\), got \(3, 4\)"),
         (lambda: model.pseudo_log_prob(x[0]), r"x: expected shape \(B, 6\), got \(6,\)"),

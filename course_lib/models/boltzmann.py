@@ -44,6 +44,15 @@ class RestrictedBoltzmannMachine(nn.Module):
         self.visible_bias = nn.Parameter(torch.zeros(c.visible))
         self.hidden_bias = nn.Parameter(torch.zeros(c.hidden))
 
+    @torch.no_grad()
+    def centre_on(self, x: torch.Tensor) -> None:
+        """Set the visible biases to the log-odds of a 1 in x (N, D): a new machine then knows each component's share.
+
+        A half is added to both counts, so that none is certain. Source: Hinton (2012), section 8.
+        """
+        share = (self._numbers("x", x, self.config.visible).sum(0) + 0.5) / (len(x) + 1)
+        self.visible_bias.copy_(share.logit())
+
     def energy(self, x: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
         """x (B, D), h (B, H) -> E(x, h) (B,), nats."""
         x = self._numbers("x", x, self.config.visible)
