@@ -36,7 +36,7 @@ if find_spec("course_lib") is None:  # the library behind the chapters is not he
 # ## What you will get
 #
 # A poem that nobody wrote, creatures that nobody painted, a word that nobody said. Each was made by a program of a kind
-# that you will build in this course, from nothing but random numbers. Click a title to see how.
+# that you will build in this course, from nothing but random numbers. Click a title to get to the chapter.
 
 # %% tags=["drawing"]
 import numpy as np
@@ -86,17 +86,17 @@ show_gallery(things, links=links)
 # The poem was written one character after another, the creatures were painted one pixel after another, and the word was
 # spoken one sample after another, 8,000 of them in a second. The digits were made in one go. (The poem and the digits
 # are first draws, with the likeliest ink for each pixel of a digit. The creatures are the first eight of twelve that
-# were kept. The word is *zero*, the first of ten draws that a recogniser of words accepted.)
+# were kept. The word is *zero*, the first of up to ten draws that a recogniser of words accepted.)
 
 # %% [markdown]
 # ## What is a generator?
 #
-# A **generator** is a program that is given random numbers and returns an **object**: a sentence, a picture, a sound. It
-# learns from **data**, which are objects of this kind. It is good if its objects come *from the same distribution* as
-# the data.
+# A **generator** is a program that is given random numbers and returns an **object**: a sentence, a picture, a sound.
+# It learns from **data**, which are objects of this kind. It is good if its objects come *from the same distribution*
+# as the data.
 #
-# What does that mean? Not that its objects are in the data: then it would be a copying machine. And not only that each of
-# them would pass for a real one: then one good picture, made again and again, would do. It means that every kind of
+# What does that mean? Not that its objects are in the data: then it would be a copying machine. And not only that each
+# of them would pass for a real one: then one good picture, made again and again, would do. It means that every kind of
 # object comes as often as it does in the world that the data came from. To make this exact we need one idea, density,
 # and to see it we need objects that are smaller than a poem. Here an object is a point of the plane: two numbers.
 #
@@ -134,9 +134,9 @@ show_crowds({"the data: 500 points": points})
 
 # %% [markdown]
 # The points came from a distribution that we know, and that the generators below do not know. It has a **density**: a
-# function $p(x)$ that is high where points are likely. Multiply it by the area of a small square around $x$, and you have
-# the probability that a point falls into that square. So a density is never negative, and over the whole plane it adds
-# up to 1.
+# function $p(x)$ that is high where points are likely. Multiply it by the area of a small square around $x$, and you
+# have the probability that a point falls into that square. So a density is never negative, and over the whole plane it
+# adds up to 1.
 #
 # ## Four numbers
 #
@@ -145,11 +145,11 @@ show_crowds({"the data: 500 points": points})
 #
 # $$ q(x) = \mathcal N(x_1;\, \mu_1, \sigma_1)\; \mathcal N(x_2;\, \mu_2, \sigma_2) $$
 #
-# Which four numbers are best? Look at the density that the model gives to the points we have. A model that calls them all
-# unlikely must be wrong. So choose the numbers that make the data as likely as possible, which is called **maximum
-# likelihood**. The probability of 500 points is a product of 500 factors; its logarithm is a sum, and we take the average:
-# the **log-likelihood** of a point. With the natural logarithm its unit is the **nat**. One nat more for each point means
-# that each point has become $e \approx 2.7$ times as likely.
+# Which four numbers are best? Look at the density that the model gives to the points we have. A model that calls them
+# all unlikely must be wrong. So choose the numbers that make the data as likely as possible, which is called **maximum
+# likelihood**. The probability of 500 points is a product of 500 factors; its logarithm is a sum, and we take the
+# average: the **log-likelihood** of a point. With the natural logarithm its unit is the **nat**. One nat more for each
+# point means that each point has become $e \approx 2.7$ times as likely.
 
 
 # %%
@@ -179,7 +179,8 @@ explore(show_hill, width_1=widths, width_2=widths, labels=words, start={"width_1
 
 # %% [markdown]
 # Find the two widths that give the highest number, then read on. A narrow hill wastes nothing on empty places but calls
-# the outer points almost impossible. A wide one spreads its probability so thin that there is little left for any point.
+# the outer points almost impossible. A wide one spreads its probability so thin that there is little left for any
+# point.
 #
 # The best numbers can be calculated. The slope of the log-likelihood is zero where the centre is the mean of the points
 # and the width is their standard deviation.
@@ -216,11 +217,11 @@ show_crowds({"the data": points, "draws of the model": made})
 #
 # $$ \mathrm{KL}(p \,\Vert\, q) = \int p(x)\, \bigl[\log p(x) - \log q(x)\bigr]\, dx $$
 #
-# It is called the **Kullback–Leibler divergence**. It is 0 if the two distributions are the same, and more than 0 if they
-# are not. Usually nobody can compute it, since nobody knows $p$. On the plane we know $p$, so we can add it up over a
-# fine grid. Beside the hill we set a baseline that knows nothing, the same density everywhere on the square that our
-# pictures show, and a richer model: $K$ small hills of any shape, each with a weight, fitted by maximum likelihood, too.
-# (It is the Gaussian mixture of [chapter 7](07_gmm.ipynb).)
+# It is called the **Kullback–Leibler divergence**. It is 0 if the two distributions are the same, and more than 0 if
+# they are not. Usually nobody can compute it, since nobody knows $p$. On the plane we know $p$, so we can add it up
+# over a fine grid. Beside the hill we set a baseline that knows nothing, the same density everywhere on the square that
+# our pictures show, and a richer model: $K$ small hills of any shape, each with a weight, fitted by maximum likelihood,
+# too. (It is the Gaussian mixture of [chapter 7](07_gmm.ipynb).)
 
 # %%
 from course_lib.models.gaussian_mixture import GaussianMixture, GaussianMixtureConfig
@@ -269,13 +270,13 @@ assert told[64] > -entropy > told[4] and lost[64] > 3 * lost[8]
 show_table(["model", "KL, nats a point"], [[n, f"{v:.2f}"] for n, v in losses.items()])
 
 # %% [markdown]
-# The four numbers lose about a nat: at a typical point the truth is almost three times as high. Eight hills lose a tenth
-# of that.
+# The four numbers lose about a nat: at a typical point the truth is almost three times as high. Eight hills lose a
+# tenth of that.
 #
-# Now go on to 64 hills, and look at both numbers over the picture. The data become more and more likely, and the KL grows
-# again. The reason is in the picture: small hills stand on single points. The model no longer describes where the points
-# came from. It remembers them. There is a limit that gives it away. On average no density can give points of the truth
-# more than the truth itself does, −2.51 nats, and 64 hills give our 500 points more than that. So *from the same
+# Now go on to 64 hills, and look at both numbers over the picture. The data become more and more likely, and the KL
+# grows again. The reason is in the picture: small hills stand on single points. The model no longer describes where the
+# points came from. It remembers them. There is a limit that gives it away. On average no density can give points of the
+# truth more than the truth itself does, −2.51 nats, and 64 hills give our 500 points more than that. So *from the same
 # distribution* never means the data themselves. It means where they came from, and only new data can tell.
 
 # %% [markdown]
@@ -283,8 +284,8 @@ show_table(["model", "KL, nats a point"], [[n, f"{v:.2f}"] for n, v in losses.it
 #
 # A hill is easy: we wrote down its density, and could compute it at any point. For pictures of 64 pixels or 64,000 this
 # becomes hard, and each family of generators gives up something else. [Goodfellow (2016)](references.md#goodfellow2016)
-# drew the families as a tree, and the lecture that this course follows begins with it. Every branch is a question that you
-# can put to a model. **Click a leaf** to get to the page on which you build it.
+# drew the families as a tree, and the lecture that this course follows begins with it. Every branch is a question that
+# you can put to a model. **Click a leaf** to get to the page on which you build it.
 
 # %% tags=["drawing"]
 from course_lib.show.questions import Leaf, Question, leaves_of, show_questions
@@ -323,16 +324,17 @@ show_questions(tree)
 #   before it, and the density is their product. The name is older than the networks that made it famous
 #   ([Frey, 1998](references.md#frey1998)); chapters 3, 4 and 5 build such nets for sentences, pictures and sound.
 # - **Does it take a Markov chain to draw?** A **Markov chain** starts anywhere and changes its object a little in each
-#   step. After many steps the object is a draw. How many are many, page 2 measures.
+#   step. After many steps the object is a draw. Page 2 measures how many it takes.
 #
-# Most models use numbers that nobody sees, from which they make the object. They are called **latent**, and we write them
+# Most models use numbers that nobody sees, from which they make the object. They are called **latent**, and we write
+# them
 # $z$: for the digits above, 16 random numbers for each digit.
 
 # %% [markdown]
 # ## The interface is the taxonomy
 #
-# In this course a model has a method only where mathematics gives it one. So we need not look up on which leaf a model
-# sits. We can ask its class.
+# In this course a model has a method only where mathematics gives it one. So we need not look up to which leaf a model
+# belongs. We can ask its class.
 
 # %%
 from inspect import signature
@@ -371,9 +373,10 @@ assert not hasattr(Autoencoder, "sample")
 show_table(["class", "has", "so it is on the leaf"], rows)
 
 # %% [markdown]
-# Every leaf has its model, and no model had to be told where it belongs. `log_prob` is an exact $\log p(x)$, `elbo` a
-# bound on it, and `free_energy` the logarithm (with its sign changed) but for a constant that is hard to compute. A model
-# whose `sample` asks how many `steps` to take draws by a Markov chain.
+# Every leaf has its model. `log_prob` is an exact $\log p(x)$, `elbo` a bound on it, and `free_energy` the logarithm
+# (with its sign changed) but for a constant that is hard to compute. A model whose `sample` asks how many `steps` to
+# take draws by a Markov chain. (A name proves nothing, of course. Page 2 checks that what these models call a density
+# adds up to 1.)
 #
 # Two things do not fit. Chapter 2's autoencoder has no `sample` at all, and is no generator. And the mixture of hills
 # above has an exact `log_prob`, but is made neither piece by piece nor by a change of variables: it has a latent, the
@@ -444,9 +447,9 @@ def show_bend(a):
 explore(show_bend, a=[-2.2, -1.6, -0.8, -0.5, 0, 1, 2, 3], start={"a": 2})
 
 # %% [markdown]
-# Below is the bell of $z$, in ten bands of equal probability. The curve sends them to the left, where the same ten bands
-# make up the density of $x$: however wide or narrow they become, each keeps its tenth. Move $a$ down. At 0 nothing
-# happens. Between 0 and −1 the middle is squeezed into a spike.
+# Below is the bell of $z$, in ten bands of equal probability. The curve sends them to the left, where the same ten
+# bands make up the density of $x$: however wide or narrow they become, each keeps its tenth. Move $a$ down. At 0
+# nothing happens. Between 0 and −1 the middle is squeezed into a spike.
 #
 # Below −1 the curve folds. Now three values of $z$ lead to the same $x$, and to get the density one must find all three
 # and add up what they bring. For the red line only the first of them counts, as if the formula still held.
@@ -467,9 +470,9 @@ show_table(["a", "all z that lead to x", "the first z alone"], rows)
 
 # %% [markdown]
 # The table says what the densities add up to. As long as the curve can be inverted, it is 1. Once it folds, the formula
-# with one $z$ loses three quarters of the probability or more, and the sum over all $z$ keeps it (but for 2 or 3 %, because
-# the spikes at the edges are too thin for our grid). On a line one can find all $z$. In the space of pictures nobody can.
-# So the function of this leaf must be **invertible**: never two $z$ to one $x$.
+# with one $z$ loses three quarters of the probability or more, and the sum over all $z$ keeps it (but for 2 or 3 %,
+# because the spikes at the edges are too thin for our grid). On a line one can find all $z$. In the space of pictures
+# nobody can. So the function of this leaf must be **invertible**: never two $z$ to one $x$.
 #
 # In more than one dimension the width $dz$ becomes a small volume, and the slope becomes the matrix of all slopes, the
 # **Jacobian** $J = \partial f / \partial z$. A map stretches volumes by the factor $|\det J|$, so
@@ -482,10 +485,10 @@ show_table(["a", "all z that lead to x", "the first z alone"], rows)
 #
 # ## Break it: a flow that folds
 #
-# A flow learns by maximum likelihood. It takes each data point back to its $z = g(x)$, by the function $g = f^{-1}$ itself
-# or a network in its place, and raises $\log p_z(g(x)) + \log |g'(x)|$. What if that network need not be invertible? Take
-# points on a line in two crowds, around −1.5 and 1.5, and two networks of 16 hidden units. They differ in one thing: in
-# the first, all slopes are powers of $e$, so they are positive and the curve can only rise.
+# A flow learns by maximum likelihood. It takes each data point back to its $z = g(x)$, by the function $g = f^{-1}$
+# itself or a network in its place, and raises $\log p_z(g(x)) + \log |g'(x)|$. What if that network need not be
+# invertible? Take points on a line in two crowds, around −1.5 and 1.5, and two networks of 16 hidden units. They differ
+# in one thing: in the first, all slopes are powers of $e$, so they are positive and the curve can only rise.
 
 # %%
 crowds = Normal(torch.tensor([-1.5, 1.5]).double(), 0.5)
@@ -550,17 +553,18 @@ from course_lib.show.plots import show_curves
 show_curves(shown, xlabel="x", ylabel="density", xlim=(-6, 6))
 
 # %% [markdown]
-# The second network claims 0.7 nats more for a new point than the truth does, and we know that this is impossible. It has
-# laid one crowd upon the other, like a folded sheet of paper. A point at −1.5 and one at 1.5 both go to the middle of the
-# bell, and both are given all of it: twice the true density. Where the paper is folded twice, it even runs through the
-# bell a third time, in the empty place between the crowds, where no data point objects. So its "density" adds up to 2, or
-# to almost 3, and is none. Nothing in the loss complained. A flow is not a network with a good formula. It is a network
-# that is *built* so that the formula is true.
+# The second network claims 0.7 nats more for a new point than the truth does, and we know that this is impossible. It
+# has laid one crowd upon the other, like a folded sheet of paper. A point at −1.5 and one at 1.5 both go to the middle
+# of the bell, and both are given all of it: twice the true density. Where the paper is folded twice, it even runs
+# through the bell a third time, in the empty place between the crowds, where no data point objects. So its "density"
+# adds up to 2, or to almost 3, and is not a density. Nothing in the loss complained. A flow is not a network with a
+# good formula. It is a network that is *built* so that the formula is true.
 #
 # ## A latent as wide as the data
 #
 # For the determinant, $J$ must be square: $z$ has as many numbers as $x$, for a picture of 64 pixels 64. What if $z$ is
-# narrower? Take two networks with random weights that make points of the plane, one from one random number, one from two.
+# narrower? Take two networks with random weights that make points of the plane, one from one random number, one from
+# two.
 
 # %%
 with initialised_by(dice):
@@ -598,15 +602,15 @@ assert covered[1][-1] < 0.2 * covered[1][0] and covered[2][-1] > 0.5 * covered[2
 show_table(["Z", *(f"cells {c} wide" for c in cells), "stretched by"], rows)
 
 # %% [markdown]
-# A curve has no area. Cut the plane into cells and add up those that hold a draw: with cells a quarter
-# as wide, a quarter of the area is left. All probability sits on something infinitely thin, the density there is infinite and
+# A curve has no area. Cut the plane into cells and add up those that hold a draw: with cells a quarter as wide, a
+# quarter of the area is left. All probability sits on something infinitely thin, the density there is infinite and
 # everywhere else 0, and a data point that is not exactly on the curve gets $\log 0$. The Jacobian says it, too: it
 # stretches in one direction and in the other by nothing, so there is no determinant to divide by. With two numbers the
 # draws fill the plane.
 #
 # The other families pay for their freedom elsewhere. A VAE may have a narrow $z$, since it adds noise to what it makes,
-# and so fills the space; but then no one can compute its density exactly. A GAN may have one, too, and has no density at
-# all.
+# and so fills the space; but then no one can compute its density exactly. A GAN may have one, too, and has no density
+# at all.
 
 # %% [markdown]
 # ## Also generation: an answer to a line
@@ -641,9 +645,9 @@ class Answerer(nn.Module):
 
 
 # %% [markdown]
-# To train it, make the true second line likely, given the first. To draw, write a character, feed it back, and write the
-# next. Two rivals show whether it listens. One was trained without seeing the first line, which was blank. The other is
-# the same network, but it answers somebody else's line.
+# To train it, make the true second line likely, given the first. To draw, write a character, feed it back, and write
+# the next. Two rivals show whether it listens. One was trained without seeing the first line, which was blank. The
+# other is the same network, but it answers somebody else's line.
 
 # %%
 from course_lib.decode import draw
@@ -699,15 +703,15 @@ for name, second_lines in {"true": answer, "the network's": replies}.items():
     new = sum(text not in known for text in texts) / len(texts)
     print(f"{new:.0%} of {name} couplets are not in the training data")
 true, heard, *others = right.values()
-assert heard > 0.88 and max(others) < 0.15 and 0.6 < new < 0.9
+assert heard > 0.9 and max(others) < 0.12 and 0.7 < new < 0.85
 show_table(
     ["second lines", "valid couplets"], [[n, f"{v:.0%}"] for n, v in right.items()]
 )
 
 # %% [markdown]
-# Nine answers in ten are right (91 to 94 %; here and below, ranges go over five seeds). The same answers under other
-# lines are right in 7 to 10 % of the cases, which is chance: it happens to true second lines just as often. So the network
-# has read the line, and most of the couplets are new.
+# More than nine answers in ten are right (93 to 94 %; here and below, ranges go over five seeds). The same answers
+# under other lines are right in 8 % of the cases, and that is chance, because it happens to true second lines just as
+# often. So the network has read the line. Three quarters of its couplets are new, as of the true ones.
 #
 # ## Also generation: a picture in another's style
 #
@@ -759,8 +763,8 @@ _ = fit(eye, creatures, loss=guess_hidden, **knobs)
 
 # %% [markdown]
 # What is style? Not *where* something is, but *what goes with what*: this outline beside that colour. So take the
-# features of a layer, multiply each with each, and average over all places. The places are gone, and a table of $C \times
-# C$ numbers is left, the **Gram matrix**. Content is the opposite, the coarse features where they are.
+# features of a layer, multiply each with each, and average over all places. The places are gone, and a table of $C
+# \times C$ numbers is left, the **Gram matrix**. Content is the opposite, the coarse features where they are.
 
 
 # %%
@@ -789,9 +793,9 @@ def transfer(eye, content, style, weight, start):
 
 
 # %% [markdown]
-# The gradient goes to the pixels, not to the network. It begins at the first picture. For comparison we let a network with
-# random weights look, and begin at noise instead of a picture. And there is a rival without any network: **recolour** the
-# first creature, its most frequent colour becoming the most frequent one of the second, and so on.
+# The gradient goes to the pixels, not to the network. It begins at the first picture. For comparison we let a network
+# with random weights look, and begin at noise instead of a picture. And there is a rival without any network:
+# **recolour** the first creature, its most frequent colour becoming the most frequent one of the second, and so on.
 
 # %%
 content, style = load_sprites(32, generator=dice)[:, 0].split(16)
@@ -847,21 +851,21 @@ def measure(x):  # shape kept; colours taken over; edge pixels that are outline
 
 got = {name: measure(x) for name, x in shown.items() if name != "style"}
 moved, random, noise, table = list(got.values())[1:]
-assert moved[1] > got["content"][1] + 0.2 and abs(moved[1] - table[1]) < 0.06
+assert moved[1] > got["content"][1] + 0.2 and moved[1] < table[1] + 0.03
 assert 0.75 < moved[0] < 0.95 and noise[0] < 0.4, "the shape comes from the start"
-assert random[2] < moved[2] < 0.9 and random[1] > 0.8
+assert random[2] + 0.05 < moved[2] < 0.9 and moved[1] < random[1]
 rows = [[name, *(f"{share:.0%}" for share in v)] for name, v in got.items()]
 show_table(["", "shape kept", "colours of the style", "closed outline"], rows)
 
 # %% [markdown]
-# It works: the creatures take over 86 to 88 % of the other's colours (before, chance gave them 45 to 57 %), and keep 80 to
-# 88 % of their shape. From noise, with style alone, no creature comes out at all.
+# It works: the colours of the creatures agree with the other's to 83 to 86 % (before, by chance, to about half), and 85
+# to 88 % of the shape is kept. From noise, with style alone, no creature comes out at all.
 #
-# Then look at the controls. Features with **random weights** take over the colours just as well. Training brings
-# something else: the network knows that a creature has a dark outline, and more of the outline stays closed. And the **table of colours** without any
-# network is as good in colour, and leaves shape and outlines whole. On these creatures, style is little more than a
-# palette. Features pay where style is texture, as in the paintings for which the method became known. Always try the
-# simple rival.
+# Then look at the controls. Features with **random weights** bring the colours even closer, to 89 to 93 %. What
+# training adds is knowledge of outlines: 79 to 83 % of a creature's edge stays closed, and with random weights only 67
+# to 71 %. And the **table of colours**, without any network, is as good in colour, and leaves shape and outlines whole.
+# On these creatures, style is little more than a palette. Features pay where style is texture, as in the paintings for
+# which the method became known. Always try the simple rival.
 #
 # ## What we saw
 #
@@ -879,8 +883,8 @@ show_table(["", "shape kept", "colours of the style", "closed outline"], rows)
 # Kullback–Leibler divergence, explicit and implicit, tractable, latent, Markov chain, change of variables, flow,
 # Jacobian, sequence to sequence, style transfer, Gram matrix.
 #
-# [Page 2](01_taxonomy_leaves.ipynb) puts a working model on every leaf, trains all six on the same data, and asks what each can
-# compute, how well it draws, and how long one draw takes.
+# [Page 2](01_taxonomy_leaves.ipynb) puts a working model on every leaf, trains all six on the same data, and asks what
+# each can compute, how well it draws, and how long one draw takes.
 #
 # ## Your turn
 #
@@ -894,6 +898,6 @@ show_table(["", "shape kept", "colours of the style", "closed outline"], rows)
 #
 # Then do the graded assignment, `coursework/01_taxonomy`.
 #
-# Further reading: [Goodfellow (2016)](references.md#goodfellow2016), section 2, is where the tree comes from;
-# [Dinh et al. (2017)](references.md#dinh2017) made flows of pictures;
-# [Hyvärinen and Pajunen (1999)](references.md#hyvarinen1999) show why nonlinear ICA has more than one answer.
+# Further reading: [Goodfellow (2016)](references.md#goodfellow2016), section 2, is where the tree comes from; [Dinh et
+# al. (2017)](references.md#dinh2017) made flows of pictures; [Hyvärinen and Pajunen
+# (1999)](references.md#hyvarinen1999) show why nonlinear ICA has more than one answer.

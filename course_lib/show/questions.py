@@ -7,7 +7,7 @@ from typing import NamedTuple
 from IPython.display import HTML
 
 LINE, STEP = "#8899aa", "1.1rem"  # the colour of the branches, readable on white and on dark grey; how far they indent
-LEAVES = ["#4477aa", "#228833", "#bb6600", "#aa3377"]  # of leaves, by the group that they name
+LEAVES = ["#4477aa", "#228833", "#a85c00", "#aa3377"]  # of leaves, by the group that they name
 CARD = "display: inline-block; padding: 0.25rem 0.6rem; border-radius: 0.4rem; line-height: 1.35;"
 
 
