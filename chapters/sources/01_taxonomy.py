@@ -236,6 +236,11 @@ def kl(log_q):  # nats a point, exactly but for the size of the squares
     return (p_cell * (log_p - log_q)).sum().item()
 
 
+# %% [markdown]
+# `p_cell` holds the probability of each small square, and `kl` adds up over the squares. Now fit seven mixtures, of 1 to 64
+# hills.
+
+# %%
 hills = {K: GaussianMixture(GaussianMixtureConfig(K)) for K in (1, 2, 4, 8, 16, 32, 64)}
 for model in hills.values():
     model.fit(points, generator=dice)
@@ -351,6 +356,11 @@ networks = [BeliefNet, CharRNN, WaveNet, Flow, VAE]
 networks += [RestrictedBoltzmannMachine, GenerativeStochasticNetwork, Generator]
 
 
+# %% [markdown]
+# Eight classes of networks. Where does each belong? Walk down the tree, and put its questions to the class.
+
+
+# %%
 def leaf_of(network):
     chain = "steps" in signature(network.sample).parameters
     if hasattr(network, "log_prob"):
@@ -416,6 +426,12 @@ def slope(z, a):
     return 1 + a * (1 - torch.tanh(z) ** 2)
 
 
+# %% [markdown]
+# To find the density at some $x$, find all $z$ that lead there. Cut the line of $z$ into pieces, and see across which of
+# them $f(z)$ passes $x$. Each such piece brings its $p_z(z) / |f'(z)|$.
+
+
+# %%
 # (X, N − 1): what each piece between two z adds to the density at each x
 def shares(a):
     above = bend(z, a) > line[:, None]
@@ -504,6 +520,12 @@ def draw_crowds(n):
     return crowds.mean[side] + 0.5 * noise
 
 
+# %% [markdown]
+# We know the true density of such points, and can draw as many as we like. Here is the network, with its slope worked out by
+# hand.
+
+
+# %%
 class Curve(nn.Module):
     def __init__(self, rising):
         super().__init__()
@@ -574,6 +596,12 @@ for maker in makers.values():
         nn.init.normal_(layer.weight, std=2 / layer.in_features**0.5, generator=dice)
 
 
+# %% [markdown]
+# `MLP` is a plain network, with larger weights than usual, so that what it makes is well bent. How much of the plane do its
+# draws cover? Cut the plane into cells, and add up those that hold a draw.
+
+
+# %%
 @torch.no_grad()
 def area(maker, cell, n=200_000):  # of all square cells that n draws fall into
     x = maker(torch.randn(n, maker[0].in_features, generator=dice))
@@ -602,11 +630,10 @@ assert covered[1][-1] < 0.2 * covered[1][0] and covered[2][-1] > 0.5 * covered[2
 show_table(["Z", *(f"cells {c} wide" for c in cells), "stretched by"], rows)
 
 # %% [markdown]
-# A curve has no area. Cut the plane into cells and add up those that hold a draw: with cells a quarter as wide, a
-# quarter of the area is left. All probability sits on something infinitely thin, the density there is infinite and
-# everywhere else 0, and a data point that is not exactly on the curve gets $\log 0$. The Jacobian says it, too: it
-# stretches in one direction and in the other by nothing, so there is no determinant to divide by. With two numbers the
-# draws fill the plane.
+# A curve has no area: with cells a quarter as wide, a quarter of the area is left. All probability sits on something
+# infinitely thin. The density there is infinite and everywhere else 0, and a data point that is not exactly on the curve
+# gets $\log 0$. The Jacobian says it, too. It stretches in one direction, and in the other by nothing, so there is no
+# determinant to divide by. With two numbers the draws fill the plane.
 #
 # The other families pay for their freedom elsewhere. A VAE may have a narrow $z$, since it adds noise to what it makes,
 # and so fills the space; but then no one can compute its density exactly. A GAN may have one, too, and has no density
@@ -629,6 +656,11 @@ first, second = pairs[:5000].unbind(1)  # to train; 1,000 are held out
 asked, answer = pairs[5000:].unbind(1)
 
 
+# %% [markdown]
+# Six thousand couplets, 331 different characters. A line is five of them.
+
+
+# %%
 class Answerer(nn.Module):
     def __init__(self, levels, features=96):
         super().__init__()
@@ -666,6 +698,11 @@ def train_answerer(see):
     return model
 
 
+# %% [markdown]
+# `see` is 1 or 0: what the network is not to see is replaced by the same character everywhere.
+
+
+# %%
 @torch.no_grad()
 def reply(model, first):
     written = torch.zeros_like(first)
@@ -732,6 +769,12 @@ def one_hot(x):  # (B, 16, 16) -> (B, 16, 16, 16), a channel a colour
     return F.one_hot(x, 16).movedim(-1, 1).float()
 
 
+# %% [markdown]
+# The network has three layers of convolutions, of which the last sees the picture at half of its size, and a head that
+# guesses colours.
+
+
+# %%
 class Eye(nn.Module):
     def __init__(self, width=24):
         super().__init__()
@@ -750,6 +793,11 @@ class Eye(nn.Module):
         return F.pixel_shuffle(self.head(self.features(shares)[-1]), 2)
 
 
+# %% [markdown]
+# Its loss hides half of the pixels, and asks for all. Train it for 200 steps; a second network stays as it is.
+
+
+# %%
 def guess_hidden(model, x):
     hidden = torch.rand(len(x), 1, 16, 16, generator=dice) < 0.5
     logits = model(one_hot(x).masked_fill(hidden, 0))
@@ -776,6 +824,12 @@ def apart(a, b):  # squared difference as a share of b's square
     return ((a - b).square().flatten(1).sum(1) / b.square().flatten(1).sum(1)).sum()
 
 
+# %% [markdown]
+# `apart` says how different two Gram matrices are, or two pictures' coarse features. Now move the pixels so that both
+# differences become small, `weight` being that of style.
+
+
+# %%
 def transfer(eye, content, style, weight, start):
     with torch.no_grad():
         things = eye.features(one_hot(content))[-1]
@@ -809,6 +863,10 @@ def recolour(content, style):  # two creatures (16, 16); 0 is background, 1 outl
     return table[content]
 
 
+# %% [markdown]
+# `recolour` is the whole of the rival: one small table of colours for each pair. Now all four.
+
+# %%
 begin = 3 * one_hot(content)
 static = torch.randn(begin.shape, generator=dice)
 results = {

@@ -223,6 +223,10 @@ def cell_from(bits):  # and back
     return cell
 
 
+# %% [markdown]
+# Any cell is ten bits now, and any ten bits are a cell. `PersistentChains` is the loss that keeps the chains.
+
+# %%
 machine = RestrictedBoltzmannMachine(BoltzmannConfig(10, 16), generator=dice)
 chains = PersistentChains(chains=200, generator=dice)
 train(machine, bits_of(cell_of(points, 32)), chains, steps=2000, lr=1e-2)
@@ -254,6 +258,10 @@ def new_gsn(*shape, **sizes):
     return GenerativeStochasticNetwork(GSNConfig(shape, **sizes), generator=dice)
 
 
+# %% [markdown]
+# The damage of a point is noise of width 0.3. Of a digit, three pixels in ten are replaced by coins.
+
+# %%
 gsn = new_gsn(2, likelihood="gaussian", noise=0.3, features=64)
 torch.nn.init.constant_(gsn.log_var, -4)  # repairs are sharp to begin with
 train(gsn, points, repair, steps=1000, lr=5e-3)
@@ -303,6 +311,10 @@ drawn = {
     "GSN": gsn.sample(2000, steps=200, **chance),
     "GAN": gan.sample(2000, **chance),
 }
+# %% [markdown]
+# The same for the digits:
+
+# %%
 painted = {
     "belief net": digit_net.sample(1000, progress=False, **chance),
     "flow": digit_flow.sample(1000, **chance),
@@ -358,6 +370,11 @@ def kl(log_q):  # nats a point
     return (weight * (moons.log_prob(grid) - log_q)).sum().item()
 
 
+# %% [markdown]
+# `kl` needs a density on the grid. The share of misplaced draws needs none.
+
+
+# %%
 def shares(x, weights):  # in the 900 cells
     row, column = cell_of(x, 30).unbind(1)
     shares = torch.zeros(900, dtype=weights.dtype)
@@ -373,20 +390,25 @@ def misplaced(x):
 
 
 # %%
-near, fresh = grid.float(), moons.sample(2000, generator=dice)
+near = grid.float()
 with torch.no_grad():
     bits = bits_of(cell_of(near, 32))
     log_q = {
         "belief net": net.log_prob(cell_of(near, 64)) - log_area(64),
         "flow": flow.log_prob(near),
-        "Boltzmann": -machine.free_energy(bits)
-        - machine.log_partition()
-        - log_area(32),
     }
-    bounds = {
-        n: vae.log_prob_bound(fresh, samples=n, generator=dice) for n in (1, 1000)
-    }
+    log_q["Boltzmann"] = -machine.free_energy(bits) - machine.log_partition()
+    log_q["Boltzmann"] -= log_area(32)
 lost = {name: kl(log_density.double()) for name, log_density in log_q.items()}
+
+# %% [markdown]
+# The VAE cannot be put on the grid. Its bound is asked at 2,000 fresh points of the truth, with one $z$ for each, and with
+# 1,000.
+
+# %%
+fresh = moons.sample(2000, generator=dice)
+with torch.no_grad():
+    bounds = {n: vae.log_prob_bound(fresh, samples=n, **chance) for n in (1, 1000)}
 truth = moons.log_prob(fresh)
 at_most = {n: (truth - bound).mean().item() for n, bound in bounds.items()}
 wrong = {name: misplaced(x) for name, x in drawn.items()}
@@ -472,12 +494,14 @@ for name, latent in names.items():
     (sort,) = set(long.of("digits", name, "test_is"))
     nats = "–" if sort == "none" else long.cell("digits", name, "test")
     passes = long.cell("digits", name, "passes", ".0f")
-    rows.append(
-        [name, prefix[sort] + nats, *worth(long, "digits", name), passes, latent]
-    )
+    cells = [prefix[sort] + nats, *worth(long, "digits", name), passes, latent]
+    rows.append([name, *cells])
 nats = {"pixels apart": runs.cell("judged", "pixels apart", "test")}
 for name in ("test images", "training images", "pixels apart"):
     rows.append([name, nats.get(name, "–"), *worth(runs, "judged", name), "", ""])
+show_table(["", "nats", "no digit, %", "copies, %", "passes", "latent"], rows)
+
+# %% tags=["checking"]
 close = ["VAE", "belief net", "RBM, 64 hidden"]
 costs = [v for name in close for v in long.of("digits", name, "test")]
 assert max(costs) - min(costs) < 0.6
@@ -490,7 +514,6 @@ for name in ("GAN", "RBM, 64 hidden"):
 assert min(long.of("digits", "RBM, 64 hidden", "r_hat")) > 1.1
 assert long.below("digits", "GSN, walkback", "GSN", "passes", times=0.6)
 assert long.below("digits", "GSN", "GSN, walkback", "refused", times=0.6)
-show_table(["", "nats", "no digit, %", "copies, %", "passes", "latent"], rows)
 
 # %% [markdown]
 # **Which family gives the digits the most?** No single one. The VAE, the belief net and the machine with 64 hidden units are
