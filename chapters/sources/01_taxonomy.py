@@ -194,12 +194,8 @@ tried = [
 ]
 numbers = torch.cat([centre, width]).requires_grad_()
 (slope,) = torch.autograd.grad(hill(points, numbers[:2], numbers[2:]).mean(), numbers)
-print(
-    f"centre ({centre[0]:.2f}, {centre[1]:.2f}), widths {width[0]:.2f} and {width[1]:.2f}"
-)
-print(
-    f"log-likelihood {best:.3f} nats a point; best position of the sliders {max(tried):.3f}"
-)
+print("centre", *(f"{v:.2f}" for v in centre), " widths", *(f"{v:.2f}" for v in width))
+print(f"log-likelihood {best:.3f} nats a point; sliders: {max(tried):.3f} at best")
 assert slope.abs().max() < 1e-9 and best >= max(tried)
 
 # %% [markdown]

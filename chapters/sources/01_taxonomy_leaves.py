@@ -389,6 +389,10 @@ def misplaced(x):
     return (found - expected).abs().sum().item() / 2
 
 
+# %% [markdown]
+# Three of the six can be asked for their density at every point of the grid, the Boltzmann machine because it has only 16
+# hidden units.
+
 # %%
 near = grid.float()
 with torch.no_grad():
@@ -536,7 +540,8 @@ assert long.below("digits", "GSN", "GSN, walkback", "refused", times=0.6)
 #
 # The machine's $Z$ for the digits has $2^{80}$ terms, and can be computed all the same. Given the 16 hidden units, the
 # pixels are independent, so the sum over all images is a product of 64 small sums. There remain $2^{16} = 65{,}536$ states of
-# the hidden units. Each further unit doubles that: at 20 it takes a second, at 64 longer than the world has existed.
+# the hidden units. Each further unit doubles that: at 20 it takes a second, at 64 half a
+# million years.
 #
 # Then one estimates. **Annealed importance sampling** ([Neal, 2001](references.md#neal2001); [Salakhutdinov and Murray,
 # 2008](references.md#salakhutdinov2008)) starts from a machine whose $Z$ is known, one without weights, and lets the weights
