@@ -447,7 +447,7 @@ def first_only(share):  # of several z that lead to one x, the first
 
 
 def show_bend(a):
-    """A bell of random numbers, a curve that bends them, and the density that they have then"""
+    """A bell of random numbers, a curve that bends them, and what density they get"""
     share = shares(a)
     parts = torch.stack([share[:, tenth[1:] == k].sum(1) for k in range(10)])
     only = first_only(share).sum(1) if a < -1 else None

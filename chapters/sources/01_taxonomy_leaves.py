@@ -35,8 +35,8 @@ if find_spec("course_lib") is None:  # the library behind the chapters is not he
 # %% [markdown]
 # ## What you will get
 #
-# One of the six, a flow, at work. Move the slider to 0, and you see what it begins with: plain noise. Each layer moves every
-# point, and after four of them the noise has become two moons. Colours say where a point came from.
+# One of the six, a flow, at work. Move the slider to 0, and you see what it begins with: plain noise. Each layer moves
+# every point, and after four of them the noise has become two moons. Colours say where a point came from.
 
 # %% tags=["drawing"]
 import torch
@@ -83,8 +83,8 @@ dice = make_generator(seed)
 # %% [markdown]
 # ## The data, twice
 #
-# First the two moons of page 1, whose true density we know. Then chapter 2's digits, 8 × 8 pixels, in black and white: a
-# pixel is 1 if it has half of the ink or more (8 of 16 levels). 1,000 digits are for training and 447 are held out.
+# First the two moons of page 1, whose true density we know. Then chapter 2's digits, 8 × 8 pixels, in black and white:
+# a pixel is 1 if it has half of the ink or more (8 of 16 levels). 1,000 digits are for training and 447 are held out.
 
 # %%
 from course_lib.data import load_digits, load_plane
@@ -95,9 +95,9 @@ digits = {part: load_digits(part) for part in ("train", "valid", "test")}
 ink = {part: (x.flatten(1) >= 8).long() for part, (x, _) in digits.items()}  # (N, 64)
 
 # %% [markdown]
-# Some models want numbers, others want levels. For those we cut the plane, from −4.5 to 4.5 each way, into square cells, and
-# number rows and columns. A draw is then a cell, and we put the point anywhere in it. The density of the model is the
-# probability of the cell divided by its area.
+# Some models want numbers, others want levels. For those we cut the plane, from −4.5 to 4.5 each way, into square
+# cells, and number rows and columns. A draw is then a cell, and we put the point anywhere in it. The density of the
+# model is the probability of the cell divided by its area.
 
 # %%
 EDGE = 4.5
@@ -119,8 +119,8 @@ def log_area(n):
 # ## Leaf 1: fully visible belief net
 #
 # Piece by piece. On the plane there are two pieces, column and row: $p(x) = p(x_1)\, p(x_2 \mid x_1)$. A digit has 64,
-# one a pixel. The network answers for all pieces at once, and **masks** in its layers see to it that each answer depends on
-# earlier pieces only ([Germain et al., 2015](references.md#germain2015)). The loss is $-\log p(x)$ itself.
+# one a pixel. The network answers for all pieces at once, and **masks** in its layers see to it that each answer
+# depends on earlier pieces only ([Germain et al., 2015](references.md#germain2015)). The loss is $-\log p(x)$ itself.
 
 # %%
 from course_lib.models.belief_net import BeliefNet, BeliefNetConfig
@@ -145,8 +145,8 @@ _ = train(digit_net, ink["train"], exact, steps=250, lr=3e-3)
 #
 # ## Leaf 2: change of variables
 #
-# All at once, by a function that can be inverted, and whose Jacobian is cheap. Each layer leaves one half of the numbers as
-# they are, and lets them decide along which rising curve the other half is moved ([Dinh et al.,
+# All at once, by a function that can be inverted, and whose Jacobian is cheap. Each layer leaves one half of the
+# numbers as they are, and lets them decide along which rising curve the other half is moved ([Dinh et al.,
 # 2017](references.md#dinh2017); the curves are splines, [Durkan et al., 2019](references.md#durkan2019)). So a layer is
 # easy to undo, and its determinant is a product of slopes.
 
@@ -166,14 +166,14 @@ _ = train(digit_flow, ink["train"], bounded, steps=100, lr=5e-3)
 
 # %% [markdown]
 # A flow moves numbers on a line, and black and white are not such numbers. So every pixel first gets a random number
-# added, and is divided by two: a white pixel lies anywhere between 0 and ½, a black one between ½ and 1. Now the flow has a
-# density, but the probability of the *digit* is an integral of it over a cube with 64 edges. What the flow can say of a
-# digit is a bound, `elbo`. On these data it has moved to another leaf.
+# added, and is divided by two: a white pixel lies anywhere between 0 and ½, a black one between ½ and 1. Now the flow
+# has a density, but the probability of the *digit* is an integral of it over a cube with 64 edges. What the flow can
+# say of a digit is a bound, `elbo`. On these data it has moved to another leaf.
 #
 # ## Leaf 3: variational
 #
-# All at once, from a latent $z$ of any size, with noise added at the end. No inverse is needed, but $\log p(x)$ would be an
-# integral over all $z$. Chapter 7 bounds it from below and trains with the bound.
+# All at once, from a latent $z$ of any size, with noise added at the end. No inverse is needed, but $\log p(x)$ would
+# be an integral over all $z$. Chapter 7 bounds it from below and trains with the bound.
 
 # %%
 from course_lib.models.vae import VAE, VAEConfig
@@ -191,14 +191,14 @@ _ = train(digit_vae, ink["train"], bounded, steps=400, lr=3e-3)
 #
 # ## Leaf 4: Boltzmann machine
 #
-# Write down only which $x$ go well together. The **restricted Boltzmann machine** has one hidden unit $h_j$, 0 or 1, for
-# each pattern that it knows, and an **energy** that is low where pixels and patterns agree:
+# Write down only which $x$ go well together. The **restricted Boltzmann machine** has one hidden unit $h_j$, 0 or 1,
+# for each pattern that it knows, and an **energy** that is low where pixels and patterns agree:
 #
 # $$ E(x, h) = -b \cdot x - c \cdot h - h \cdot W x, \qquad p(x, h) = \frac{e^{-E(x, h)}}{Z} $$
 #
 # To make this a probability one must divide by $Z$, the **partition function**: the sum of $e^{-E}$ over all $x$ and
-# all $h$. For 64 pixels and 16 hidden units there are $2^{80}$ of them. A gradient of $\log Z$ is an average over draws of
-# the model, so training keeps a hundred Markov chains running, and moves them on by one step for each update
+# all $h$. For 64 pixels and 16 hidden units there are $2^{80}$ of them. A gradient of $\log Z$ is an average over draws
+# of the model, so training keeps a hundred Markov chains running, and moves them on by one step for each update
 # ([Tieleman, 2008](references.md#tieleman2008)).
 #
 # It knows 0 and 1 only. So on the plane we number 32 × 32 cells in binary: ten bits, in an order in which neighbouring
@@ -235,13 +235,14 @@ chains = PersistentChains(generator=dice)
 _ = train(digit_machine, ink["train"], chains, steps=1200, lr=1e-2)
 
 # %% [markdown]
-# It gives up the constant, and with it the number of a digit, unless somebody adds up the states. And it must walk to draw.
+# It gives up the constant, and with it the number of a digit, unless somebody adds up the states. And it must walk to
+# draw.
 #
 # ## Leaf 5: generative stochastic network
 #
 # Learn the steps of a Markov chain and nothing else. Damage a data point a little, and train a network to say what it
-# may have been before. Then damage and repair again and again ([Bengio et al., 2014](references.md#bengio2014)). What the
-# chain settles at is the model's distribution, and nobody can write it down.
+# may have been before. Then damage and repair again and again ([Bengio et al., 2014](references.md#bengio2014)). What
+# the chain settles at is the model's distribution, and nobody can write it down.
 
 # %%
 from course_lib.models.generative_stochastic_network import (
@@ -269,8 +270,8 @@ digit_gsn = new_gsn(64, noise=0.3, features=128)
 _ = train(digit_gsn, ink["train"], repair, steps=500, lr=3e-3)
 
 # %% [markdown]
-# It gives up every density, and must walk as well. What it gains is that each step is easy to learn: near a damaged digit
-# there are only a few that it can have been.
+# It gives up every density, and must walk as well. What it gains is that each step is easy to learn: near a damaged
+# digit there are only a few that it can have been.
 #
 # ## Leaf 6: GAN
 #
@@ -347,18 +348,17 @@ explore(show_draws, leaf=list(drawn), start={"leaf": "flow"})
 # Go through them slowly. The belief net's moons have the grain of its cells. The flow's are clean, with a few points on
 # the way from one to the other, because a flow cannot tear. The VAE's are smeared. The Boltzmann machine leaves pieces
 # of moon where no moon is: it thinks in bits. The network that walks is a little too thick, and the GAN too thin: its
-# draws lie on threads. The digits of the flow are full of
-# stray pixels, and all others are readable, more or less. These are small models after a few seconds of training. They
-# show what each family is like, and not which is the best.
+# draws lie on threads. The digits of the flow are full of stray pixels, and all others are readable, more or less.
+# These are small models after a few seconds of training. They show what each family is like, and not which is the best.
 #
 # ## What each can say: the plane
 #
-# Now numbers. Two questions need a density: what is the **KL** to the truth, over a grid, and does the density add up to
-# 1? The VAE has only a bound on its density. With one $z$ a point it is the bound that trained it; with 1,000 it comes
-# closer to the density, so the KL that it gives is too high by less. A last question can be put to all six. Cut the plane
-# into 30 × 30 cells, and compare how many draws fall into each with how many should: half of the sum of all differences is
-# the **share of draws in the wrong place** (0 to 100 %). Even true draws do not get 0 %, because 2,000 of them are few for
-# 900 cells. They are the floor.
+# Now numbers. Two questions need a density: what is the **KL** to the truth, over a grid, and does the density add up
+# to 1? The VAE has only a bound on its density. With one $z$ a point it is the bound that trained it; with 1,000 it
+# comes closer to the density, so the KL that it gives is too high by less. A last question can be put to all six. Cut
+# the plane into 30 × 30 cells, and compare how many draws fall into each with how many should: half of the sum of all
+# differences is the **share of draws in the wrong place** (0 to 100 %). Even true draws do not get 0 %, because 2,000
+# of them are few for 900 cells. They are the floor.
 
 # %%
 axis = torch.linspace(-EDGE, EDGE, 361).double()[1:] - EDGE / 360  # middles of cells
@@ -390,8 +390,8 @@ def misplaced(x):
 
 
 # %% [markdown]
-# Three of the six can be asked for their density at every point of the grid, the Boltzmann machine because it has only 16
-# hidden units.
+# Three of the six can be asked for their density at every point of the grid, the Boltzmann machine because it has only
+# 16 hidden units.
 
 # %%
 near = grid.float()
@@ -406,8 +406,8 @@ with torch.no_grad():
 lost = {name: kl(log_density.double()) for name, log_density in log_q.items()}
 
 # %% [markdown]
-# The VAE cannot be put on the grid. Its bound is asked at 2,000 fresh points of the truth, with one $z$ for each, and with
-# 1,000.
+# The VAE cannot be put on the grid. Its bound is asked at 2,000 fresh points of the truth, with one $z$ for each, and
+# with 1,000.
 
 # %%
 fresh = moons.sample(2000, generator=dice)
@@ -442,14 +442,14 @@ show_table(["", "says of log p(x)", "KL, nats", "draws misplaced"], rows)
 # %% [markdown]
 # (Page 1's hill of four numbers is the baseline. All numbers here moved by little over five seeds.) The flow loses 0.04
 # nats a point and its draws are nearly as well spread as true ones. The belief net loses 0.15, much of it because its
-# density is the same all over a cell. The VAE loses half a nat at most, and needs to be asked with many $z$ to say so. The
-# Boltzmann machine is still behind, since few of the patterns of a moon are simple in bits. Of the last two there is no
-# density to ask. What we know of them we know from their draws, and here that works, because 900 cells are few. For
-# pictures it does not: of $2^{64}$ black and white pictures, no sample covers anything.
+# density is the same all over a cell. The VAE loses half a nat at most, and needs to be asked with many $z$ to say so.
+# The Boltzmann machine is still behind, since few of the patterns of a moon are simple in bits. Of the last two there
+# is no density to ask. What we know of them we know from their draws, and here that works, because 900 cells are few.
+# For pictures it does not: of $2^{64}$ black and white pictures, no sample covers anything.
 #
 # How far can a flow go? With more data and steps, the same two layers of **splines** were trained on six densities, and
-# beside them ten layers that can only stretch and shift (**affine** layers, as in the first flows of pictures), for about
-# the same seconds:
+# beside them ten layers that can only stretch and shift (**affine** layers, as in the first flows of pictures), for
+# about the same seconds:
 
 # %% tags=["checking"]
 from course_lib.data.shipped import shipped
@@ -465,14 +465,14 @@ for name in ("moons", "ring", "grid", "spiral", "pinwheel", "checkerboard"):
 show_table(["KL, nats", "2 spline layers", "10 affine layers", "one Gaussian"], rows)
 
 # %% [markdown]
-# Two layers of splines come within a tenth of a nat of every truth, and mostly much closer. Ten affine layers do well with
-# the moons, and lose 0.6 nats or more on the ring and the grid. They can stretch, shift and shear a cloud, but cannot cut it
-# into 8 or 25 crowds. Being invertible is not enough: a layer must also be able to bend.
+# Two layers of splines come within a tenth of a nat of every truth, and mostly much closer. Ten affine layers do well
+# with the moons, and lose 0.6 nats or more on the ring and the grid. They can stretch, shift and shear a cloud, but
+# cannot cut it into 8 or 25 crowds. Being invertible is not enough: a layer must also be able to bend.
 #
 # ## What each can say: the digits
 #
 # Now longer runs, of about ten seconds for each family, stopped where validation digits are likeliest (`python
-# benchmarks/leaves.py`, seeds 0 to 2). The columns:
+# benchmarks/leaves.py`; a range goes over its seeds). The columns:
 #
 # - **nats**: $-\log p(x)$ of a held-out digit, on average. Lower is better. A bound says *at most*.
 # - **no digit**: the share of draws that a judge refuses, as in chapter 2.
@@ -520,33 +520,33 @@ assert long.below("digits", "GSN, walkback", "GSN", "passes", times=0.6)
 assert long.below("digits", "GSN", "GSN, walkback", "refused", times=0.6)
 
 # %% [markdown]
-# **Which family gives the digits the most?** No single one. The VAE, the belief net and the machine with 64 hidden units are
-# within half a nat of each other, and only one of the three numbers is exact. The VAE's bound could be better than it
-# says: with a single code for each digit it hides a nat, and with the 1,000 codes of this table nobody knows. The
-# machine's estimate could be worse than it says, as the next section shows. The flow is behind. Black and white are not
-# made for it.
+# **Which family gives the digits the most?** No single one. The VAE, the belief net and the machine with 64 hidden
+# units are within half a nat of each other, and only one of the three numbers is exact. The VAE's bound could be better
+# than it says: with a single code for each digit it hides a nat, and with the 1,000 codes of this table nobody knows.
+# The machine's estimate could be worse than it says, as the next section shows. The flow is behind. Black and white are
+# not made for it.
 #
 # **Which draws best?** The GAN, which cannot say a single nat, and the same machine: no more of their draws are refused
-# than of real digits, and hardly more are copies. Nats and draws are two questions. (The row *training images* is a cheat,
-# a generator that hands out what it was trained on. The judge is delighted with it. Only the copies give it away.)
+# than of real digits, and hardly more are copies. Nats and draws are two questions. (The row *training images* is a
+# cheat, a generator that hands out what it was trained on. The judge is delighted with it. Only the copies give it
+# away.)
 #
-# **What does a draw cost?** One pass for flow, VAE and GAN, 64 for the belief net. Chains take as many steps as they need to
-# forget: for the machine with 64 units about 200, and even after 500 steps its chains have not quite met. The stochastic
-# network has a knob for this, **walkback**: in training the chain walks on from a data point for several steps, and
-# learns the way back from everywhere. Then it forgets three times as fast, but with the same seconds of training far more
-# of its draws are refused.
+# **What does a draw cost?** One pass for flow, VAE and GAN, 64 for the belief net. Chains take as many steps as they
+# need to forget: for the machine with 64 units about 200, and even after 500 steps its chains have not quite met. The
+# stochastic network has a knob for this, **walkback**: in training the chain walks on from a data point for several
+# steps, and learns the way back from everywhere. Then it forgets three times as fast, but with the same seconds of
+# training far more of its draws are refused.
 #
 # ## What a sum over all states costs
 #
 # The machine's $Z$ for the digits has $2^{80}$ terms, and can be computed all the same. Given the 16 hidden units, the
-# pixels are independent, so the sum over all images is a product of 64 small sums. There remain $2^{16} = 65{,}536$ states of
-# the hidden units. Each further unit doubles that: at 20 it takes a second, at 64 half a
-# million years.
+# pixels are independent, so the sum over all images is a product of 64 small sums. There remain $2^{16} = 65{,}536$
+# states of the hidden units. Each further unit doubles that: at 20 it takes a second, at 64 half a million years.
 #
 # Then one estimates. **Annealed importance sampling** ([Neal, 2001](references.md#neal2001); [Salakhutdinov and Murray,
-# 2008](references.md#salakhutdinov2008)) starts from a machine whose $Z$ is known, one without weights, and lets the weights
-# grow to their full size in many small steps, while a hundred chains follow. Their average gives $Z$, and their spread an
-# error. Here we know what should come out.
+# 2008](references.md#salakhutdinov2008)) starts from a machine whose $Z$ is known, one without weights, and lets the
+# weights grow to their full size in many small steps, while a hundred chains follow. Their average gives $Z$, and their
+# spread an error. Here we know what should come out.
 
 # %%
 with torch.no_grad():
@@ -577,15 +577,15 @@ show_table(
 )
 
 # %% [markdown]
-# With a hundred steps or more the estimate is right, and its error bar is honest. With one step it is 9 to 13 nats too low, and
-# says that it is sure to 0.6. The chains were hurried to places where the full machine has little weight, and none of them
-# found the others, so none could report a spread. Note the direction. A $Z$ that is too small makes every digit look
-# *likelier* than it is. A careless estimate flatters the model, and nothing in it warns you.
+# With a hundred steps or more the estimate is right, and its error bar is honest. With one step it is 9 to 13 nats too
+# low, and says that it is sure to 0.6. The chains were hurried to places where the full machine has little weight, and
+# none of them found the others, so none could report a spread. Note the direction. A $Z$ that is too small makes every
+# digit look *likelier* than it is. A careless estimate flatters the model, and nothing in it warns you.
 #
-# There is also a way around $Z$. The probability of *one* pixel given the 63 others needs no partition function, since $Z$
-# cancels. Add up their logarithms over all pixels, and you have the **pseudo-likelihood**. It is exact, cheap, and often
-# used to compare machines. But it is not the likelihood. Here are stored machines, ours and those of scikit-learn, trained for
-# the same seconds:
+# There is also a way around $Z$. The probability of *one* pixel given the 63 others needs no partition function, since
+# $Z$ cancels. Add up their logarithms over all pixels, and you have the **pseudo-likelihood**. It is exact, cheap, and
+# often used to compare machines. But it is not the likelihood. Here are stored machines, ours and those of
+# scikit-learn, trained for the same seconds:
 
 # %% tags=["checking"]
 shown, rows = {"ours, rate 0.3": "ours, {} hidden, rate 0.3"}, []
@@ -605,16 +605,16 @@ for hidden in (16, 64):
 show_table(["", "pseudo, nats", "−log p(x), nats"], rows)
 
 # %% [markdown]
-# Ours are better by both numbers. But compare scikit-learn's two. The faster rate has the better pseudo-likelihood and the
-# worse likelihood, by half a nat for 16 hidden units, and by more than a nat for 64. If you choose by pseudo-likelihood,
-# you choose the wrong machine. A model can guess each pixel well from all the others, and still be wrong about how
-# likely whole digits are.
+# Ours are better by both numbers. But compare scikit-learn's two. The faster rate has the better pseudo-likelihood and
+# the worse likelihood, by half a nat for 16 hidden units, and by more than a nat for 64. If you choose by
+# pseudo-likelihood, you choose the wrong machine. A model can guess each pixel well from all the others, and still be
+# wrong about how likely whole digits are.
 #
 # ## Break it: a chain that is stopped too early
 #
 # Two leaves draw by a Markov chain. How long must it run? The moons are easy, since a chain can walk from everywhere to
-# everywhere. The ring of eight crowds is not: between two crowds there is nothing. Train a stochastic network on it, and
-# start 500 chains in one crowd.
+# everywhere. The ring of eight crowds is not: between two crowds there is nothing. Train a stochastic network on it,
+# and start 500 chains in one crowd.
 
 # %%
 ring = load_plane("ring")
@@ -637,6 +637,11 @@ def show_walk(steps):
 
 
 explore(show_walk, steps=[1, 3, 10, 30, 100, 300, 1000, 2000], start={"steps": 10})
+
+# %% [markdown]
+# Move the slider. The cloud first fills its crowd and the gaps beside it, then reaches the next, and only after
+# hundreds of steps the other side of the ring. How many steps is that, in a number? The **autocorrelation time** asks
+# how long a number read off the chain, here $x_1$, stays like its past.
 
 # %%
 from course_lib.measure.chains import autocorrelation_time, scale_reduction
@@ -661,11 +666,11 @@ assert still[10] > 0.5 and still[100] > 1.5 / 8 and together > 4 * alone
 # After ten steps all chains are still in the crowd where they began. If you stop here, you may think
 # that the model knows nothing else. After 100 steps 22 to 50 % are still at home, where 12.5 % would be fair.
 #
-# Can one notice this from within? Ask a single chain of 100 steps how fast it forgets, and it says: after 8 to 16 steps. It has
-# only ever seen one crowd, and there it forgets quickly. Many chains that share what they saw say 260 to 390. So start many
-# chains, far apart, and compare. **R** does that: it divides the spread of all chains together by that of one chain alone. 1.0
-# means that every chain has been everywhere. Here it says 1.3 after 100 steps, and even at the end it is above 1.1, the usual
-# limit.
+# Can one notice this from within? Ask a single chain of 100 steps how fast it forgets, and it says: after 8 to 16
+# steps. It has only ever seen one crowd, and there it forgets quickly. Many chains that share what they saw say 260 to
+# 390. So start many chains, far apart, and compare. **R** does that: it divides the spread of all chains together by
+# that of one chain alone. 1.0 means that every chain has been everywhere. Here it says 1.3 after 100 steps, and even at
+# the end it is above 1.1, the usual limit.
 #
 # ## What we saw
 #
@@ -680,7 +685,8 @@ assert still[10] > 0.5 and still[100] > 1.5 / 8 and together > 4 * alone
 # **Terms fixed here** ([glossary](glossary.md)): Boltzmann machine, energy, partition function, generative stochastic
 # network, mask, dequantisation, annealed importance sampling, autocorrelation time.
 #
-# The next chapter begins with the plainest of all ideas: train a network to copy pictures, and keep the half that draws.
+# The next chapter begins with the plainest of all ideas: train a network to copy pictures, and keep the half that
+# draws.
 #
 # ## Your turn
 #
