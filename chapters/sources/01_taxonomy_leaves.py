@@ -578,7 +578,7 @@ show_table(
 
 # %% [markdown]
 # With a hundred steps or more the estimate is right, and its error bar is honest. With one step it is 9 to 13 nats too
-# low, and says that it is sure to 0.6. The chains were hurried to places where the full machine has little weight, and
+# low, and says that it is sure to less than one. The chains were hurried to places where the full machine has little weight, and
 # none of them found the others, so none could report a spread. Note the direction. A $Z$ that is too small makes every
 # digit look *likelier* than it is. A careless estimate flatters the model, and nothing in it warns you.
 #
