@@ -6,6 +6,7 @@ import re
 import shutil
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -470,6 +471,21 @@ def test_a_citation_leads_to_its_reference(small, open_page):
     page.get_by_role("link", name="Hinton (2006)").click()
     page.wait_for_url("**/references.html#hinton2006")
     assert page.locator("#hinton2006").is_visible()
+
+
+def test_a_link_in_an_output_leads_to_a_page():
+    """On GitHub and in JupyterLab it leads to the notebook, which is where the book's page comes from."""
+    app = SimpleNamespace(env=SimpleNamespace(doc2path=lambda name: f"{name}.ipynb"))
+    shown = '<a href="03_b.ipynb">b</a> <a href="03_b.ipynb#c" style="">c</a> <a href="https://d.org/e.ipynb">d</a>'
+    content = [json.dumps({"cells": [{"outputs": [{"data": {"text/html": [shown]}}]}, {"source": shown}]})]
+    book.lead_to_pages(app, "01_a", content)
+    output, text = json.loads(content[0])["cells"]
+    assert re.findall(r'href="([^"]*)"', output["outputs"][0]["data"]["text/html"]) == [
+        "03_b.html",
+        "03_b.html#c",
+        "https://d.org/e.ipynb",
+    ]
+    assert text["source"] == shown
 
 
 @pytest.mark.slow

@@ -113,3 +113,10 @@ def test_what_is_not_of_the_plane_is_refused(draw, says):
 def test_a_density_may_have_a_gradient():
     w = torch.ones(2, dtype=torch.float64, requires_grad=True)
     assert show_density(lambda x: -(w * x).square().sum(1)).axes[0].collections
+
+
+def test_points_lie_on_a_density():
+    figure = show_density(lambda x: -x.square().sum(1), points=torch.tensor([[1.0, 2.0]]))
+    assert figure.axes[0].collections[-1].get_offsets().tolist() == [[1.0, 2.0]]
+    with pytest.raises(ValueError, match=r"x: expected shape \(N, 2\)"):
+        show_density(lambda x: -x.square().sum(1), points=torch.zeros(3))

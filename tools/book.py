@@ -1,12 +1,14 @@
 """Build the course's book from its stored notebooks, strictly: `make book`. And, for Sphinx, two things it needs.
 
 Run as a program it calls Jupyter Book and says where the book is. Loaded as a Sphinx extension (`_config.yml` names
-it) it gives the pages their mathematics from the book's own folder, and, when the repository has a public address,
-the buttons that open a chapter on Colab or Binder. Neither executes a chapter, needs torch or fetches anything.
+it) it gives the pages their mathematics from the book's own folder, leads links in outputs to pages, and, when the
+repository has a public address, adds the buttons that open a chapter on Colab or Binder. Neither executes a chapter,
+needs torch or fetches anything.
 """
 
 import argparse
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -27,6 +29,7 @@ MATHJAX = [
     *("output/chtml.js", "output/chtml/fonts/tex.js"),
 ]
 MATHJAX_FONTS = "output/chtml/fonts/woff-v2"
+NOTEBOOK_LINK = re.compile(r'<a href="(\w+)\.ipynb')
 ICON_SCRIPT = re.compile(r'<script defer src="[^"]*scripts/fontawesome\.js[^"]*"></script>')
 
 
@@ -79,9 +82,22 @@ def drop_icon_script(app, error):
             path.unlink()
 
 
+def lead_to_pages(app, name, content):
+    """In what a cell shows, a link to another chapter's notebook leads to its page, as links in the text do."""
+    if not str(app.env.doc2path(name)).endswith(".ipynb"):
+        return
+    notebook = json.loads(content[0])
+    for output in (output for cell in notebook["cells"] for output in cell.get("outputs", [])):
+        if "text/html" in output.get("data", {}):
+            shown = "".join(output["data"]["text/html"])
+            output["data"]["text/html"] = NOTEBOOK_LINK.sub(r'<a href="\1.html', shown)
+    content[0] = json.dumps(notebook)
+
+
 def setup(app):
     """Sphinx calls this when it loads the extension."""
     app.connect("config-inited", add_launch_buttons)
+    app.connect("source-read", lead_to_pages)
     app.connect("build-finished", copy_mathjax)
     app.connect("build-finished", drop_icon_script)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

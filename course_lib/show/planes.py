@@ -34,10 +34,11 @@ def show_crowds(crowds: dict) -> Figure:
     return _show_crowds([(t, c["x"], c.get("shares"), c.get("ellipses")) for t, c in panels], width=2.8)
 
 
-def show_density(log_prob, *, ellipses=None, title: str | None = None) -> Figure:
+def show_density(log_prob, *, points=None, ellipses=None, title: str | None = None) -> Figure:
     """The plane, shaded by the density of `log_prob`, a function (B, 2) -> (B,) of float64 on the CPU.
 
-    `ellipses` are as in `show_points`. Raises ValueError for other shapes and where the density is no number.
+    `points` (N, 2) lie on it; `ellipses` are as in `show_points`. Raises ValueError for other shapes and where the
+    density is no number.
     """
     across = torch.linspace(-EDGE, EDGE, 161, dtype=torch.float64)
     nats = log_prob(torch.cartesian_prod(across, across))
@@ -46,9 +47,12 @@ def show_density(log_prob, *, ellipses=None, title: str | None = None) -> Figure
         raise ValueError(f"log_prob: expected a function (B, 2) -> (B,), got {tuple(nats.shape)} for B = {161 * 161}")
     density = as_array("the density of log_prob", nats.exp().view(161, 161).T)
     lines = _ellipses(ellipses, None)
+    points = None if points is None else _points(points, None)[0]
     figure, plane = plt.subplots(figsize=(3.3, 3), layout="constrained")
     # in a few steps: a slider's pictures of a continuous shade would weigh five times as much
     plane.contourf(across, across, density, levels=9, cmap="Blues")
+    if points is not None:
+        _draw_points(plane, points, ACCENT)
     _draw_ellipses(plane, lines, None)
     _name_plane(plane, title)
     return shown_once(figure)
