@@ -150,7 +150,7 @@ print(
 #
 # One could read a video as one long row of pixels, and let chapter 4's raster LSTM predict it. But then the same pixel
 # one frame ago is 144 steps away, and we know what such a distance costs. The **Video Pixel Network** ([Kalchbrenner et
-# al., 2016](references.md#kalchbrenner2016)) shares the work between two machines that we know. One goes from frame to
+# al., 2017](references.md#kalchbrenner2017)) shares the work between two machines that we know. One goes from frame to
 # frame, looks at all pixels at once, and remembers. The other draws a frame pixel by pixel, like a PixelCNN, and is
 # *told* what the first has to say about it.
 #
@@ -843,3 +843,55 @@ show_film({f"test video {k}": peeked[k] for k in range(2)}, given=2)
 # %% tags=["checking"]
 of_cheat = above(cheat)
 print(f"after 200 steps {of_cheat.mean():.1f}, at a turn {of_cheat[turn].mean():.1f}")
+
+# %% [markdown]
+# @@PEEK@@
+#
+# ## The field's benchmark
+#
+# Papers measure video models on **Moving MNIST** ([Srivastava et al., 2015](references.md#srivastava2015)): two
+# digits, in grey, fly through 64×64 pixels and over each other. Ten frames are given and ten are predicted. The law
+# there is a mirror, so the future is certain as soon as the first frames are seen, and the floor is only the price of the
+# grey pixels, which count as probabilities of ink.
+#
+# | nats a frame | baseline | VPN | floor |
+# |---|---|---|---|
+# | published, 64×64 | 110.1 | 87.6 | 86.3 |
+#
+# @@MNIST@@
+#
+# ## What we saw
+#
+# - A video is a sequence of frames, and a frame a sequence of pixels. One machine remembers frames, another draws pixels
+#   and is told what the first one knows.
+# - Where the future can go two ways, a model with independent pixels paints both. Each of its pixels is right, and the
+#   frame is wrong. What this costs can be computed, and no training takes it away.
+# - A model that sees what it has drawn is just as uncertain about the first pixel that matters, and then takes the
+#   consequences. Its draws are one future or the other.
+# - @@SAW@@
+# - Old frames do not change: what is kept is not computed again.
+#
+# **Terms fixed here** ([glossary](glossary.md)): Video Pixel Network, multiplicative unit, convolutional LSTM, independent
+# pixels, ghost.
+#
+# The VPN draws one pixel after the other, and a second of film with 25 frames of 64×64 takes 100,000 steps. The next
+# chapter draws everything at once. It has the same problem with independent pixels, and another way out: a *hidden*
+# coin that is tossed first, and that all pixels can see.
+
+# %% [markdown]
+# ## Your turn
+#
+# 1. In the first slider, find the frame in which two of the films part. Which walls does the digit touch there?
+# 2. Draw futures at `temperature=0.5` and at 0. How many different ones are left, and what happens to the digit?
+# 3. Let test videos be larger than training videos: `size=16`. The network's `place` has 12×12 vectors. What would you
+#    have to change, and does a digit in the middle of a larger frame still fly straight on?
+# 4. Train with `frames=2` and with `frames=3`. From which number on does the VPN know that a digit goes on as before, and
+#    why?
+# 5. Give the baseline a coin: a 13th row of random pixels in each frame, which it sees in the past. Can that help it? What
+#    if the coin stood in the frame that it draws?
+#
+# Then the graded assignment: `coursework/06_video_pixel_network`.
+#
+# Further reading: [Kalchbrenner et al. (2017)](references.md#kalchbrenner2017) is the paper; [Shi et al.
+# (2015)](references.md#shi2015) have the convolutional LSTM; [Srivastava et al. (2015)](references.md#srivastava2015)
+# made the moving digits.
