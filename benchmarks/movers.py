@@ -5,9 +5,9 @@ with the jobs that are missing. `--fresh` starts anew, `--kinds` and `--seeds` c
 than the network that the course ships, and writes it, in half precision, to `data/samples/video_painter.pt`.
 
 The data are digits in black and white that bounce in 12 × 12 pixels (`load_bouncing_digits`): training videos of four
-frames, each read about once (three times by `long`), and test videos of 12 frames, of digits that no training has seen.
-Adam, batches of 8, rate 0.01 falling by cosine; the loss is that of all frames but the first. A seed has its own
-videos, first weights and batches, and all its trainings of one length see the same batches.
+frames, each read once or twice, and test videos of 12 frames, of digits that no training has seen. Adam, batches of 8,
+rate 0.01 falling by cosine; the loss is that of all frames but the first. A seed has its own videos, first weights and
+batches, and all its trainings of one length see the same batches.
 
 Every row has `kind`, `name`, `seed` and `job`, trainings also `steps`, `weights` (how many numbers) and `seconds` of
 the processor, on one thread. Of what the test videos cost, in nats a frame above the floor, from frame 2 on:
@@ -30,11 +30,11 @@ the training videos. `the law` draws one of the futures that are allowed, so it 
 law, independent pixels` mixes them, pixel by pixel: the least that a model with independent pixels can pay. In `the
 test videos` are the `floor` in nats a frame, the `shares` of the three kinds of frames, and what the `judge` accepts.
 
-main: the VPN and the baseline after 700 and 3,500 steps. `futures`: of 500 next frames drawn after each of 8
+main: the VPN and the baseline after 700 and 3,500 steps. `futures`: of 200 next frames drawn after each of 8
 beginnings that leave two ways, the share of the one, of the other and of neither. `pixels`: at turns of two ways, how
 likely the model holds what came, of the pixels that only one of the futures inks: the `first` and the `later` ones.
 
-mirror: the same where nothing is uncertain. long: both after 14,000 steps, seed 0 alone; this VPN is what is shipped.
+mirror: the same where nothing is uncertain. long: both after 7,000 steps, seed 0 alone; this VPN is what is shipped.
 
 told: a VPN that is told no frame, one or two, its ConvLSTM beginning anew for every frame. hidden: a quarter of the
 frames is hidden from what comes after them, in training. `hidden_0`, `hidden_1`, `hidden_2`: nats of frames that go
@@ -67,11 +67,11 @@ SETTINGS = {
     "given": 2,
     "draws": 200,
     "beginnings": 8,
-    "futures": 500,
+    "futures": 200,
     "batch_size": 8,
     "lr": 0.01,
     "steps": [700, 3500],
-    "long": 14_000,
+    "long": 7000,
 }
 
 

@@ -82,7 +82,9 @@ def show_past(fields: dict, *, at: tuple, size: float = 1.2) -> Figure:
     fields = {title: as_array(f"fields[{title!r}]", field).astype(float) for title, field in fields.items()}
     shapes = {field.shape for field in fields.values()}
     if len(shapes) != 1 or len(T_H_W := shapes.pop()) != 3:
-        raise ValueError(f"fields: expected one shape (T, H, W), got {', '.join(str(f.shape) for f in fields.values())}")
+        raise ValueError(
+            f"fields: expected one shape (T, H, W), got {', '.join(str(f.shape) for f in fields.values())}"
+        )
     T, H, W = T_H_W
     before = np.arange(T * H * W).reshape(T, H, W) < (at[0] * H + at[1]) * W + at[2]
     strengths = ScalarMappable(LogNorm(1e-4, 1), LinearSegmentedColormap.from_list("blue", SEEN))
