@@ -61,7 +61,7 @@ show_film(films, given=2)
 # %% [markdown]
 # The four films begin alike. At a wall the digit may leave in more than one direction, and from there on they go
 # different ways. In each of them it stays one digit. (The network has never seen this digit. It has trained for
-# @@PAINTER@@ minutes; nothing here was selected.) Move the slider to watch all five:
+# four minutes; nothing here was selected.) Move the slider to watch all five:
 
 # %% tags=["drawing"]
 from functools import partial
@@ -203,8 +203,7 @@ class Block(nn.Module):
 
 # %% [markdown]
 # `look` is the kind of convolution: one that looks to all sides, or one that is masked. (`PlainUnit`, a convolution and
-# a ReLU, is a rival. It gets its turn [below](#what-each-part-is-worth).) Why not the gates' simpler form from chapter
-# 4? The paper found these better for video, and we will check.
+# a ReLU, is a rival. We compare the two [below](#what-each-part-is-worth).)
 
 # %% [markdown]
 # ## Build: the encoder
@@ -525,6 +524,8 @@ for name, model in {"VPN": vpn, "baseline": baseline}.items():
     rows.append(
         [name, f"{p[first].mean():.2f}", f"{p[later].mean():.2f}", f"{sure:.0%}"]
     )
+    assert abs(p[first].mean() - 0.5) < 0.05
+assert seen["VPN"][1].mean() > 0.9 and abs(seen["baseline"][1].mean() - 0.5) < 0.05
 headers = ["probability of what came", "first", "later", "later, above 0.9"]
 show_table(headers, rows)
 
@@ -566,7 +567,7 @@ show_table(
 # %% [markdown]
 # ## Does it go away?
 #
-# Trainings on this page are short. Are these differences still there after five times as many steps, and after twenty
+# Trainings on this page are short. Are these differences still there after five times as many steps, and after ten
 # times? `python benchmarks/movers.py` has trained both networks for that long, with several seeds, and this page reads
 # what it stored. Beside them stand two rules that need no training. One repeats the last frame. The other moves on by
 # the last step, and never turns. (Each allows for as many wrong pixels as it makes in the training videos.)
@@ -600,17 +601,26 @@ rules = {"the law, independent pixels": "best with independent pixels"}
 rules |= {"straight on": "straight on, never turns", "repeat": "the last frame again"}
 for word, *cells in runs.table("rules", rules, columns):
     rows.append([word, "", *cells, len(runs.of("rules", "repeat", "seed"))])
-for some in (LONG[700], LONG[3500]):
-    assert some.below("main", "VPN", "baseline", "nats", times=1 / 3)
-bound = min(runs.of("rules", "the law, independent pixels", "turn"))
-assert min(LONG[3500].of("main", "baseline", "turn")) > bound
+more = LONG[3500]
+assert all(LONG[n].below("main", *both, "nats", times=1 / 3) for n in (700, 3500))
+assert all(max(more.of("main", name, "straight")) < 0.2 for name in both)
+bound = runs.of("rules", "the law, independent pixels", "turn")[0]
+turns = more.of("main", "VPN", "turn"), more.of("main", "baseline", "turn")
+assert max(turns[0]) < 1 and bound < min(turns[1])
+assert max(turns[1]) < bound + 2
 show_table(["", "steps", *headers_of, "runs"], rows)
 
 # %% [markdown]
-# @@LONG@@
+# After 3,500 steps, two minutes of training, the second column has changed. Straight on, **both copy equally well**: both
+# pay about 0.1 nats. So most of the difference after 700 steps was training, and the VPN only learns to copy faster. It
+# sees the digit that it has begun. At a turn the difference has stayed. The VPN pays 0.3 nats there and the baseline
+# 18.6, of which 17.9 are the price of the ghost. **All that is left is the ghost**, and it does not go away.
 #
-# The law has a twin without chance. With **mirror walls** the digit is thrown back like light, and from frame 2 on
-# nothing is uncertain. There is no ghost to be painted. What is left of the difference?
+# The rules of the table show how far a little knowledge goes. To move on by the last step is right two times in three.
+# But it knows nothing of turns, and a turn then costs far more than the ghost does.
+#
+# As a control we take chance away. With **mirror walls** the digit is thrown back like light, and from frame 2 on
+# nothing is uncertain. Nobody needs to paint a ghost. Is there still a difference?
 
 # %% tags=["checking"]
 rows = [[*cells, n] for *cells, _, n in stored("mirror", both)]
@@ -674,23 +684,23 @@ assert of_slow > 100 * of_fast
 #
 # ## Several futures
 #
-# Back to the turn above. The painter of the first picture is the same network, trained 20 times as long. It draws the
-# next frame 500 times. Is A drawn as often as B?
+# Back to the turn above. The painter of the first picture is the same network, trained ten times as long. It draws the
+# next frame 300 times. Is A drawn as often as B?
 
 # %% tags=["checking"]
-past_500 = past.expand(500, -1, -1, -1, -1)
-how = {"frames": t + 2, "given": past_500, "progress": False}
-made = painter.sample(500, generator=make_generator(seed), **how)[:, -1]
+how = {"frames": t + 2, "given": past.expand(300, -1, -1, -1, -1), "progress": False}
+made = painter.sample(300, generator=make_generator(seed), **how)[:, -1]
 shares = [(made == future).flatten(1).all(1).float().mean().item() for future in (A, B)]
-error = (shares[0] * (1 - shares[0]) / 500) ** 0.5
-print(
-    "A {:.0%}, B {:.0%},".format(*shares),
-    f"neither {1 - sum(shares):.0%}; ± {error:.0%}",
-)
-assert sum(shares) > 0.8
+print("A {:.0%}, B {:.0%},".format(*shares), f"neither {1 - sum(shares):.0%} (± 3 %)")
+((*elsewhere,),) = runs.where(seed=0).of("long", "VPN", "futures")
+for a, b, neither in elsewhere:
+    print(f"elsewhere {a:.0%}, {b:.0%}, neither {neither:.0%}")
+assert min(shares) > 0.1
 
 # %% [markdown]
-# @@SHARES@@
+# At this turn it draws one future or the other, and hardly anything else. But it does not draw them equally often, as
+# the law says it should. The eight turns from the stored run say the same: nearly always one of two, and the coin is not
+# quite fair. A coin of 66 to 34 costs only 0.05 nats more than a fair one, so the training hardly notices.
 #
 # ## One wrong step, again
 #
@@ -711,42 +721,64 @@ lines |= {f"baseline, {n:,} steps": ("baseline", n) for n in (3500,)}
 unbroken = {
     word: (ahead, shares_of("unbroken", *which)) for word, which in lines.items()
 }
-unbroken["VPN, 14,000 steps"] = ahead, shares_of("unbroken", "VPN", 14_000, "long")
+unbroken["VPN, 7,000 steps"] = ahead, shares_of("unbroken", "VPN", 7_000, "long")
+perfect = runs.of("rules", "the law, independent pixels", "unbroken")
+unbroken["best with independent pixels"] = ahead, torch.tensor(perfect).mean(0)
 axes = {"xlabel": "frames drawn", "ylim": (0, 1.02), "xticks": ahead}
 show_curves(unbroken, ylabel="share of films without a mistake", **axes)
 
 # %% [markdown]
-# @@UNBROKEN@@
+# After ten frames more than half of the VPN's films are still without a mistake, if it has trained for two minutes or
+# more. After a few seconds of training (the VPN of this page) there are hardly any left. The long-trained baseline keeps
+# two thirds of its films for one frame, those without a turn. It loses nearly all of them at their first turn. So would
+# the best that independent pixels can do:
 
 # %% tags=["checking"]
 columns = {"unbroken_straight": "%", "unbroken_turn": "%", "after_mistake": "%"}
 columns |= {"lawful_on_true": "%"}
 rows = stored("main", both, columns) + stored("long", both, columns)
+right = {name: partial(more.of, "main", name) for name in both}
+assert min(x[-1] for x in right["VPN"]("unbroken")) > 0.5
+assert min(right["baseline"]("unbroken_straight")) > 0.9
+assert max(right["baseline"]("unbroken_turn")) < 0.1
+pairs = zip(right["VPN"]("after_mistake"), right["VPN"]("lawful_on_true"), strict=True)
+assert all(after + 0.05 < true for after, true in pairs)
 headers = ["right frames, %", "steps", "straight on", "at a turn", "after a mistake"]
 show_table([*headers, "after true frames", "runs"], rows)
 
 # %% [markdown]
-# @@BROKEN@@
+# The first two columns are films without a mistake so far. Straight on, the baseline is right as often as the VPN. At a
+# turn it is right in 2 of 100 films: it has drawn from A and from B, pixel by pixel. The third column is what comes after
+# the first mistake. There we ask only whether the next frame is what was drawn last, moved as the law allows. With the
+# ghost it hardly ever is, since two half digits are nothing that the network has seen before. The VPN also errs more
+# often after a mistake than after true frames (18 per cent of frames against 7, after 3,500 steps). Some of that has
+# another reason: digits that are hard to draw break first.
 #
 # A viewer would be less strict. Does each frame still show *the digit*? A judge decides, a classifier that has learnt
 # from training digits, and from spoiled ones, which it must refuse.
 
 # %% tags=["drawing"]
 judged = {word: (ahead, shares_of("judged", *which)) for word, which in lines.items()}
-judged["VPN, 14,000 steps"] = ahead, shares_of("judged", "VPN", 14_000, "long")
-cheat = torch.tensor(runs.of("rules", "repeat", "judged")).mean(0)
-judged["the last given frame, for ever"] = ahead, cheat
+judged["VPN, 7,000 steps"] = ahead, shares_of("judged", "VPN", 7_000, "long")
+frozen = torch.tensor(runs.of("rules", "repeat", "judged")).mean(0)
+judged["the last given frame, for ever"] = ahead, frozen
 show_curves(judged, ylabel="share in which the judge finds the digit", **axes)
 
 # %% tags=["checking"]
 tried = runs.of("rules", "the test videos", "judge")[0]
+kept = [row[-1] for row in more.of("main", "VPN", "judged")]
+assert frozen[-1] > max(kept) and frozen.std() < 1e-6
+assert max(tried[kind] for kind in ("blank", "noise", "both futures")) < 0.05
 print(
     *(f"{name}: {share:.0%}" for name, share in tried.items() if name != "right"),
     sep=", ",
 )
 
 # %% [markdown]
-# @@JUDGED@@
+# The judge is right about 91 per cent of true frames, and it refuses blank frames, noise and two digits on top of each other. (It accepts half a
+# digit in half of all cases, so it sees no small damage.) It finds the VPN's digit nearly as often after ten frames as
+# after one. But look at the top line: a film that stands still gets full marks from the judge, for ever. The law gives
+# it nothing. **One needs both**: a judge of what is shown, and a judge of how it moves.
 
 # %% [markdown]
 # ## What it uses
@@ -761,7 +793,7 @@ places = {"upper left": (3, 3), "middle": (6, 6), "lower right": (9, 9)}
 
 def show_use(frame, place):
     at = (frame, *places[place])
-    fields = {"can see": fresh["VPN"], "uses": vpn, "baseline\nuses": baseline}
+    fields = {"can see": fresh["VPN"], "VPN uses": vpn, "baseline\nuses": baseline}
     x = x_test[:20, :5].to(device)
     return show_past({name: looks(m, x, *at) for name, m in fields.items()}, at=at)
 
@@ -771,7 +803,9 @@ alt = "what a pixel can see and what it uses, in five frames"
 explore(show_use, frame=range(1, 5), place=list(places), start={"frame": 4}, alt=alt)
 
 # %% [markdown]
-# @@USES@@
+# Follow the middle row. The VPN uses its own frame and the last one most, wherever they can tell it what digit it is
+# drawing and where. Each earlier frame counts about a quarter as much as the one after it. The baseline has only the past, and
+# uses it more.
 
 # %% tags=["checking"]
 use = looks(vpn, x_test[:50, :6].to(device), 5, 6, 6)
@@ -832,7 +866,9 @@ rows.append([f"and trained so, {trained_blind[1]} steps", *trained_blind[2:5]])
 show_table(["nats a frame above the floor", *headers_of], rows)
 
 # %% [markdown]
-# @@BLIND@@
+# Without its own frame, the trained VPN is lost. It pays as much as if it tossed a coin for each pixel, for it has
+# learnt to rely on what it has drawn. A VPN that is *trained* without its own frame pays about what the baseline pays.
+# It *is* the baseline, but for the masks in its decoder. So the ghost comes back.
 #
 # **Let it see the future.** Forget the shift by one frame: what is told of frame $t$ goes to the decoder of frame $t$
 # itself.
@@ -855,9 +891,8 @@ show_film({f"test video {k}": peeked[k] for k in range(2)}, given=2)
 
 # %% tags=["checking"]
 of_cheat = above(cheat)
-print(
-    f"above the floor: {of_cheat.mean():.2f}, at a turn {of_cheat[turn].mean():.2f} nats"
-)
+means = of_cheat.mean(), of_cheat[turn].mean()
+print("above the floor: {:.2f}, at a turn {:.2f} nats".format(*means))
 still = (peeked[:, 2:] == peeked[:, 1:2]).float().mean()
 print(f"{still:.1%} of the pixels that it draws repeat the last given frame")
 leak = looks(cheat, x_test[:5], 2, 6, 6)[2].flatten()
@@ -882,7 +917,7 @@ assert (leak[6 * W + 6 :] > 0).any(), "the gradient finds it"
 # |---|---|---|---|
 # | published, 64×64 | 110.1 | 87.6 | 86.3 |
 #
-# @@MNIST@@
+# `python benchmarks/moving_mnist.py` makes such videos and trains on them.
 #
 # ## What we saw
 #
@@ -892,7 +927,8 @@ assert (leak[6 * W + 6 :] > 0).any(), "the gradient finds it"
 #   frame is wrong. What this costs can be computed, and no training takes it away.
 # - A model that sees what it has drawn is just as uncertain about the first pixel that matters, and then takes the
 #   consequences. Its draws are one future or the other.
-# - @@SAW@@
+# - In short trainings most of the baseline's cost is bad copying. After five times as many steps both copy equally well,
+#   and what is left is the ghost: with mirror walls, where nothing is uncertain, there is none.
 # - Old frames do not change: what is kept is not computed again.
 #
 # **Terms fixed here** ([glossary](glossary.md)): Video Pixel Network, multiplicative unit, convolutional LSTM, independent
