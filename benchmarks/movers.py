@@ -41,7 +41,7 @@ frames is hidden from what comes after them, in training. `hidden_0`, `hidden_1`
 straight on, with none, the last and the last two hidden.
 
 blocks: plain instead of multiplicative, with equal features and with equal weights. dilation: of the encoder's blocks.
-broken: `own frame hidden` from the decoder; `future seen`: the context comes one frame too early.
+size: a larger VPN. broken: `own frame hidden` from the decoder; `future seen`: the context comes one frame too early.
 """
 
 import argparse
@@ -78,10 +78,8 @@ SETTINGS = {
 def jobs():
     """{kind: jobs}, a job being a name and a number of steps."""
     short, longer = SETTINGS["steps"]
-    every = {kind: [(name, short) for name in names] for kind, names in of.configs().items()}
-    for kind in ("main", "mirror", "told", "blocks", "dilation"):
-        every[kind] += [(name, longer) for name in of.configs()[kind]]
-    every["hidden"] = [(name, longer) for name in of.configs()["hidden"]]
+    lengths = dict.fromkeys(of.configs(), (short, longer)) | {"broken": (short,), "size": (longer,)}
+    every = {kind: [(name, n) for n in lengths[kind] for name in names] for kind, names in of.configs().items()}
     return {"rules": [()]} | every | {"long": [(name, SETTINGS["long"]) for name in of.configs()["main"]]}
 
 
@@ -171,7 +169,7 @@ def hidden(trial, name, steps):
 
 
 KINDS = {"rules": rules, "main": both, "mirror": mirror, "hidden": hidden, "long": both}
-KINDS |= {kind: changed(kind) for kind in ("told", "blocks", "dilation", "broken")}
+KINDS |= {kind: changed(kind) for kind in ("told", "blocks", "dilation", "size", "broken")}
 
 
 def ship(path):

@@ -405,6 +405,7 @@ def configs():
             "(1, 2, 4)": (VPN, VPNConfig(encoder=(1, 2, 4))),
             "(1, 1, 1)": (VPN, VPNConfig(encoder=(1, 1, 1))),
         },
+        "size": {"24 features": (VPN, VPNConfig(features=24))},
         "broken": {"own frame hidden": (Blind, VPNConfig()), "future seen": (Peeking, VPNConfig())},
     }
 
