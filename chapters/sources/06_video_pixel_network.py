@@ -34,12 +34,9 @@ if find_spec("course_lib") is None:  # the library behind the chapters is not he
 
 # %% [markdown]
 # ## What you will get
-
-# %% [markdown]
-# ## What you will get
 #
 # A digit flies through a small frame and bounces off the walls. A Video Pixel Network gets the first two frames, in
-# grey. It draws the other ten, in blue, one pixel after the other. Here it does so four times.
+# grey. It draws the next ones, in blue, one pixel after the other. Here it does so four times.
 
 # %% tags=["drawing"]
 import torch
@@ -52,9 +49,9 @@ from course_lib.show.videos import show_film
 painter = VideoPixelNetwork(VPNConfig(), generator=make_generator(0))
 weights = torch.load(shipped("samples/video_painter.pt"), weights_only=True)
 painter.load_state_dict(weights)
-came = load_bouncing_digits(1, generator=make_generator(0), frames=12, split="test").x
+came = load_bouncing_digits(1, generator=make_generator(0), frames=9, split="test").x
 same = {"given": came[:, :2].expand(4, -1, -1, -1, -1), "progress": False}
-drawn = painter.sample(4, frames=12, generator=make_generator(0), **same)
+drawn = painter.sample(4, frames=9, generator=make_generator(0), **same)
 films = {"what came": came[0]} | {f"drawn {k}": x for k, x in enumerate(drawn, 1)}
 show_film(films, given=2)
 
@@ -71,7 +68,7 @@ from course_lib.show.videos import show_moment
 
 alt = "five films of one digit at the same moment"
 watch = partial(show_moment, films, given=2)
-explore(watch, frame=range(12), start={"frame": 0}, alt=alt)
+explore(watch, frame=range(9), start={"frame": 0}, alt=alt)
 
 # %% [markdown]
 # ## Setup
@@ -103,10 +100,11 @@ _, T, C, H, W = x_test.shape
 x_train.shape, x_test.shape
 
 # %% tags=["drawing"]
-show_film({f"test video {k}": x_test[k] for k in range(3)}, given=T)
+show_film({f"test video {k}": x_test[k, :9] for k in range(3)}, given=9)
 
 # %% [markdown]
-# Training videos have four frames, test videos have twelve. We will see that four are enough to learn from.
+# Training videos have four frames, test videos have twelve (nine are shown). We will see that four are enough to learn
+# from.
 #
 # The program that makes the videos knows what each frame **costs**: $-\log$ of its probability, given the frames
 # before. As long as the digit flies on, the next frame is certain and costs nothing. At a wall two directions are left
@@ -138,8 +136,9 @@ print(
 # A video is a sequence of frames, and a frame is a sequence of pixels. So the probability of a video is once more a
 # product of small choices, and its logarithm a sum:
 #
-# $$ \log p(x) = \sum_{t} \sum_{i,j} \log p\bigl(x_{tij} \mid \text{all frames before } t,\ \text{and in frame } t
-# \text{ the pixels before it}\bigr) $$
+# $$ \log p(x) = \sum_{t} \sum_{i,j} \log p\bigl(x_{tij} \mid \text{the past}\bigr) $$
+#
+# *The past* of a pixel is all frames before its own and, in its own frame, the pixels before it in raster order.
 #
 # | symbol | in the code | shape |
 # |---|---|---|
@@ -450,7 +449,7 @@ show_table(
 )
 
 # %% [markdown]
-# Over five seeds, the VPN pays 1.2 to 2.6 nats a frame above the floor, and the baseline 8 to 17. Both pay most at a
+# Over five seeds, the VPN pays 1.2 to 2.8 nats a frame above the floor, and the baseline 8 to 17. Both pay most at a
 # turn: the VPN 2 to 5, the baseline 22 to 32. What does a turn do to it?
 
 # %% [markdown]
@@ -558,18 +557,17 @@ show_table(
 )
 
 # %% [markdown]
-# About 18 nats at a turn, since the two futures differ in 26 or 27 pixels, and nothing anywhere else. That is 5.3 to 5.6
-# nats a frame in the mean, and no training can bring a model with independent pixels below it. The VPN is below it.
+# Between 17 and 18 nats at a turn, since the two futures differ in about 26 pixels, and nothing anywhere else. That is
+# 5.3 to 5.7 nats a frame in the mean, and no training can bring a model with independent pixels below it. The VPN is below it.
 #
 # But look at the second column. Where the digit flies straight on there is no ghost, and the baseline still pays more
-# than the VPN: 2 to 11 nats, against about 1. So the ghost is not all. After these 700 steps the baseline is also bad at *copying*: at
+# than the VPN: 2 to 11 nats, against about 1. So the ghost is not all. After these few steps the baseline is also bad at *copying*: at
 # moving a digit by one pixel and leaving it as it is.
 
 # %% [markdown]
 # ## Does it go away?
 #
-# Trainings on this page are short. Are these differences still there after five times as many steps, and after ten
-# times? `python benchmarks/movers.py` has trained both networks for that long, with several seeds, and this page reads
+# Trainings on this page are short. Are these differences still there after five or ten times as many steps? `python benchmarks/movers.py` has trained both networks for that long, with several seeds, and this page reads
 # what it stored. Beside them stand two rules that need no training. One repeats the last frame. The other moves on by
 # the last step, and never turns. (Each allows for as many wrong pixels as it makes in the training videos.)
 
@@ -628,7 +626,8 @@ rows = [[*cells, n] for *cells, _, n in stored("mirror", both)]
 show_table(["mirror walls", "steps", *headers_of[:2], "runs"], rows)
 
 # %% [markdown]
-# @@MIRROR@@
+# After 700 steps there is, and none of it is a ghost: the VPN copies better, as it does on straight paths between the
+# other walls. There the difference was gone after 3,500 steps.
 
 # %% [markdown]
 # ## Draw
@@ -666,12 +665,12 @@ def count(work):  # what it gives, and the multiplications, in millions
     return made, counter.get_total_flops() / 2e6
 
 
-begun = x_test[:2, :4].to(device)
+begun = x_test[:1, :4].to(device)
 dice = partial(make_generator, seed, device)
 ways = {
     "simply": lambda: simply(vpn, begun.clone(), dice()),
     "kept": lambda: vpn.sample(
-        2, frames=4, given=begun[:, :-1], generator=dice(), progress=False
+        1, frames=4, given=begun[:, :-1], generator=dice(), progress=False
     ),
 }
 (slow, of_slow), (fast, of_fast) = (count(work) for work in ways.values())
@@ -680,12 +679,12 @@ assert torch.equal(slow, fast), "equal draws"
 assert of_slow > 100 * of_fast
 
 # %% [markdown]
-# With the same dice both draw the same frame. Keeping what is kept takes 190 times fewer multiplications, and the longer the film, the
-# larger the factor.
+# With the same dice both draw the same frame. Keeping what does not change takes 190 times fewer multiplications here, and the longer the
+# film, the larger the factor.
 #
 # ## Several futures
 #
-# Back to the turn above. The painter of the first picture is the same network, trained ten times as long. It draws the
+# Back to the turn above. The painter of the first picture is the same network, after 7,000 steps. It draws the
 # next frame 300 times. Is A drawn as often as B?
 
 # %% tags=["checking"]
@@ -696,12 +695,13 @@ print("A {:.0%}, B {:.0%},".format(*shares), f"neither {1 - sum(shares):.0%} (±
 ((*elsewhere,),) = runs.where(seed=0).of("long", "VPN", "futures")
 for a, b, neither in elsewhere:
     print(f"elsewhere {a:.0%}, {b:.0%}, neither {neither:.0%}")
-assert min(shares) > 0.1
+fair = [0.4 < a < 0.6 and 0.4 < b < 0.6 for a, b, _ in elsewhere]
+assert sum(fair) == 6 and min(shares) > 0.1
 
 # %% [markdown]
-# At this turn it draws one future or the other, and hardly anything else. But it does not draw them equally often, as
-# the law says it should. The eight turns from the stored run say the same: nearly always one of two, and the coin is not
-# quite fair. A coin of 66 to 34 costs only 0.05 nats more than a fair one, so the training hardly notices.
+# At this turn it draws one of the two futures and hardly anything else, and the one about as often as the other, as the
+# law says. Of eight other turns, in the stored run, six are like this, with 42 to 57 per cent for either future. At the
+# other two it often draws neither. Those are digits that it cannot copy well.
 #
 # ## One wrong step, again
 #
@@ -729,17 +729,17 @@ axes = {"xlabel": "frames drawn", "ylim": (0, 1.02), "xticks": ahead}
 show_curves(unbroken, ylabel="share of films without a mistake", **axes)
 
 # %% [markdown]
-# After ten frames more than half of the VPN's films are still without a mistake, if it has trained for two minutes or
-# more. After a few seconds of training (the VPN of this page) there are hardly any left. The long-trained baseline keeps
-# two thirds of its films for one frame, those without a turn. It loses nearly all of them at their first turn. So would
-# the best that independent pixels can do:
+# After ten frames about half of the VPN's films are still without a mistake, if it has trained for two minutes or
+# more. After 20 seconds of training, about as long as on this page, there are hardly any left. The long-trained baseline keeps
+# two thirds of its films for one frame, those without a turn. It loses nearly all of them at their first turn, and so
+# does even the best that independent pixels can do. In numbers:
 
 # %% tags=["checking"]
 columns = {"unbroken_straight": "%", "unbroken_turn": "%", "after_mistake": "%"}
 columns |= {"lawful_on_true": "%"}
 rows = stored("main", both, columns) + stored("long", both, columns)
 right = {name: partial(more.of, "main", name) for name in both}
-assert min(x[-1] for x in right["VPN"]("unbroken")) > 0.5
+assert min(x[-1] for x in right["VPN"]("unbroken")) > 0.4
 assert min(right["baseline"]("unbroken_straight")) > 0.9
 assert max(right["baseline"]("unbroken_turn")) < 0.1
 pairs = zip(right["VPN"]("after_mistake"), right["VPN"]("lawful_on_true"), strict=True)
@@ -770,10 +770,9 @@ tried = runs.of("rules", "the test videos", "judge")[0]
 kept = [row[-1] for row in more.of("main", "VPN", "judged")]
 assert frozen[-1] > max(kept) and frozen.std() < 1e-6
 assert max(tried[kind] for kind in ("blank", "noise", "both futures")) < 0.05
-print(
-    *(f"{name}: {share:.0%}" for name, share in tried.items() if name != "right"),
-    sep=", ",
-)
+for kind, share in tried.items():
+    if kind != "right":
+        print(f"{kind:18s}{share:4.0%} taken for a digit")
 
 # %% [markdown]
 # The judge is right about 91 per cent of true frames, and it refuses blank frames, noise and two digits on top of each other. (It accepts half a
@@ -819,7 +818,11 @@ rows = stored("told", ["nothing", "one frame", "two frames"]) + stored("main", [
 show_table(["the decoder is told of", "steps", *headers_of, "runs"], rows)
 
 # %% [markdown]
-# @@TOLD@@
+# These are VPNs that are told less, after 700 steps. Told *nothing*, the decoder is a PixelCNN that has to guess which
+# digit comes and where, and pays 24 nats. Told *one frame*, it knows the digit and not where it is going, and pays 3 nats where
+# the digit flies straight on. Told *two frames*, it does as well as with all of them, within the spread of the seeds. So
+# in these videos the long memory is worth nothing, and the law says why: two frames show the digit and its direction.
+# The gradients above agree. A VPN that may remember more than it needs learns to look away.
 
 # %% [markdown]
 # ## What each part is worth
@@ -841,7 +844,9 @@ parts += stored("dilation", ["(1, 1)", "(1, 1, 1)", "(1, 2, 4)"], columns)
 show_table(["", "steps", *headers_of, "weights", "seconds", "runs"], parts)
 
 # %% [markdown]
-# @@PARTS@@
+# With as many *features*, plain blocks do far worse in 700 steps, but they also have a third fewer weights and take a third
+# less time. With as many *weights*, and in about the same time, they pay 1.9 nats, and the VPN 1.6 to 2.0, by seed. So
+# here, after so few steps, the gates are worth no more than the weights that they bring.
 
 # %% [markdown]
 # ## Break it
@@ -867,7 +872,7 @@ for _, length, *cells, _ in stored("broken", ["own frame hidden"], columns):
 show_table(["nats a frame above the floor", *headers_of], rows)
 
 # %% [markdown]
-# Without its own frame, the trained VPN is lost. It pays as much as if it tossed a coin for each pixel, for it has
+# Without its own frame, the trained VPN is lost. It pays nearly as much as if it tossed a coin for each pixel, or as much, for it has
 # learnt to rely on what it has drawn. A VPN that is *trained* without its own frame pays about what the baseline pays.
 # It *is* the baseline, but for the masks in its decoder. So the ghost comes back.
 #
