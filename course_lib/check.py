@@ -32,7 +32,7 @@ def assert_close(got, expected, *, tolerance: float = 1e-4, name: str = "result"
     """
     if not isinstance(got, (int, float, torch.Tensor)):
         raise AssertionError(f"{name}: expected a number or a tensor, got {_kind(got)}.{_missing(got)}")
-    got, expected = (torch.as_tensor(value).detach().cpu().double() for value in (got, expected))
+    got, expected = (_in_64_bits(value) for value in (got, expected))
     assert_shape(got, tuple(expected.shape), name=name)
     if not got.numel():
         return
@@ -48,6 +48,11 @@ def assert_close(got, expected, *, tolerance: float = 1e-4, name: str = "result"
     where = f" at {[int(i) for i in torch.unravel_index(torch.tensor(worst), got.shape)]}" if got.ndim else ""
     a, b = got.flatten()[worst].item(), expected.flatten()[worst].item()
     raise AssertionError(f"{name}: expected {b:.6g}{where}, got {a:.6g}.{_value_hint(got, expected, tolerance)}")
+
+
+def _in_64_bits(value):  # as_tensor alone would round Python's floats to 32
+    kept = None if isinstance(value, torch.Tensor) else torch.float64
+    return torch.as_tensor(value, dtype=kept).detach().cpu().double()
 
 
 def assert_causal(model: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> None:

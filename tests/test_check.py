@@ -55,6 +55,16 @@ def test_a_right_number_passes(got, expected):
     assert_close(got, expected)
 
 
+def test_plain_floats_keep_their_digits():
+    pair = torch.tensor([0.1, 1 / 3], dtype=torch.float64)
+    assert_close(pair, [0.1, 1 / 3], tolerance=1e-15)
+    assert_close(pair[1], 1 / 3, tolerance=1e-15)
+    with pytest.raises(AssertionError):
+        assert_close(0.1 + 1e-9, 0.1, tolerance=1e-10)
+    with pytest.raises(AssertionError):
+        assert_close(1e40, 1e50)  # in 32 bits both are infinite
+
+
 numbers = torch.tensor([64.0, 128.0, 320.0])
 
 

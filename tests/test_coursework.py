@@ -19,6 +19,7 @@ from pathlib import Path
 
 import jupytext
 import nbformat
+import psutil
 import pytest
 
 pytestmark = pytest.mark.slow
@@ -262,6 +263,11 @@ assert half(2) == 1
 """  # noqa: E501
 
 DOUBLE, HALF = "def double(x):\n    return x + x", "def half(x):\n    return x / 2"
+LEAVES = (  # a process that would outlive its kernel: a session of its own, and its parent gone
+    "import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', 'import subprocess, sys; subprocess.Popen("
+    '[sys.executable, "-c", "import time; time.sleep(987.125)"], start_new_session=True)\'],'
+    " start_new_session=True).wait()\n"
+)
 TIMEOUT = 15  # seconds for a cell of these: what is right takes none of them, however busy the machine
 # what the student wrote for (exercise 1, exercise 2) -> points, status, and a word of the message
 ANSWERS = {
@@ -271,8 +277,13 @@ ANSWERS = {
              f"stopped after {TIMEOUT} s"),
     "exit": (DOUBLE, "exit()\nimport os\nos._exit(1)", 3, 0, "kernel died", "exercise2_visible"),
     "syntax": ("def double(x) return", HALF, 0, 2, "graded", "NameError"),
-    "stderr": (DOUBLE, "import sys\ndef half(x):\n    print('?', file=sys.stderr)\n    return x / 2", 3, 0, "graded",
-               "stderr"),
+    "stderr": (DOUBLE, "import sys\nprint(1, file=sys.stderr)\n" + HALF, 3, 2, "graded", ""),
+    "warns": (DOUBLE, "def half(x):\n    import logging\n    logging.warning(1)\n    return x / 2", 3, 2, "graded", ""),
+    "deaf": (DOUBLE, "import time\ndef half(x):\n    while True:\n        try: time.sleep(1)\n"
+             "        except KeyboardInterrupt: pass", 3, 0, "timeout", f"stopped after {TIMEOUT} s"),
+    "displays": (DOUBLE + "\ndisplay({'text/plain': 5, 'text/html': None}, raw=True)", HALF, 3, 2, "graded", ""),
+    "no folder": (DOUBLE + "\nimport os, shutil\nshutil.rmtree(os.getcwd())", HALF, 3, 2, "graded", ""),
+    "leaves": (DOUBLE, LEAVES + HALF, 3, 2, "graded", ""),
     "flood": (DOUBLE, HALF + "\nfor i in range(3000): print('x' * 1000)", 3, 2, "graded", ""),
     "=cmd()": (DOUBLE + "\nraise ValueError('x' * 10**7)", HALF, 3, 2, "graded", ""),
 }  # fmt: skip
@@ -309,9 +320,16 @@ def tiny(tmp_path_factory, grading):
     return sources, course, released(course, "01_tiny")
 
 
+def cmdline(process):
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
 def test_a_class_is_graded_whatever_it_hands_in(tmp_path, tiny, grading):
     sources, empty_course, handed_out = tiny
-    course, folder = shutil.copytree(empty_course, tmp_path / "course"), tmp_path / "class"
+    course, folder = shutil.copytree(empty_course, tmp_path / "course [a-z]*"), tmp_path / "class [1]"
     expected = {}
     for student, (one, two, *row) in ANSWERS.items():
         notebook = answered(handed_out, {"exercise1_solution": one, "exercise2_solution": two})
@@ -351,6 +369,8 @@ def test_a_class_is_graded_whatever_it_hands_in(tmp_path, tiny, grading):
     assert done.stdout.count("01_tiny: ") == len(expected), done.stdout
     assert len(list((course / "feedback").glob("*/01_tiny/01_tiny.html"))) == len(expected)
     assert all(path.stat().st_size < 1_000_000 for path in (course / "feedback").rglob("*.html"))
+
+    assert not [p for p in psutil.process_iter() if "987.125" in " ".join(cmdline(p))], "it still runs"
 
     # once more: only what changed is graded, and what was graded stays in the table
     hand_in(folder, "empty/01_tiny.ipynb", right)

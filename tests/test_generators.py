@@ -12,15 +12,20 @@ from course_lib import data
 from course_lib.decode import draw
 from course_lib.device import make_generator
 from course_lib.measure import judge, ruins
+from course_lib.models.belief_net import BeliefNet, BeliefNetConfig
+from course_lib.models.boltzmann import BoltzmannConfig, RestrictedBoltzmannMachine
 from course_lib.models.char_rnn import CharRNN, CharRNNConfig
+from course_lib.models.flow import DequantisedFlow, Flow, FlowConfig
 from course_lib.models.gan import Discriminator, GANConfig, Generator
 from course_lib.models.gaussian_mixture import GaussianMixture, GaussianMixtureConfig
+from course_lib.models.generative_stochastic_network import GenerativeStochasticNetwork, GSNConfig
 from course_lib.models.pixel.convolutional import PixelCNN
 from course_lib.models.pixel.model import PixelConfig
 from course_lib.models.vae import LIKELIHOODS, VAE, VAEConfig, rsample
 from course_lib.models.video_pixel_network import VideoPixelNetwork, VPNConfig
 from course_lib.models.wavenet import WaveNet, WaveNetConfig
 from course_lib.train import Session, fit, fit_gan, search_code
+from course_lib.train.persistent import PersistentChains
 from course_lib.train.reinforce import Reinforce
 from course_lib.train.scheduled import mixed_inputs, scheduled_sampling
 
@@ -55,6 +60,10 @@ DIGITS, LABELS = (part[:40] for part in data.load_digits("train"))
 MIXTURE = GaussianMixture.of(torch.zeros(1), torch.zeros(1, 2), torch.eye(2)[None])
 BERNOULLI = VAE(VAEConfig(shape=(4,), latent=2, features=4, depth=1, likelihood="bernoulli"))
 INK = torch.zeros(3, 4, dtype=torch.long)
+NET = BeliefNet(BeliefNetConfig(length=4, features=4))
+MACHINE = RestrictedBoltzmannMachine(BoltzmannConfig(4, 2))
+FLOW, CELLS = Flow(FlowConfig(features=4)), DequantisedFlow(FlowConfig(4, features=4))
+WALK = GenerativeStochasticNetwork(GSNConfig((4,), features=4))
 LETTERS = CharRNN(CharRNNConfig(levels=3, features=4))
 PAINTER = PixelCNN(PixelConfig(2, 1, 2, 2, features=2, depth=1))
 PLAYERS = {"generator": Generator(GANConfig(features=4)), "discriminator": Discriminator(GANConfig(features=4))}
@@ -86,12 +95,28 @@ CALLS = {
     "measure.ruins.spoil": lambda g: ruins.spoil(DIGITS, LABELS, generator=g),
     "measure.ruins.unseen_ruins": lambda g: ruins.unseen_ruins(DIGITS, LABELS, generator=g),
     "measure.judge.DigitJudge.__init__": lambda g: judge.DigitJudge((DIGITS, LABELS), (DIGITS, LABELS), generator=g),
+    "models.belief_net.BeliefNet.sample": lambda g: NET.sample(2, generator=g),
+    "models.boltzmann.RestrictedBoltzmannMachine.gibbs": lambda g: MACHINE.gibbs(INK, generator=g),
+    "models.boltzmann.RestrictedBoltzmannMachine.sample": lambda g: MACHINE.sample(2, steps=1, generator=g),
+    "models.boltzmann.RestrictedBoltzmannMachine.estimate_log_partition": lambda g: MACHINE.estimate_log_partition(
+        chains=2, temperatures=2, generator=g
+    ),
     "models.char_rnn.CharRNN.sample": lambda g: LETTERS.sample(1, length=3, generator=g),
+    "models.flow.Flow.sample": lambda g: FLOW.sample(2, generator=g),
+    "models.flow.DequantisedFlow.elbo": lambda g: CELLS.elbo(INK, generator=g),
+    "models.flow.DequantisedFlow.log_prob_bound": lambda g: CELLS.log_prob_bound(INK, samples=2, generator=g),
+    "models.flow.DequantisedFlow.sample": lambda g: CELLS.sample(2, generator=g),
     "models.gan.Generator.draw_z": lambda g: PLAYERS["generator"].draw_z(2, generator=g),
     "models.gan.Generator.sample": lambda g: PLAYERS["generator"].sample(2, generator=g),
     "models.gaussian_mixture.GaussianMixture.sample": lambda g: MIXTURE.sample(2, generator=g),
     "models.gaussian_mixture.GaussianMixture.fit": lambda g: GaussianMixture(GaussianMixtureConfig(2)).fit(
         torch.arange(12.0).view(6, 2).square(), generator=g
+    ),
+    "models.generative_stochastic_network.GenerativeStochasticNetwork.damage": lambda g: WALK.damage(INK, generator=g),
+    "models.generative_stochastic_network.GenerativeStochasticNetwork.repair": lambda g: WALK.repair(INK, generator=g),
+    "models.generative_stochastic_network.GenerativeStochasticNetwork.loss": lambda g: WALK.loss(INK, generator=g),
+    "models.generative_stochastic_network.GenerativeStochasticNetwork.sample": lambda g: WALK.sample(
+        2, steps=1, generator=g
     ),
     "models.pixel.model.PixelModel.sample": lambda g: PAINTER.sample(1, generator=g),
     "models.vae.rsample": lambda g: rsample(torch.zeros(2), torch.zeros(2), generator=g),
@@ -106,6 +131,7 @@ CALLS = {
     "models.wavenet.WaveNet.sample": lambda g: SOUND.sample(1, length=3, generator=g),
     "train.fit.fit": lambda g: fit(BERNOULLI, INK, loss=lambda m, x: m(x).sum(1), batch_size=2, generator=g, **RUN),
     "train.game.fit_gan": lambda g: fit_gan(PLAYERS, torch.zeros(4, 2), batch_size=2, generator=g, **RUN),
+    "train.persistent.PersistentChains.__init__": lambda g: PersistentChains(generator=g),
     "train.reinforce.Reinforce.__init__": lambda g: Reinforce(lambda x: x[:, 0].float(), length=3, generator=g),
     "train.scheduled.mixed_inputs": lambda g: mixed_inputs(LETTERS, INK[:, :3], truth=1, generator=g),
     "train.scheduled.scheduled_sampling": lambda g: scheduled_sampling(LETTERS, INK[:, :3], truth=0.5, generator=g),

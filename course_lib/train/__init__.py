@@ -1,7 +1,8 @@
 """Training in one call, `fit` for a model and `fit_gan` for two, and the `Session` below them; `search_code` for codes.
 
 A session is for any number of players, for chains, and for data that is made anew. `scheduled` and `reinforce` have
-losses for models that write: one lets them read themselves, the other lets someone judge the whole.
+losses for models that write: one lets them read themselves, the other lets someone judge the whole. `persistent` has
+one for machines that can only compare.
 """
 
 from .fit import fit

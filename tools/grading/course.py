@@ -1,9 +1,12 @@
 """The course directory: what nbgrader knows about the assignments, and the students' copies that it makes."""
 
+import glob
 import hashlib
 import json
 import os
 import sys
+import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 # nbgrader calls `alembic` by name, which stands beside this Python also where no environment is activated
@@ -11,13 +14,13 @@ os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.envir
 
 import jupytext
 import nbformat
+from cells import read_cells
 from nbconvert.preprocessors import ClearMetadataPreprocessor
 from nbgrader.api import Gradebook
 from nbgrader.converters import Autograde, GenerateAssignment, GenerateFeedback
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import CheckCellMetadata, LimitOutput, SaveAutoGrades
 from running import Run
-from submissions import read_cells
 from traitlets.config import Config
 
 
@@ -40,8 +43,11 @@ class Course:
         self._convert(GenerateAssignment, name, ".")
 
     def autograde(self, name: str, student: str):
-        """Run a submission, enter its points in the gradebook, and write the feedback page."""
+        """Run a submission, and enter its points in the gradebook."""
         self._convert(Autograde, name, student)
+
+    def feedback(self, name: str, student: str):
+        """Write the page that shows a graded submission with its points."""
         self._convert(GenerateFeedback, name, student)
 
     def _convert(self, converter, name, student):
@@ -51,8 +57,9 @@ class Course:
         config.Autograde.autograde_preprocessors = [
             Run, ClearMetadataPreprocessor, LimitOutput, SaveAutoGrades, CheckCellMetadata
         ]  # fmt: skip
-        place = CourseDirectory(root=str(self.root), assignment_id=name, student_id=student)
-        converter(coursedir=place, config=config, force=True).start()
+        with _plain(self.root) as root:
+            place = CourseDirectory(root=str(root), assignment_id=name, student_id=student)
+            converter(coursedir=place, config=config, force=True).start()
 
     def gradebook(self):
         """nbgrader's database of all grades."""
@@ -61,6 +68,18 @@ class Course:
     def save(self):
         """Write the state whole or not at all."""
         replace(self.root / "state.json", json.dumps(self.state, ensure_ascii=False, indent=1).encode())
+
+
+@contextmanager
+def _plain(root):
+    """A path to `root` that is no pattern: nbgrader reads [ and * in paths as such."""
+    if glob.escape(str(root)) == str(root):
+        yield root
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        link = Path(folder) / "course"
+        link.symlink_to(root, target_is_directory=True)
+        yield link
 
 
 def replace(path, content):

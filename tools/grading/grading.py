@@ -20,8 +20,9 @@ import warnings
 from pathlib import Path
 
 import nbformat
+from cells import NotGradable, mend
+from collect import find
 from course import Course, release, replace
-from submissions import NotGradable, find, mend
 
 ROOT = Path(__file__).resolve().parents[2]
 COURSE = ROOT / "_build" / "coursework"
@@ -38,14 +39,18 @@ def grade_one(course, submission, student, released):
     nbformat.write(notebook, target)
     course.autograde(name, student)
     status = "graded"
+    try:
+        course.feedback(name, student)
+    except Exception as error:  # the work is graded, whatever its page is worth
+        logging.exception("the page of %s, %s", submission.student, name)
+        remarks.append(f"its feedback page could not be written ({type(error).__name__}); grading.log says why")
+        write_page(course, submission.student, student, name, "Your work was graded, but this page could not be made")
     for cell in nbformat.read(course.file("autograded", name, student), as_version=4).cells:
         errors = [output for output in cell.get("outputs", []) if output.output_type == "error"]
         status = {"Timeout": "timeout", "KernelDied": "kernel died"}.get(errors[-1].ename if errors else "", status)
         known = cell.metadata.get("nbgrader", {})
         if known.get("grade") and errors:
             remarks.append(f"{known['grade_id']}: {errors[-1].ename}: {errors[-1].evalue}".rstrip(": ")[:200])
-        elif known.get("grade") and any(output.get("name") == "stderr" for output in cell.outputs):
-            remarks.append(f"{known['grade_id']}: wrote to stderr, which nbgrader counts as failed")
     return status, remarks
 
 
@@ -61,10 +66,15 @@ def set_to_zero(course, submission, student, why):
             for grade in book.find_submission_notebook(name, name, student).grades:
                 grade.auto_score, grade.needs_manual_grade = 0, False
             book.db.commit()
-    page = course.file("feedback", name or "no notebook", student, ".html")
+    write_page(course, submission.student, student, name or "no notebook", f"This could not be graded: {why}")
+
+
+def write_page(course, who, student, name, what):
+    """A feedback page of one sentence."""
+    page = course.file("feedback", name, student, ".html")
     page.parent.mkdir(parents=True, exist_ok=True)
-    lines = (f"<h1>{html.escape(submission.student)}</h1>", f"<p>This could not be graded: {html.escape(why)}.</p>")
-    page.write_text("<!doctype html><meta charset='utf-8'>" + "".join(lines), "utf-8")
+    lines = f"<h1>{html.escape(who)}</h1><p>{html.escape(what)}.</p>"
+    page.write_text("<!doctype html><meta charset='utf-8'>" + lines, "utf-8")
 
 
 def points_of(course, name, student):
@@ -80,7 +90,7 @@ def points_of(course, name, student):
 
 def grade(course, folder, released, force):
     """Grade a folder of submissions, one after the other; returns how many could not be graded."""
-    submissions = find(folder, released)
+    submissions = find(folder, released, course.root / "unpacked")
     if not submissions:
         raise SystemExit(f"{folder} holds no submissions: expected student/{next(iter(released))}.ipynb, or the like")
     in_class = {s.assignment for s in submissions} - {None}
@@ -89,7 +99,7 @@ def grade(course, folder, released, force):
         if submission.assignment is None and len(in_class) == 1:
             submission = type(submission)(submission.student, submission.path, *in_class, submission.remark)
         name, key = submission.assignment, f"{submission.assignment}/{submission.student}"
-        content = submission.path.read_bytes() if submission.path.is_file() else b""
+        content = bytes_of(submission.path)
         digest = hashlib.sha256(content + course.state["released"].get(name, "").encode()).hexdigest()
         if course.state["graded"].get(key, {}).get("digest") == digest and not force:
             skipped += 1
@@ -119,6 +129,14 @@ def grade(course, folder, released, force):
     print(f"{len(submissions)} submissions: {len(submissions) - skipped} graded now, {skipped} unchanged since")
     print(f"table: {course.root / 'grades.csv'}\nfeedback: {course.root / 'feedback'}")
     return bad
+
+
+def bytes_of(path):
+    """A file's content, or nothing where it cannot be read: then reading it as a notebook says why."""
+    try:
+        return path.read_bytes() if path.is_file() else b""
+    except OSError:
+        return b""
 
 
 def write_table(course):
@@ -162,6 +180,9 @@ def main(arguments=None):
         parser.error(
             f"no folder {str(options.folder)!r}: name the folder of submissions (make grade SUBMISSIONS=folder)"
         )
+    for stream in (sys.stdout, sys.stderr):  # a terminal that cannot print a student's name prints a ? for it
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
     sources = sorted(options.sources.glob("[0-9][0-9]_*.py"))
     if not sources:
         parser.error(f"{options.sources} holds no assignment NN_name.py")
