@@ -86,6 +86,8 @@ def show_past(fields: dict, *, at: tuple, size: float = 1.2) -> Figure:
             f"fields: expected one shape (T, H, W), got {', '.join(str(f.shape) for f in fields.values())}"
         )
     T, H, W = T_H_W
+    if min(field.min() for field in fields.values()) < 0:
+        raise ValueError("fields: expected strengths ≥ 0, got some below; .abs() makes them so")
     before = np.arange(T * H * W).reshape(T, H, W) < (at[0] * H + at[1]) * W + at[2]
     strengths = ScalarMappable(LogNorm(1e-4, 1), LinearSegmentedColormap.from_list("blue", SEEN))
     sizes = {"figsize": (T * size + 0.9, len(fields) * (size + 0.05) + 1.05), "layout": "constrained"}
