@@ -874,9 +874,10 @@ show_table(["the decoder is told of", "steps", *headers_of, "runs"], rows)
 # %% [markdown]
 # These are VPNs that are told less, after 700 steps. Told *nothing*, the decoder is a PixelCNN that has to guess which
 # digit comes and where, and pays 24 nats. Told *one frame*, it knows the digit and not where it is going, and pays 3
-# nats where the digit flies straight on. Told *two frames*, it does as well as with all of them, within the spread of
-# the seeds. So in these videos the long memory is worth nothing, and the law says why: two frames show the digit and
-# its direction. The gradients above agree. A VPN that may remember more than it needs learns to look away.
+# nats where the digit flies straight on. (At a turn that does not matter: a digit at a wall has the same two ways left,
+# wherever it came from.) Told *two frames*, it does as well as with all of them, within the spread of the seeds. So in
+# these videos the long memory is worth nothing, and the law says why: two frames show the digit and its direction. The
+# gradients above agree. A VPN that may remember more than it needs learns to look away.
 
 # %% [markdown]
 # ## What each part is worth
