@@ -931,7 +931,7 @@ got = {n: measure(x) for n, x in (shown | others).items() if n != "style"}
 moved, bare, noise, random, table, other = list(got.values())[1:]
 assert moved[1] > got["content"][1] + 0.2 and moved[0] > other[0] + 0.15
 assert max(abs(a - b) for a, b in zip(moved, bare, strict=True)) < 0.08
-assert noise[0] < 0.4 and random[1] > moved[1] and moved[2] - random[2] > 0.01
+assert noise[0] < other[0] - 0.1 and random[1] > moved[1] - 0.05
 assert table[0] == table[2] == 1 and abs(table[1] - moved[1]) < 0.05
 rows = [[name, *(f"{share:.0%}" for share in v)] for name, v in got.items()]
 show_table(["", "shape kept", "colours of the style", "closed outline"], rows)
@@ -942,8 +942,8 @@ show_table(["", "shape kept", "colours of the style", "closed outline"], rows)
 #
 # - Without the **content term** no share changes by more than a few points (6 at most). From **noise** no creature
 #   comes out, although the content term is in place. So it is the start that keeps the shape.
-# - An **untrained** network brings the colours even closer, to 89 to 93 %. Training keeps more of the outline: 75 to 87
-#   % of a creature's edge stays closed, against 64 to 76 %.
+# - An **untrained** network brings over the colours at least about as well. Training often keeps more of the outline:
+#   compare the last column. That depends on the seed.
 # - The **table of colours**, without any network, is as good in colour, and leaves shape and outline whole.
 #
 # On these creatures, style is little more than a palette. The paintings for which the method became known have
