@@ -681,7 +681,7 @@ for temperatures, found in tries.items():
     ]
     rows.append([f"{temperatures}", *cells])
     checks[temperatures] = off, error, inside
-assert checks[1][0].max() < -6 and checks[1][1].max() < 1.5 and checks[1][2] == 0
+assert checks[1][0].mean() < -7 and checks[1][1].mean() < 1 and checks[1][2] == 0
 assert checks[100][0].abs().max() < 1 and checks[1000][0].abs().max() < 0.3
 assert min(checks[100][2], checks[1000][2]) >= 4
 print(f"log Z = {log_z:.2f} nats")
@@ -690,10 +690,10 @@ show_table(
 )
 
 # %% [markdown]
-# With a hundred steps or more the estimate is right, and its error bar is honest. With one step it is 9 to 14 nats
-# too low, and claims an error of about one or less. The chains were rushed to places where the full machine has
-# little weight, and none of them found the others, so none could report a spread. Note the direction. A $Z$ that is
-# too small makes every digit look *likelier* than it is. A careless estimate flatters the model, and nothing in it
+# With a hundred steps or more the estimate is right, and its error bar is honest. With one step it is 9 to 12 nats too
+# low on average (over five seeds), and claims an error of less than one. The chains were rushed to places where the full
+# machine has little weight, and none of them found the others, so none could report a spread. Note the direction. A $Z$
+# that is too small makes every digit look *likelier* than it is. A careless estimate flatters the model, and nothing in it
 # warns you.
 #
 # There is also a way around $Z$. The probability of *one* pixel given the 63 others needs no partition function, since
@@ -777,12 +777,12 @@ seen = [len(chain.unique()) for chain in crowd[:100].T]
 seen = sum(seen) / 500
 print("still at home:", {steps: f"{share:.0%}" for steps, share in home.items()})
 print(f"crowds that a chain has seen in 100 steps: {seen:.1f} of 8")
-assert home[1] > 0.95 and home[10] > 0.6 and 0.15 < home[100] < 0.6
+assert home[1] > 0.95 and home[10] > 0.6 and 0.18 < home[100] < 0.5
 assert home[1000] < 0.2 and 2 < seen < 4.5
 
 # %% [markdown]
 # After one step nearly all chains are in the crowd where they began. If you stop here, you may think that the model
-# knows nothing else. After ten steps two thirds or more of them are still there, and after 100 a quarter or more, where
+# knows nothing else. After ten steps two thirds or more of them are still there, and after 100 a fifth or more, where
 # one in eight, 12.5 %, would be fair. By then a chain has seen about three of the eight crowds.
 #
 # Can one notice this from within? The **autocorrelation time** asks how long a number read off the chain stays like its
