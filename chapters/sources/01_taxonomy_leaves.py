@@ -831,7 +831,7 @@ assert R[100] > 2 > R["one crowd"] > 1.1 and 1.1 < R[1000] < 1.3
 #   mixture of 80 by 0.7 nats or more, and which of the three is first depends on how long they train.
 # - The best draws came from models that cannot say a single nat. A judge that does not see noise is not enough to tell.
 # - A bound, an estimate and a pseudo-likelihood are not $\log p(x)$. The bound with one code hid a nat, the careless
-#   estimate flattered by ten, and the pseudo-likelihood preferred the worse of two machines.
+#   estimate flattered by about ten, and the pseudo-likelihood preferred the worse of two machines.
 # - A chain needs time to forget, and one chain alone cannot tell how much. Start many, far apart.
 #
 # **Terms fixed here** ([glossary](glossary.md)): Boltzmann machine, energy, partition function, generative stochastic
