@@ -108,6 +108,12 @@ def length(cell):
 
 
 @every_chapter
+def test_no_line_of_prose_is_taken_for_a_command(source):
+    """A line that begins with a per cent sign would be one, and the sentence around it would fall apart."""
+    assert re.findall(r"^# *%(?!%).*", source.read_text("utf-8"), re.MULTILINE) == []
+
+
+@every_chapter
 def test_code_cells_stay_short(source):
     """An idea has 8 lines in the median and 25 at most; what draws or checks is 30 at most (blank lines aside)."""
     cells = [cell for cell in notebooks.read_source(source).cells if cell.cell_type == "code"]

@@ -518,8 +518,8 @@ show_table(["a", "all z that lead to x", "the first z alone"], rows)
 
 # %% [markdown]
 # The table says what the densities add up to. As long as the curve can be inverted, it is 1. Once it folds, the formula
-# with one $z$ loses almost three quarters of the probability or more, and the sum over all $z$ keeps it (but for 2 or 3
-# %, because the spikes at the edges are too thin for our grid). On a line one can find all $z$. In the space of
+# with one $z$ loses almost three quarters of the probability or more, and the sum over all $z$ keeps it (but for
+# two or three per cent, because the spikes at the edges are too thin for our grid). On a line one can find all $z$. In the space of
 # pictures nobody can. So the function of this leaf must be **invertible**: never two $z$ to one $x$.
 #
 # In more than one dimension the width $dz$ becomes a small volume, and the slope becomes the matrix of all slopes, the

@@ -485,8 +485,8 @@ show_table(["right colours", "one weight and width", "round", "any shape"], rows
 # %% [markdown]
 # It is the roundness. Components of any shape get 97 to 98.5 % over five seeds, and with hard colours they do as well
 # as with soft ones. Round ones stay below that. With equal weights and one width they get 65 to 95 % with hard
-# colours, which is k-means, and 50 to 70 % with soft ones. Weights and widths of their own do not cure it: 85 to 95
-# %, and 51 to 67 %.
+# colours, which is k-means, and 50 to 70 % with soft ones. Weights and widths of their own do not cure it: 85 to
+# 95 %, and 51 to 67 %.
 #
 # Better starts do not cure it either. Started at the *true* means, k-means ends with 91 to 96 %. But it judges its
 # results by the sum of squared distances to the nearest mean, the **inertia**. By that measure the best of 20 starts
