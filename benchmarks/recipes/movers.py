@@ -37,7 +37,7 @@ class Recent(VideoPixelNetwork):
                 torch.cat([old[:, :ago], part.unflatten(0, (B, -1))], 1)
                 for old, part in zip((hidden, cell), new, strict=True)
             )
-        return torch.stack([self.told(h) for h in hidden.unbind(1)], 1), (hidden[:, -1], cell[:, -1])
+        return torch.stack([self.telling(h) for h in hidden.unbind(1)], 1), (hidden[:, -1], cell[:, -1])
 
 
 class ToldNothing(Recent):

@@ -95,12 +95,12 @@ class VideoModel(nn.Module):
         for entering in self.encode(words.flatten(0, 1)).unflatten(0, words.shape[:2]).unbind(1):
             state = self.lstm(entering, *state)
             hidden.append(state[0])
-        return torch.stack([self.told(h) for h in hidden], 1), state
+        return torch.stack([self.telling(h) for h in hidden], 1), state
 
     def encode(self, words):  # (B, C·V, H, W) -> (B, F, H, W)
         return self.encoder(self.first(words) + self.place)
 
-    def told(self, hidden):
+    def telling(self, hidden):
         return self.tell(hidden) + self.place
 
     def log_prob(self, x: torch.Tensor, *, by_frame: bool = False) -> torch.Tensor:
@@ -119,7 +119,7 @@ class VideoModel(nn.Module):
         canvas = zeros(n, c.channels * c.levels, c.height + 2 * MARGIN, c.width + 2 * MARGIN)
         if before is None:
             lstm = 2 * (zeros(n, *self.place.shape),)
-            told = self.told(lstm[0])
+            told = self.telling(lstm[0])
         else:
             told, lstm = self.context(self.words(before.to(at.device)))
             told = told[:, -1]
@@ -137,7 +137,7 @@ class VideoModel(nn.Module):
             canvas[:, k * c.levels : (k + 1) * c.levels, i + MARGIN, j + MARGIN].scatter_(1, previous[:, None], 1)
         if t and t % a_frame == 0:  # a frame is complete: it is read, and the next begins on a blank canvas
             lstm = self.lstm(self.encode(canvas[..., MARGIN:-MARGIN, MARGIN:-MARGIN]), *lstm)
-            told = self.told(lstm[0])
+            told = self.telling(lstm[0])
             for kept in (canvas, *memory):
                 kept.zero_()
         logits = self.decode_at(*self._where(t % a_frame), told, canvas, *memory)
