@@ -37,7 +37,7 @@ def videos(model, n, frames=3, seed=2):
     return torch.randint(c.levels, (n, frames, c.channels, c.height, c.width), generator=make_generator(seed))
 
 
-def what_is_seen(model, frames, several=4):
+def what_is_seen(model, frames, several=10):
     """(T, C, H, W, T, C, H, W) bool, by the gradient: on what, in the second half, each logit in the first depends."""
     c = model.config
     size = frames, c.channels, c.height, c.width

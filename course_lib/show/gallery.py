@@ -32,7 +32,7 @@ def show_gallery(cards: Mapping[str, object], *, links: Mapping[str, str] | None
             raise TypeError(f"cards[{title!r}]: expected something with HTML of its own, got {type(thing).__name__}")
         name = html.escape(title)
         if title in links:
-            name = f'<a href="{html.escape(links[title], quote=True)}">{name}</a>'
+            name = f'<a style="color: inherit" href="{html.escape(links[title], quote=True)}">{name}</a>'
         boxes += (
             f'<div style="{CARD}"><div style="margin-bottom: 0.4rem"><b>{name}</b></div>{thing._repr_html_()}</div>'
         )
