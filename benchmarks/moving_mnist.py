@@ -23,6 +23,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from recipes.rows import ran_on
 from train import agreed
 
 from course_lib.data.moving_mnist import load_moving_mnist
@@ -174,9 +175,7 @@ def main(argv=None, folder=HERE, progress=True):
         "steps": steps,
         "parameters": sum(p.numel() for p in model.parameters()),
         "minutes": round(history.seconds / 60, 2),
-        "device": torch.cuda.get_device_name() if device.type == "cuda" else device.type,
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
+        **ran_on(device),
     }
     path = folder / "results" / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)

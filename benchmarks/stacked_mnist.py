@@ -17,6 +17,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from recipes.rows import ran_on
 from torch import nn
 from train import agreed
 
@@ -182,9 +183,7 @@ def main(argv=None, folder=HERE, progress=True):
         "steps": steps,
         "parameters": {key: sum(p.numel() for p in one.parameters()) for key, one in players.items()},
         "minutes": round(history.seconds / 60, 2),
-        "device": torch.cuda.get_device_name() if device.type == "cuda" else device.type,
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
+        **ran_on(device),
     }
     path = folder / "results" / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)

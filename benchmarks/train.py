@@ -16,8 +16,8 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-import torch
 from recipes import RECIPES
+from recipes.rows import ran_on
 from tqdm.auto import tqdm
 
 from course_lib.data.store import StoreError
@@ -109,9 +109,7 @@ class Run:
             "steps": history.steps,
             "schedule": "cosine",
             "minutes": round(history.seconds / 60, 2),
-            "device": torch.cuda.get_device_name() if self.device.type == "cuda" else self.device.type,
-            "threads": torch.get_num_threads(),
-            "torch": torch.__version__,
+            **ran_on(self.device),
             "watched": f"{self.recipe.unit}, held out, after steps",
             "watched_after_steps": looks,
         }

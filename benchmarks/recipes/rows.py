@@ -17,6 +17,15 @@ def rounded(found):
     return round(found, 4) if isinstance(found, float) else found
 
 
+def ran_on(device: torch.device) -> dict:
+    """What a row says of the machine: the device, its threads, and torch's version."""
+    return {
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else device.type,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+    }
+
+
 @dataclass(frozen=True)
 class Rows:
     """A JSON file {"command": …, "settings": …, "torch": …, …, "rows": [one a line]}, never half written.
