@@ -6,6 +6,7 @@ import re
 import unicodedata
 import zipfile
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import yaml
@@ -16,6 +17,8 @@ NOTEBOOK = re.compile(r"\.ipynb(\.(txt|json|html?))?$", re.IGNORECASE)  # a brow
 ARTEFACTS = re.compile(r"(\.(csv|xlsx?|ya?ml|xml|ini|db)|onlinetext[^/]*|^readme[^/]*)$", re.IGNORECASE)
 HIDDEN = re.compile(r"^(\.|__MACOSX$|Thumbs\.db$|desktop\.ini$)")
 MOST_MEMBERS, MOST_BYTES = 20_000, 500_000_000  # of an archive; what is larger is no class's homework
+# What opening an archive raises: broken, with a password, of an unknown method, or too large
+UNPACKABLE = (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, ValueError)
 COUNTED = re.compile(r"[\s_]*\(\d+\)$")  # a browser's second download
 NOISE = re.compile(  # what systems call a copy, and students their work, before or after the name
     r"^(copy of|copia de|copie de|kopie von|cópia de|副本|hw|homework|assignment|submission|final)(?![^\W\d_])"
@@ -129,7 +132,7 @@ def _notebooks(entry, unpacked):
     if entry.suffix.lower() == ".zip":
         try:
             inside = unpack(entry, unpacked)
-        except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, ValueError) as error:
+        except UNPACKABLE as error:
             return [], f"{entry.name} cannot be unpacked ({error}); ask for the notebook itself"
         paths, why = _notebooks(inside, unpacked)
         return paths, why if paths or why else f"{entry.name} holds no notebook; ask for it"
@@ -162,8 +165,6 @@ def unpack(archive: Path, unpacked: Path) -> Path:
 
 
 def _seconds(date_time):
-    from datetime import datetime
-
     try:
         return datetime(*date_time).timestamp()
     except (ValueError, OverflowError, OSError):
@@ -179,7 +180,7 @@ def _without_wrapping(folder, released, unpacked):
     if inner.is_file():
         try:
             inner = unpack(inner, unpacked) if inner.suffix.lower() == ".zip" else None
-        except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, ValueError):
+        except UNPACKABLE:
             inner = None
     if inner is None:
         return folder
